@@ -1,0 +1,113 @@
+//! Codes and ids: the names by which units, forms, indicators and dimensions are known.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A code that breaks the rule of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a {kind} code has 1 to {max} characters out of {allowed}")]
+pub struct InvalidCode {
+    kind: &'static str,
+    max: usize,
+    allowed: &'static str,
+}
+
+macro_rules! code {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:literal, $ok:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The code as it is written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidCode;
+
+            fn from_str(text: &str) -> Result<Self, InvalidCode> {
+                let allowed: fn(u8) -> bool = $ok;
+                if text.is_empty() || text.len() > $max || !text.bytes().all(allowed) {
+                    return Err(InvalidCode { kind: $kind, max: $max, allowed: $allowed });
+                }
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+code!(
+    /// The code of a reporting unit: `87`, `866`, `87-SLDTBXH`, `VN`. Leading zeros matter.
+    UnitCode, "unit", 32, "A-Z, 0-9 and -",
+    |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-'
+);
+code!(
+    /// The code of a form: `ngay-30-7`.
+    FormCode, "form", 32, "a-z, 0-9 and -",
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'
+);
+code!(
+    /// The code of an indicator: `TT.PT`, `TT.PT_PHUT`.
+    IndicatorCode, "indicator", 32, "A-Z, 0-9, . and _",
+    |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'_'
+);
+code!(
+    /// The code of a dimension by which an indicator may be broken down: `sex`.
+    DimensionCode, "dimension", 32, "a-z, 0-9 and _",
+    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'
+);
+code!(
+    /// The code of a category of a dimension: `nu` of `sex`, `16_17` of `age`.
+    CategoryCode, "category", 32, "A-Z, a-z, 0-9 and _",
+    |b| b.is_ascii_alphanumeric() || b == b'_'
+);
+
+/// A unit's stable identity. Codes are reused over the years; ids are not. A database gives them out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(pub i64);
+
+/// A submission's identity, a UUID of version 7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubmissionId(pub uuid::Uuid);
+
+impl fmt::Display for SubmissionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_keeps_its_leading_zero_and_refuses_what_its_kind_does_not_allow() {
+        assert_eq!("01".parse::<UnitCode>().unwrap().as_str(), "01");
+        for wrong in ["", "a", "87 ", "87/1", &"9".repeat(33)] {
+            assert!(wrong.parse::<UnitCode>().is_err(), "{wrong}");
+        }
+        assert!("TT.PT_PHUT".parse::<IndicatorCode>().is_ok());
+        assert!("tt.pt".parse::<IndicatorCode>().is_err());
+    }
+}

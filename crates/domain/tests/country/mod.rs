@@ -1,0 +1,182 @@
+//! A tree of units with their reports, and a plain count of them to hold totals against.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tonghop_domain::{
+    Cell, CellKey, Content, Counts, Coverage, Figure, Level, Line, Overflow, Place, Report, Reported, Scope,
+    Total, UnitCode,
+};
+
+use crate::builder::{Parts, unit};
+
+/// The reportable indicators of the form, in its order.
+pub(crate) const LINES: [&str; 5] = ["FLOW", "STOCK", "FLAG", "LIST", "TEXT"];
+
+/// A tree of units and what they reported for July 2021.
+#[derive(Debug)]
+pub(crate) struct Country {
+    pub(crate) scope: Scope,
+    root: UnitCode,
+    reports: BTreeMap<UnitCode, Report>,
+}
+
+/// A unit of a country: whether it reports the form, and its report with whether it was late.
+pub(crate) type Office = (bool, Option<(bool, Vec<Figure>)>);
+
+impl Country {
+    /// The office at each place hangs below the office at its parent's place; the first is the root.
+    pub(crate) fn new(offices: Vec<Office>, codes: &[usize], parent_of: impl Fn(usize) -> usize) -> Self {
+        let code = |at: usize| format!("C{}", codes[at]);
+        let level = |reports| if reports { Level::District } else { Level::Agency };
+        let units = offices
+            .iter()
+            .enumerate()
+            .map(|(at, (reports, _))| {
+                let parent = (at > 0).then(|| code(parent_of(at)));
+                unit(&code(at), level(*reports), parent.as_deref())
+            })
+            .collect();
+        let catalogue = Parts::with(units).checked().unwrap();
+        let scope = catalogue.scope("mau", "2021-07".parse().unwrap()).unwrap();
+        let due_at = scope.form.due_at(scope.period);
+        let report = |(late, figures): (bool, Vec<Figure>)| Report {
+            first_received_at: due_at + chrono::Duration::seconds(i64::from(late)),
+            content: Content { figures, note: None },
+        };
+        let reports = offices
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, (_, sent))| Some((code(at).parse().unwrap(), report(sent?))))
+            .collect();
+        Self {
+            root: code(0).parse().unwrap(),
+            scope,
+            reports,
+        }
+    }
+
+    pub(crate) fn root(&self) -> Place<'_> {
+        self.scope.tree.get(self.root.as_str()).unwrap()
+    }
+
+    pub(crate) fn own(&self, place: Place<'_>) -> Total {
+        Total::of_unit(&self.scope, place, self.reports.get(place.code()))
+    }
+
+    /// Level by level, as the service does it.
+    pub(crate) fn total(&self, place: Place<'_>) -> Result<Total, Overflow> {
+        Total::roll_up(&self.scope.form, self.own(place), self.parts(place)?)
+    }
+
+    pub(crate) fn parts(&self, place: Place<'_>) -> Result<Vec<(UnitCode, Total)>, Overflow> {
+        place
+            .children()
+            .map(|child| Ok((child.code().clone(), self.total(child)?)))
+            .collect()
+    }
+
+    /// The units at or below that report the form, each with its report, each before those below it.
+    fn expected<'a>(&'a self, place: Place<'a>) -> impl Iterator<Item = (&'a UnitCode, Option<&'a Report>)> {
+        place
+            .at_or_below()
+            .filter(|place| self.scope.form.is_reported_by(place.unit()))
+            .map(|place| (place.code(), self.reports.get(place.code())))
+    }
+
+    /// What each expected unit says of an indicator; none where it says nothing.
+    pub(crate) fn said<'a>(
+        &'a self,
+        place: Place<'a>,
+        indicator: &'a str,
+    ) -> impl Iterator<Item = Option<&'a Figure>> {
+        self.expected(place).map(move |(_, report)| {
+            let figures = &report?.content.figures;
+            figures
+                .iter()
+                .find(|figure| figure.indicator.as_str() == indicator)
+        })
+    }
+
+    /// The total as one would count it by hand, with no notion of levels.
+    pub(crate) fn counted(&self, place: Place<'_>) -> Total {
+        let due_at = self.scope.form.due_at(self.scope.period);
+        let named = |is_named: &dyn Fn(Option<&Report>) -> bool| -> BTreeSet<UnitCode> {
+            let named = self.expected(place).filter(|(_, report)| is_named(*report));
+            named.map(|(code, _)| code.clone()).collect()
+        };
+        let missing = named(&|report| report.is_none());
+        let late = named(&|report| report.is_some_and(|report| report.first_received_at > due_at));
+        let expected = self.expected(place).count() as u32;
+        Total {
+            coverage: Coverage {
+                expected,
+                reported: expected - missing.len() as u32,
+                late_count: late.len() as u32,
+                missing: missing.into_iter().take(200).collect(),
+                late: late.into_iter().take(200).collect(),
+            },
+            lines: LINES
+                .map(|indicator| self.counted_line(place, indicator))
+                .to_vec(),
+        }
+    }
+
+    fn counted_line(&self, place: Place<'_>, indicator: &str) -> Line {
+        let figures: Vec<&Figure> = self.said(place, indicator).flatten().collect();
+        let how_many =
+            |is: fn(&Reported) -> bool| figures.iter().filter(|figure| is(&figure.reported)).count() as u32;
+        let numbers: Vec<i64> = figures
+            .iter()
+            .filter_map(|figure| number(&figure.reported))
+            .collect();
+        let mut items: Vec<String> = Vec::new();
+        for figure in &figures {
+            if let Reported::Items(own) = &figure.reported {
+                items.extend(own.iter().cloned());
+            }
+        }
+        let mut known = BTreeSet::new();
+        items.retain(|item| known.insert(item.clone()));
+        let items_truncated = items.len() > 200;
+        items.truncate(200);
+        let mut cells: BTreeMap<CellKey, i64> = BTreeMap::new();
+        for cell in figures.iter().flat_map(|figure| &figure.cells) {
+            *cells.entry(cell.key.clone()).or_default() += cell.value;
+        }
+        Line {
+            value: (!numbers.is_empty()).then(|| numbers.iter().sum()),
+            items,
+            items_truncated,
+            cells,
+            counts: Counts {
+                reporting: how_many(|said| said.state().is_none()),
+                done_no_number: how_many(|said| *said == Reported::DoneNoNumber),
+                not_done: how_many(|said| *said == Reported::NotDone),
+                not_applicable: how_many(|said| *said == Reported::NotApplicable),
+            },
+        }
+    }
+}
+
+pub(crate) fn number(reported: &Reported) -> Option<i64> {
+    match reported {
+        Reported::Value(value) => Some(*value),
+        Reported::Flag(flag) => Some(i64::from(*flag)),
+        _ => None,
+    }
+}
+
+pub(crate) fn figure(indicator: &str, reported: Reported) -> Figure {
+    Figure {
+        indicator: indicator.parse().unwrap(),
+        reported,
+        cells: Vec::new(),
+    }
+}
+
+pub(crate) fn cell(category: &str, value: i64) -> Cell {
+    Cell {
+        key: vec![("sex".parse().unwrap(), category.parse().unwrap())],
+        value,
+    }
+}

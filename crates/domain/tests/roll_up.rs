@@ -1,0 +1,306 @@
+//! Totals, against a plain count over every report below, for trees and reports of any shape.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
+mod builder;
+mod country;
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use tonghop_domain::{Coverage, Figure, Line, Overflow, Reported, Total, UnitCode};
+
+use country::{Country, LINES, Office, cell, figure, number};
+
+/// A number of people, by sex if `by_sex`.
+fn people(nam: i64, nu: i64, by_sex: bool) -> Figure {
+    let cells = [cell("nam", nam), cell("nu", nu)];
+    Figure {
+        cells: if by_sex { cells.to_vec() } else { Vec::new() },
+        ..figure("FLOW", Reported::Value(nam + nu))
+    }
+}
+
+/// What one unit says of one indicator, or nothing: the states are as likely as a content.
+fn said(
+    indicator: &'static str,
+    content: impl Strategy<Value = Figure> + 'static,
+) -> BoxedStrategy<Option<Figure>> {
+    let state = prop_oneof![
+        Just(Reported::DoneNoNumber),
+        Just(Reported::NotDone),
+        Just(Reported::NotApplicable)
+    ];
+    prop_oneof![
+        1 => Just(None),
+        1 => state.prop_map(move |state| Some(figure(indicator, state))),
+        3 => content.prop_map(Some),
+    ]
+    .boxed()
+}
+
+/// A number is 0 often enough for totals of nothing but zeros.
+fn amount() -> impl Strategy<Value = i64> + Clone {
+    prop_oneof![Just(0), 0..1_000_000_000_000i64]
+}
+
+fn office(by_sex: BoxedStrategy<bool>) -> impl Strategy<Value = Office> {
+    // Few items or many, so that some totals hold every item and others are cut, on one level or on several.
+    let how_many = prop_oneof![0..4usize, 60..100usize];
+    let items =
+        how_many.prop_flat_map(|n| prop::collection::vec((0..400u16).prop_map(|n| format!("item {n}")), n));
+    let figures = (
+        said(
+            "FLOW",
+            (amount(), amount(), by_sex).prop_map(|(nam, nu, by_sex)| people(nam, nu, by_sex)),
+        ),
+        said(
+            "STOCK",
+            (-5..5i64).prop_map(|value| figure("STOCK", Reported::Value(value))),
+        ),
+        said(
+            "FLAG",
+            any::<bool>().prop_map(|flag| figure("FLAG", Reported::Flag(flag))),
+        ),
+        said(
+            "LIST",
+            items.prop_map(|items| figure("LIST", Reported::Items(items))),
+        ),
+        said("TEXT", Just(figure("TEXT", Reported::Text("lời".into())))),
+    );
+    let figures = figures.prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect());
+    let report = prop::option::weighted(0.8, (any::<bool>(), figures));
+    (prop::bool::weighted(0.8), report)
+}
+
+fn country_of(by_sex: BoxedStrategy<bool>) -> impl Strategy<Value = Country> {
+    // Codes without leading zeros: C10 comes before C2, and neither in the order of the tree.
+    prop::collection::vec((office(by_sex), any::<Index>()), 1..14).prop_flat_map(|offices| {
+        let codes = Just((1..=offices.len()).collect::<Vec<_>>()).prop_shuffle();
+        (Just(offices), codes).prop_map(|(offices, codes)| {
+            let (offices, parents): (Vec<_>, Vec<_>) = offices.into_iter().unzip();
+            Country::new(offices, &codes, |at| parents[at].index(at))
+        })
+    })
+}
+
+fn country() -> impl Strategy<Value = Country> {
+    country_of(any::<bool>().boxed())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_total_is_what_counting_all_reports_by_hand_gives(country in country()) {
+        for place in country.scope.tree.places() {
+            prop_assert_eq!(country.total(place).unwrap(), country.counted(place));
+        }
+    }
+
+    #[test]
+    fn the_order_in_which_children_come_makes_no_difference(country in country(), turns in 0..14usize) {
+        let root = country.root();
+        let mut parts = country.parts(root).unwrap();
+        let total = |parts| Total::roll_up(&country.scope.form, country.own(root), parts).unwrap();
+        let in_order = total(parts.clone());
+        parts.reverse();
+        prop_assert_eq!(&total(parts.clone()), &in_order);
+        let middle = turns.min(parts.len());
+        parts.rotate_left(middle);
+        prop_assert_eq!(&total(parts), &in_order);
+    }
+
+    #[test]
+    fn computing_a_total_again_from_the_same_parts_changes_nothing(country in country()) {
+        let first = country.total(country.root()).unwrap();
+        prop_assert_eq!(country.total(country.root()).unwrap(), first);
+    }
+
+    #[test]
+    fn one_level_or_many_give_the_same_numbers(country in country()) {
+        let root = country.root();
+        let below = root.at_or_below().skip(1);
+        let parts = below.map(|place| (place.code().clone(), country.own(place))).collect();
+        let flat = Total::roll_up(&country.scope.form, country.own(root), parts).unwrap();
+        let nested = country.total(root).unwrap();
+        prop_assert_eq!(&flat.coverage, &nested.coverage);
+        prop_assert_eq!(flat.ratios(&country.scope.form), nested.ratios(&country.scope.form));
+        for (flat, nested) in flat.lines.iter().zip(&nested.lines) {
+            prop_assert_eq!((flat.value, flat.counts, &flat.cells), (nested.value, nested.counts, &nested.cells));
+            prop_assert_eq!((flat.items_truncated, flat.items.len()), (nested.items_truncated, nested.items.len()));
+            if !flat.items_truncated {
+                let set = |line: &Line| line.items.iter().cloned().collect::<BTreeSet<_>>();
+                prop_assert_eq!(set(flat), set(nested));
+            }
+        }
+    }
+
+    #[test]
+    fn five_counts_add_up_to_the_units_expected(country in country()) {
+        let root = country.root();
+        let total = country.total(root).unwrap();
+        let coverage = &total.coverage;
+        prop_assert_eq!(coverage.missing_count() + coverage.reported, coverage.expected);
+        for (line, indicator) in total.lines.iter().zip(LINES) {
+            let silent = country.said(root, indicator).filter(Option::is_none).count() as u32;
+            prop_assert_eq!(line.counts.not_reported(coverage.expected), silent);
+        }
+    }
+
+    #[test]
+    fn a_total_of_states_is_nothing_and_a_total_of_zeros_is_zero(country in country()) {
+        let root = country.root();
+        let total = country.total(root).unwrap();
+        for (line, indicator) in total.lines.iter().zip(LINES) {
+            let numbers: Vec<i64> = country
+                .said(root, indicator)
+                .filter_map(|figure| number(&figure?.reported))
+                .collect();
+            prop_assert_eq!(line.value.is_none(), numbers.is_empty());
+            if !numbers.is_empty() && numbers.iter().all(|number| *number == 0) {
+                prop_assert_eq!(line.value, Some(0));
+            }
+        }
+    }
+
+    #[test]
+    fn cells_add_up_to_the_value_when_every_unit_gives_them(country in country_of(Just(true).boxed())) {
+        for place in country.scope.tree.places() {
+            let flow = &country.total(place).unwrap().lines[0];
+            prop_assert_eq!(flow.value.unwrap_or(0), flow.cells.values().sum::<i64>());
+            prop_assert_eq!(flow.cells.len(), if flow.value.is_some() { 2 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_sum_is_exact_or_an_error_and_never_wraps(
+        numbers in prop::collection::vec(prop_oneof![0..10i64, (i64::MAX - 10)..=i64::MAX], 2..5),
+        by_sex in any::<bool>(),
+    ) {
+        let exact: i128 = numbers.iter().map(|number| i128::from(*number)).sum();
+        let country = flat_country(numbers.iter().map(|number| vec![people(*number, 0, by_sex)]).collect());
+        let total = country.total(country.root());
+        match i64::try_from(exact) {
+            Ok(exact) => prop_assert_eq!(total.unwrap().lines[0].value, Some(exact)),
+            Err(_) => prop_assert_eq!(total, Err(Overflow("FLOW".parse().unwrap()))),
+        }
+    }
+}
+
+/// A root that reports nothing itself, with units below that report in time.
+fn flat_country(reports: Vec<Vec<Figure>>) -> Country {
+    let below = reports.into_iter().map(|figures| (true, Some((false, figures))));
+    let offices: Vec<Office> = std::iter::once((false, None)).chain(below).collect();
+    let codes: Vec<usize> = (1000..1000 + offices.len()).collect();
+    Country::new(offices, &codes, |_| 0)
+}
+
+#[test]
+fn a_cell_that_does_not_fit_is_an_error_too() {
+    let huge = |value| Figure {
+        cells: vec![cell("nu", i64::MAX)],
+        ..figure("FLOW", Reported::Value(value))
+    };
+    let country = flat_country(vec![vec![huge(1)], vec![huge(1)]]);
+    let overflow = country.total(country.root()).unwrap_err();
+    assert_eq!(overflow.to_string(), "the sum of FLOW does not fit");
+}
+
+fn listed(range: std::ops::Range<u32>) -> Vec<Figure> {
+    vec![figure(
+        "LIST",
+        Reported::Items(range.map(|n| format!("{n}")).collect()),
+    )]
+}
+
+#[test]
+fn a_list_is_cut_at_200_and_says_so_only_when_something_is_left_out() {
+    let line = |reports| {
+        let country = flat_country(reports);
+        country.total(country.root()).unwrap().lines[3].clone()
+    };
+    let full = line(vec![listed(0..100), listed(100..200), listed(50..150)]);
+    assert_eq!((full.items.len(), full.items_truncated), (200, false));
+    let over = line(vec![listed(0..100), listed(100..200), listed(150..201)]);
+    assert_eq!((over.items.len(), over.items_truncated), (200, true));
+    assert_eq!(over.items[199], "199");
+    assert_eq!(over.counts.reporting, 3);
+}
+
+#[test]
+fn a_list_that_was_cut_below_stays_cut_above() {
+    let below = [listed(0..100), listed(100..200), listed(200..201)].map(|list| (true, Some((false, list))));
+    let repeated = (true, Some((false, listed(150..200))));
+    let offices: Vec<Office> = [repeated, (false, None)].into_iter().chain(below).collect();
+    let country = Country::new(offices, &[1, 2, 3, 4, 5], |at| usize::from(at > 1));
+    let total = country.total(country.root()).unwrap();
+    assert_eq!(total, country.counted(country.root()));
+    assert_eq!(
+        (total.lines[3].items.len(), total.lines[3].items_truncated),
+        (200, true)
+    );
+}
+
+#[test]
+fn a_coverage_names_200_units_and_counts_them_all() {
+    let silent = (0..250).map(|_| (true, None));
+    let late = (0..250).map(|_| (true, Some((true, Vec::new()))));
+    let offices: Vec<Office> = std::iter::once((false, None)).chain(silent).chain(late).collect();
+    let codes: Vec<usize> = (0..=500).map(|at| at * 7 % 501).collect();
+    // Three levels, so that named units are cut on the way up as well.
+    let country = Country::new(offices, &codes, |at| if at % 2 == 0 { 1 } else { 0 });
+    let total = country.total(country.root()).unwrap();
+    assert_eq!(total, country.counted(country.root()));
+    let coverage = &total.coverage;
+    assert_eq!((coverage.expected, coverage.reported), (500, 250));
+    assert_eq!((coverage.missing.len(), coverage.missing_count()), (200, 250));
+    assert_eq!((coverage.late.len(), coverage.late_count), (200, 250));
+}
+
+#[test]
+fn a_report_in_the_last_second_is_in_time() {
+    let country = Country::new(
+        vec![
+            (true, Some((false, Vec::new()))),
+            (true, Some((true, Vec::new()))),
+        ],
+        &[1, 2],
+        |_| 0,
+    );
+    let coverage = country.total(country.root()).unwrap().coverage;
+    let late: Vec<&str> = coverage.late.iter().map(UnitCode::as_str).collect();
+    assert_eq!((coverage.reported, coverage.late_count, late), (2, 1, vec!["C2"]));
+}
+
+#[test]
+fn what_a_unit_sent_that_does_not_report_the_form_counts_for_nothing() {
+    let sent = vec![people(1, 2, true)];
+    let country = Country::new(vec![(false, Some((false, sent)))], &[1], |_| 0);
+    let total = country.total(country.root()).unwrap();
+    assert_eq!(total.coverage, Coverage::default());
+    assert!(total.lines.iter().all(|line| *line == Line::default()));
+}
+
+#[test]
+fn a_ratio_is_computed_from_the_totals_and_is_nothing_over_zero() {
+    let ratio = |reports: [(Reported, Reported); 2]| {
+        let reports = reports.map(|(flow, stock)| vec![figure("FLOW", flow), figure("STOCK", stock)]);
+        let country = flat_country(reports.to_vec());
+        let total = country.total(country.root()).unwrap();
+        let ratios = total.ratios(&country.scope.form);
+        assert_eq!((ratios.len(), ratios[0].0.as_str()), (1, "RATIO"));
+        ratios[0].1
+    };
+    use Reported::{NotDone, Value};
+    assert_eq!(
+        ratio([(Value(1), Value(1)), (Value(0), Value(3))]),
+        Some(25.0),
+        "no mean of rates"
+    );
+    assert_eq!(ratio([(Value(0), Value(4)), (NotDone, NotDone)]), Some(0.0));
+    assert_eq!(ratio([(Value(1), Value(0)), (Value(1), Value(0))]), None);
+    assert_eq!(ratio([(Value(1), NotDone), (Value(1), NotDone)]), None);
+    assert_eq!(ratio([(NotDone, Value(1)), (NotDone, Value(1))]), None);
+}

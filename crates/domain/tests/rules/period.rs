@@ -1,0 +1,63 @@
+//! Periods of all kinds and years.
+
+use std::collections::BTreeSet;
+
+use tonghop_domain::{Calendar, Frequency, Period};
+
+fn periods_of(year: u32) -> Vec<String> {
+    let mut all: Vec<String> = (1..=12).map(|month| format!("{year}-{month:02}")).collect();
+    all.extend((1..=4).map(|quarter| format!("{year}-Q{quarter}")));
+    all.extend((1..=2).map(|half| format!("{year}-H{half}")));
+    all.extend([format!("{year}-9M"), format!("{year}")]);
+    all
+}
+
+#[test]
+fn every_period_reads_as_it_writes_and_is_no_other() {
+    let mut seen = BTreeSet::new();
+    for year in [2000, 2021, 2199] {
+        for text in periods_of(year) {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(period.to_string(), text);
+            assert_eq!(period.year(), i32::try_from(year).unwrap());
+            assert!(seen.insert(period), "{text}");
+        }
+    }
+    assert_eq!(seen.len(), 3 * 20);
+    assert!("2200".parse::<Period>().is_err());
+}
+
+#[test]
+fn periods_of_one_frequency_follow_each_other_without_a_gap_in_both_calendars() {
+    for calendar in [Calendar::Civil, Calendar::Decree09] {
+        for frequency in [
+            Frequency::Monthly,
+            Frequency::Quarterly,
+            Frequency::HalfYearly,
+            Frequency::Yearly,
+        ] {
+            let mut periods: Vec<Period> = (2019..2025)
+                .flat_map(periods_of)
+                .map(|text| text.parse().unwrap())
+                .filter(|period: &Period| period.frequency() == frequency)
+                .collect();
+            periods.sort();
+            for pair in periods.windows(2) {
+                assert_eq!(
+                    pair[0].last_day(calendar).succ_opt(),
+                    Some(pair[1].first_day(calendar)),
+                    "{pair:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_number_counts_within_the_year() {
+    let number = |text: &str| text.parse::<Period>().unwrap().number();
+    assert_eq!(
+        ["2021", "2021-9M", "2021-H2", "2021-Q3", "2021-12"].map(number),
+        [1, 1, 2, 3, 12]
+    );
+}

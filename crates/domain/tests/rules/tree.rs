@@ -1,0 +1,207 @@
+//! Units over time, and the way from a unit to its province.
+
+use std::sync::Arc;
+
+use tonghop_domain::{Catalogue, CatalogueFault, Entry, Level, Tree, Unit, UnitId};
+
+use crate::builder::{Parts, unit};
+
+fn between(from: Option<&str>, to: Option<&str>, unit: Unit) -> Unit {
+    Unit {
+        valid_from: from.map(|day| day.parse().unwrap()),
+        valid_to: to.map(|day| day.parse().unwrap()),
+        ..unit
+    }
+}
+
+fn named(name: &str, unit: Unit) -> Unit {
+    let mut unit = unit;
+    unit.names.vi = name.into();
+    unit
+}
+
+fn catalogue(units: Vec<Unit>) -> Catalogue {
+    Parts::with(units).checked().unwrap()
+}
+
+fn tree(catalogue: &Catalogue, day: &str) -> Arc<Tree> {
+    catalogue.tree(day.parse().unwrap())
+}
+
+/// The faults of these units, by their places.
+fn faults(units: Vec<Unit>) -> Vec<(usize, String)> {
+    let told = |fault: CatalogueFault| match fault.entry {
+        Entry::Unit(at) => (at, fault.detail),
+        other => panic!("{other:?}"),
+    };
+    let faults = Parts::with(units).checked().unwrap_err();
+    faults.into_iter().map(told).collect()
+}
+
+/// Province 82 was Tiền Giang until 30 June 2025 and is Đồng Tháp since; 87 is no more.
+fn reused() -> Vec<Unit> {
+    let end = Some("2025-07-01");
+    vec![
+        unit("VN", Level::Country, None),
+        between(
+            None,
+            end,
+            named("Tiền Giang", unit("82", Level::Province, Some("VN"))),
+        ),
+        between(
+            None,
+            end,
+            named("Đồng Tháp", unit("87", Level::Province, Some("VN"))),
+        ),
+        between(None, end, unit("866", Level::District, Some("87"))),
+        between(
+            end,
+            None,
+            named("Đồng Tháp", unit("82", Level::Province, Some("VN"))),
+        ),
+        between(end, None, unit("29869", Level::Commune, Some("82"))),
+    ]
+}
+
+#[test]
+fn a_code_that_was_reused_resolves_by_the_day() {
+    let catalogue = catalogue(reused());
+    let name = |code: &str, day: &str| {
+        let tree = tree(&catalogue, day);
+        tree.get(code)
+            .map(|place| (place.unit().names.vi.clone(), place.id().0))
+    };
+    assert_eq!(name("82", "1990-01-01"), Some(("Tiền Giang".into(), 2)));
+    assert_eq!(name("82", "2025-06-30"), Some(("Tiền Giang".into(), 2)));
+    assert_eq!(name("82", "2025-07-01"), Some(("Đồng Tháp".into(), 5)));
+    assert_eq!(name("87", "2025-07-01"), None);
+    let after = tree(&catalogue, "2025-07-01");
+    let commune = after.get("29869").unwrap();
+    assert_eq!(commune.province().id(), UnitId(5));
+    assert_eq!(after.by_id(UnitId(2)).map(|place| place.id()), None);
+}
+
+#[test]
+fn ids_of_a_database_take_the_place_of_those_of_the_file() {
+    let catalogue = catalogue(reused());
+    let with_ids = catalogue.with_ids(|unit| Some(UnitId(unit.id.0 + 100))).unwrap();
+    assert_eq!(with_ids.digest(), catalogue.digest());
+    let tree = tree(&with_ids, "2021-07-31");
+    assert_eq!(tree.get("866").unwrap().id(), UnitId(104));
+    assert_eq!(tree.by_id(UnitId(104)).unwrap().code().as_str(), "866");
+    let unknown = catalogue.with_ids(|unit| (unit.code.as_str() != "866").then_some(unit.id));
+    assert_eq!(unknown.unwrap_err().code.as_str(), "866");
+}
+
+#[test]
+fn a_parent_must_be_there_as_long_as_its_children() {
+    let lasting = between(None, None, unit("866", Level::District, Some("87")));
+    let mut units = reused();
+    units[3] = lasting;
+    assert_eq!(
+        faults(units),
+        [(
+            3,
+            "the parent 87 does not exist on 2025-07-01, when this unit does".into()
+        )]
+    );
+    let orphan = vec![
+        unit("VN", Level::Country, None),
+        unit("01", Level::Province, Some("99")),
+    ];
+    assert_eq!(faults(orphan).len(), 1);
+}
+
+#[test]
+fn one_code_is_one_unit_on_any_day() {
+    let mut units = reused();
+    units[1] = between(None, Some("2025-07-02"), units[1].clone());
+    assert_eq!(
+        faults(units),
+        [(4, "the code is held by another unit on the same day".into())]
+    );
+}
+
+#[test]
+fn there_is_one_root() {
+    let units = vec![unit("VN", Level::Country, None), unit("LA", Level::Country, None)];
+    assert_eq!(
+        faults(units),
+        [(1, "only one unit may have no parent: the root".into())]
+    );
+}
+
+#[test]
+fn units_in_a_circle_are_told_and_those_below_it_are_not() {
+    let units = vec![
+        unit("VN", Level::Country, None),
+        unit("1", Level::Province, Some("2")),
+        unit("2", Level::Province, Some("3")),
+        unit("3", Level::Province, Some("1")),
+        unit("4", Level::District, Some("1")),
+        unit("5", Level::Province, Some("5")),
+    ];
+    let circle = |at| (at, "the unit is above itself".to_owned());
+    assert_eq!(faults(units), [circle(1), circle(2), circle(3), circle(5)]);
+}
+
+fn country() -> Catalogue {
+    catalogue(vec![
+        unit("VN", Level::Country, None),
+        unit("87", Level::Province, Some("VN")),
+        unit("867", Level::District, Some("87")),
+        unit("866", Level::District, Some("87")),
+        unit("29869", Level::Commune, Some("866")),
+        unit("87-SO", Level::Agency, Some("87")),
+        unit("01", Level::Province, Some("VN")),
+        unit("BO", Level::Agency, Some("VN")),
+    ])
+}
+
+#[test]
+fn a_report_passes_every_total_up_to_its_province() {
+    let catalogue = country();
+    let tree = tree(&catalogue, "2021-07-31");
+    let way = |code: &str| {
+        let way = tree.get(code).unwrap().way_to_province();
+        way.map(|place| place.code().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(way("29869"), ["866", "87"], "a commune");
+    assert_eq!(
+        way("866"),
+        ["866", "87"],
+        "a district with communes has a total of its own"
+    );
+    assert_eq!(way("867"), ["87"], "a district without");
+    assert_eq!(way("87-SO"), ["87"], "an agency of the province");
+    assert_eq!(way("87"), ["87"], "the province itself");
+    assert_eq!(way("01"), ["VN"], "a province with nothing below has no total");
+    assert_eq!(way("BO"), ["VN"], "an agency outside provinces");
+    assert_eq!(way("VN"), ["VN"], "the root");
+}
+
+#[test]
+fn the_province_of_a_unit_outside_provinces_is_the_root() {
+    let catalogue = country();
+    let tree = tree(&catalogue, "2021-07-31");
+    let province = |code: &str| tree.get(code).unwrap().province().code().to_string();
+    assert_eq!(
+        ["29869", "866", "87", "BO", "VN"].map(province),
+        ["87", "87", "87", "VN", "VN"]
+    );
+}
+
+#[test]
+fn children_stand_in_the_byte_order_of_their_codes() {
+    let catalogue = country();
+    let tree = tree(&catalogue, "2021-07-31");
+    let all: Vec<&str> = tree
+        .get("VN")
+        .unwrap()
+        .at_or_below()
+        .map(|place| place.code().as_str())
+        .collect();
+    assert_eq!(all, ["VN", "01", "87", "866", "29869", "867", "87-SO", "BO"]);
+    let in_file: Vec<&str> = tree.places().map(|place| place.code().as_str()).collect();
+    assert_eq!(in_file[..4], ["VN", "87", "867", "866"]);
+}
