@@ -1,0 +1,131 @@
+//! `indicators.csv`: what is counted.
+
+use tonghop_domain::{DimensionCode, Formula, Indicator, Kind, Names};
+
+use crate::fault::Faults;
+use crate::table::{Column, Entry, Row, Table, number, parsed};
+
+pub(crate) const FILE: &str = "indicators.csv";
+
+const COLUMNS: [Column; 13] = [
+    Column::required("code"),
+    Column::required("name_vi"),
+    Column::required("name_en"),
+    Column::required("unit_vi"),
+    Column::required("unit_en"),
+    Column::required("kind"),
+    Column::required("value_type"),
+    Column::required("across_time"),
+    Column::required("breakdowns"),
+    Column::required("min"),
+    Column::required("max"),
+    Column::required("formula"),
+    Column::optional("note"),
+];
+
+const ACROSS_TIME: [&str; 6] = ["sum", "last", "max", "any", "union_ordered", "recompute"];
+
+pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry<Indicator>>> {
+    let table = Table::read(text, &COLUMNS, faults)?;
+    let mut indicators = Vec::new();
+    for row in table.rows() {
+        indicators.extend(read_row(row, faults));
+    }
+    if table.rows().next().is_none() {
+        faults.add(None, "the file names no indicator");
+    }
+    Some(indicators)
+}
+
+fn read_row(row: Row<'_>, faults: &mut Faults) -> Option<Entry<Indicator>> {
+    let code = row.read("code", parsed, faults);
+    let indicator = Indicator {
+        names: Names {
+            vi: row.text("name_vi", faults),
+            en: row.text("name_en", faults),
+        },
+        measure: Names {
+            vi: row.get("unit_vi").to_owned(),
+            en: row.get("unit_en").to_owned(),
+        },
+        kind: read_kind(row, faults),
+        value_type: row.text("value_type", faults),
+        across_time: row.read("across_time", across_time, faults).unwrap_or_default(),
+        breakdowns: read_breakdowns(row, faults),
+        min: row.read_if_any("min", number, faults),
+        max: row.read_if_any("max", number, faults),
+        code: code?,
+    };
+    Some(Entry {
+        value: indicator,
+        line: row.line,
+        sound: true,
+    })
+}
+
+fn across_time(word: &str) -> Result<String, String> {
+    if ACROSS_TIME.contains(&word) {
+        Ok(word.to_owned())
+    } else {
+        Err(format!("{word:?} is none of {}", ACROSS_TIME.join(", ")))
+    }
+}
+
+/// A kind that cannot be read counts as a flow, with which nothing else in the catalogue can be at odds.
+fn read_kind(row: Row<'_>, faults: &mut Faults) -> Kind {
+    let formula = row.get("formula");
+    let kind = match row.text("kind", faults).as_str() {
+        "flow" => Kind::Flow,
+        "stock" => Kind::Stock,
+        "flag" => Kind::Flag,
+        "list" => Kind::List,
+        "text" => Kind::Text,
+        "ratio" => match read_formula(formula) {
+            Ok(formula) => return Kind::Ratio(formula),
+            Err(detail) => {
+                faults.add(row.line, format!("formula: {detail}"));
+                return Kind::Flow;
+            }
+        },
+        "" => return Kind::Flow,
+        word => {
+            faults.add(
+                row.line,
+                format!("kind: {word:?} is none of flow, stock, flag, list, text, ratio"),
+            );
+            return Kind::Flow;
+        }
+    };
+    if !formula.is_empty() {
+        faults.add(row.line, format!("formula: a {} has none", kind.as_str()));
+    }
+    kind
+}
+
+fn read_formula(text: &str) -> Result<Formula, String> {
+    let parts = text
+        .split_once('*')
+        .and_then(|(factor, quotient)| Some((factor, quotient.split_once('/')?)));
+    let Some((factor, (numerator, denominator))) = parts else {
+        return Err(format!("{text:?} does not look like 100*HT.NG/NN.XD"));
+    };
+    Ok(Formula {
+        factor: number(factor.trim())?,
+        numerator: parsed(numerator.trim())?,
+        denominator: parsed(denominator.trim())?,
+    })
+}
+
+fn read_breakdowns(row: Row<'_>, faults: &mut Faults) -> Vec<DimensionCode> {
+    let mut breakdowns = Vec::new();
+    for word in row.get("breakdowns").split_whitespace() {
+        match parsed::<DimensionCode>(word) {
+            Ok(code) if breakdowns.contains(&code) => {
+                faults.add(row.line, format!("breakdowns: {code} is given twice"));
+            }
+            Ok(code) => breakdowns.push(code),
+            Err(detail) => faults.add(row.line, format!("breakdowns: {detail}")),
+        }
+    }
+    breakdowns
+}
