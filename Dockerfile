@@ -1,0 +1,23 @@
+# One image with the three binaries: tonghop (serve, migrate and the administrator's commands), tonghop-api and
+# tonghop-aggregator.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+# The caches outlive this build, so the binaries are copied out of theirs.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bins \
+        --package tonghop --package tonghop-api --package tonghop-aggregator \
+    && mkdir --parents /out/bin /out/data \
+    && cp target/release/tonghop target/release/tonghop-api target/release/tonghop-aggregator /out/bin/
+
+FROM debian:bookworm-slim
+COPY --from=build /out/bin/ /usr/local/bin/
+# An embedded database (tonghop serve) is made in the working folder: mount a volume here to keep it.
+COPY --from=build --chown=65532:65532 /out/data/ /var/lib/tonghop/
+WORKDIR /var/lib/tonghop
+USER 65532:65532
+EXPOSE 8080
+# Listens on the container's own loopback until TONGHOP_LISTEN says otherwise.
+CMD ["tonghop", "serve"]

@@ -1,0 +1,347 @@
+//! Announcements as CloudEvents 1.0 in structured JSON.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tonghop_domain::{
+    Announcement, Envelope, FormCode, InvalidCode, InvalidPeriod, Period, RecordedRevision, SubmissionId,
+    UnitCode,
+};
+use uuid::Uuid;
+
+/// The content type of an encoded announcement.
+pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json";
+/// The type of [`Announcement::SubmissionsRecorded`].
+pub(crate) const SUBMISSION_RECORDED: &str = "vn.tonghop.submission.recorded.v1";
+/// The type of [`Announcement::TotalChanged`].
+pub(crate) const TOTAL_CHANGED: &str = "vn.tonghop.total.changed.v1";
+
+const SPEC_VERSION: &str = "1.0";
+const SOURCE: &str = "/tonghop";
+const DATA_CONTENT_TYPE: &str = "application/json";
+
+/// Why a message is no announcement.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, an attribute is missing, or data that do not fit the type.
+    #[error("not a CloudEvent of the expected shape: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Another version of CloudEvents.
+    #[error("CloudEvents version {0}, where only {SPEC_VERSION} is understood")]
+    SpecVersion(String),
+    /// A type of event that is not ours, or of a later version.
+    #[error("unknown type of event {0}")]
+    UnknownType(String),
+    /// Data in another format than JSON.
+    #[error("data of content type {0}, where only {DATA_CONTENT_TYPE} is understood")]
+    DataContentType(String),
+    /// A code that breaks the rule of its kind.
+    #[error(transparent)]
+    Code(#[from] InvalidCode),
+    /// A period that is none.
+    #[error(transparent)]
+    Period(#[from] InvalidPeriod),
+}
+
+/// The announcement as a CloudEvent.
+pub fn encode(envelope: &Envelope) -> Vec<u8> {
+    let announcement = &envelope.announcement;
+    let event = json!({
+        "specversion": SPEC_VERSION,
+        "id": envelope.id,
+        "source": SOURCE,
+        "type": kind(announcement),
+        "subject": subject(announcement),
+        "time": envelope.at,
+        "datacontenttype": DATA_CONTENT_TYPE,
+        "data": data(announcement),
+    });
+    event.to_string().into_bytes()
+}
+
+/// Reads what [`encode`] wrote. Attributes and data fields that are not known are passed over, so that a later
+/// version may add some while this one still runs beside it.
+pub fn decode(body: &[u8]) -> Result<Envelope, Unreadable> {
+    let event: Event = serde_json::from_slice(body)?;
+    if event.specversion != SPEC_VERSION {
+        return Err(Unreadable::SpecVersion(event.specversion));
+    }
+    if let Some(other) = event.datacontenttype.filter(|given| given != DATA_CONTENT_TYPE) {
+        return Err(Unreadable::DataContentType(other));
+    }
+    let announcement = match event.kind.as_str() {
+        SUBMISSION_RECORDED => serde_json::from_value::<Recorded>(event.data)?.announcement()?,
+        TOTAL_CHANGED => serde_json::from_value::<Changed>(event.data)?.announcement()?,
+        _ => return Err(Unreadable::UnknownType(event.kind)),
+    };
+    Ok(Envelope {
+        id: event.id,
+        at: event.time,
+        announcement,
+    })
+}
+
+/// The key by which a topic exchange sorts the announcement: type, province, form.
+pub(crate) fn routing_key(announcement: &Announcement) -> String {
+    let (Announcement::SubmissionsRecorded { form, province, .. }
+    | Announcement::TotalChanged { form, province, .. }) = announcement;
+    format!("{}.{province}.{form}", kind(announcement))
+}
+
+fn kind(announcement: &Announcement) -> &'static str {
+    match announcement {
+        Announcement::SubmissionsRecorded { .. } => SUBMISSION_RECORDED,
+        Announcement::TotalChanged { .. } => TOTAL_CHANGED,
+    }
+}
+
+fn subject(announcement: &Announcement) -> String {
+    match announcement {
+        Announcement::SubmissionsRecorded {
+            form,
+            period,
+            province,
+            ..
+        } => {
+            format!("{form}/{period}/{province}")
+        }
+        Announcement::TotalChanged {
+            form, period, unit, ..
+        } => format!("{form}/{period}/{unit}"),
+    }
+}
+
+fn data(announcement: &Announcement) -> Value {
+    match announcement {
+        Announcement::SubmissionsRecorded {
+            form,
+            period,
+            province,
+            submissions,
+        } => {
+            let submissions: Vec<Value> = submissions
+                .iter()
+                .map(|one| json!({"id": one.id.0, "unit": one.unit.as_str(), "revision": one.revision}))
+                .collect();
+            json!({
+                "form": form.as_str(),
+                "period": period.to_string(),
+                "province": province.as_str(),
+                "submissions": submissions,
+            })
+        }
+        Announcement::TotalChanged {
+            form,
+            period,
+            province,
+            unit,
+            version,
+        } => json!({
+            "form": form.as_str(),
+            "period": period.to_string(),
+            "province": province.as_str(),
+            "unit": unit.as_str(),
+            "version": version,
+        }),
+    }
+}
+
+#[derive(Deserialize)]
+struct Event {
+    specversion: String,
+    id: Uuid,
+    #[serde(rename = "type")]
+    kind: String,
+    time: DateTime<Utc>,
+    datacontenttype: Option<String>,
+    data: Value,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    form: String,
+    period: String,
+    province: String,
+    submissions: Vec<RecordedOne>,
+}
+
+#[derive(Deserialize)]
+struct RecordedOne {
+    id: Uuid,
+    unit: String,
+    revision: i32,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    form: String,
+    period: String,
+    province: String,
+    unit: String,
+    version: i64,
+}
+
+impl Recorded {
+    fn announcement(self) -> Result<Announcement, Unreadable> {
+        let submissions = self
+            .submissions
+            .into_iter()
+            .map(|one| {
+                let (id, unit) = (SubmissionId(one.id), one.unit.parse()?);
+                Ok(RecordedRevision {
+                    id,
+                    unit,
+                    revision: one.revision,
+                })
+            })
+            .collect::<Result<_, Unreadable>>()?;
+        Ok(Announcement::SubmissionsRecorded {
+            form: self.form.parse::<FormCode>()?,
+            period: self.period.parse::<Period>()?,
+            province: self.province.parse::<UnitCode>()?,
+            submissions,
+        })
+    }
+}
+
+impl Changed {
+    fn announcement(self) -> Result<Announcement, Unreadable> {
+        Ok(Announcement::TotalChanged {
+            form: self.form.parse::<FormCode>()?,
+            period: self.period.parse::<Period>()?,
+            province: self.province.parse::<UnitCode>()?,
+            unit: self.unit.parse::<UnitCode>()?,
+            version: self.version,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded() -> Envelope {
+        let submission = SubmissionId(Uuid::now_v7());
+        Envelope {
+            id: Uuid::now_v7(),
+            at: "2021-07-31T10:00:00.123456Z".parse().unwrap(),
+            announcement: Announcement::SubmissionsRecorded {
+                form: "ngay-30-7".parse().unwrap(),
+                period: "2021-07".parse().unwrap(),
+                province: "87".parse().unwrap(),
+                submissions: vec![RecordedRevision {
+                    id: submission,
+                    unit: "866".parse().unwrap(),
+                    revision: 2,
+                }],
+            },
+        }
+    }
+
+    fn changed() -> Envelope {
+        let announcement = Announcement::TotalChanged {
+            form: "ngay-30-7".parse().unwrap(),
+            period: "2021-07".parse().unwrap(),
+            province: "VN".parse().unwrap(),
+            unit: "VN".parse().unwrap(),
+            version: 7,
+        };
+        Envelope {
+            announcement,
+            ..recorded()
+        }
+    }
+
+    /// The encoded event with one attribute, or one field of its data, set to something else.
+    fn altered(envelope: &Envelope, pointer: &str, value: Value) -> Vec<u8> {
+        let mut event: Value = serde_json::from_slice(&encode(envelope)).unwrap();
+        *event.pointer_mut(pointer).unwrap() = value;
+        event.to_string().into_bytes()
+    }
+
+    #[test]
+    fn what_is_encoded_is_decoded_the_same() {
+        for envelope in [recorded(), changed()] {
+            assert_eq!(decode(&encode(&envelope)).unwrap(), envelope);
+        }
+    }
+
+    #[test]
+    fn an_event_has_the_attributes_integrators_were_promised() {
+        let envelope = recorded();
+        let event: Value = serde_json::from_slice(&encode(&envelope)).unwrap();
+        let Announcement::SubmissionsRecorded { submissions, .. } = &envelope.announcement else {
+            unreachable!()
+        };
+        assert_eq!(
+            event,
+            json!({
+                "specversion": "1.0",
+                "id": envelope.id.to_string(),
+                "source": "/tonghop",
+                "type": "vn.tonghop.submission.recorded.v1",
+                "subject": "ngay-30-7/2021-07/87",
+                "time": "2021-07-31T10:00:00.123456Z",
+                "datacontenttype": "application/json",
+                "data": {
+                    "form": "ngay-30-7",
+                    "period": "2021-07",
+                    "province": "87",
+                    "submissions": [{"id": submissions[0].id.to_string(), "unit": "866", "revision": 2}],
+                },
+            })
+        );
+        assert_eq!(
+            routing_key(&envelope.announcement),
+            "vn.tonghop.submission.recorded.v1.87.ngay-30-7"
+        );
+        assert_eq!(
+            routing_key(&changed().announcement),
+            "vn.tonghop.total.changed.v1.VN.ngay-30-7"
+        );
+    }
+
+    #[test]
+    fn unknown_attributes_and_data_fields_are_passed_over() {
+        let mut event: Value = serde_json::from_slice(&encode(&recorded())).unwrap();
+        event["traceparent"] = json!("00-1-1-00");
+        event["data"]["priority"] = json!(1);
+        assert!(decode(event.to_string().as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_announcement_is_unreadable() {
+        let refused = |body: &[u8]| decode(body).unwrap_err();
+        assert!(matches!(refused(b"not json"), Unreadable::Shape(_)));
+        assert!(matches!(refused(b"{}"), Unreadable::Shape(_)));
+        let with = |pointer, value| refused(&altered(&recorded(), pointer, value));
+        assert!(matches!(
+            with("/specversion", json!("0.3")),
+            Unreadable::SpecVersion(_)
+        ));
+        assert!(matches!(
+            with("/type", json!("vn.tonghop.total.changed.v2")),
+            Unreadable::UnknownType(_)
+        ));
+        assert!(matches!(
+            with("/datacontenttype", json!("text/xml")),
+            Unreadable::DataContentType(_)
+        ));
+        assert!(matches!(
+            with("/data/province", json!("tỉnh")),
+            Unreadable::Code(_)
+        ));
+        assert!(matches!(
+            with("/data/period", json!("2021-13")),
+            Unreadable::Period(_)
+        ));
+        assert!(matches!(
+            with("/data/submissions/0/revision", json!("2")),
+            Unreadable::Shape(_)
+        ));
+        assert!(matches!(
+            with("/type", json!(TOTAL_CHANGED)),
+            Unreadable::Shape(_)
+        ));
+    }
+}

@@ -1,0 +1,97 @@
+//! The bus of an installation that is one process.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tonghop_domain::Announcement;
+
+use crate::consumer::retry_pauses;
+use crate::{Health, Judge, Verdict};
+
+/// How many announcements wait at most.
+const CAPACITY: usize = 10_000;
+/// The size of the largest batch.
+const LARGEST_BATCH: usize = 200;
+/// How often a batch is handed over before it is dropped.
+const MOST_TRIES: u32 = 50;
+
+/// A channel inside this process. Clones share it.
+///
+/// It holds 10,000 announcements; more are dropped without a word, for example while nobody consumes. That loses
+/// hints and nothing else: the marks in the database still tell which totals are stale, and the sweep finds them.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    sender: Sender<Announcement>,
+    receiver: Arc<Mutex<Receiver<Announcement>>>,
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(receiver)),
+        }
+    }
+}
+
+impl InProcess {
+    /// Passes on what makes totals stale, as the binding of the aggregator's queue does.
+    pub(crate) fn publish(&self, announcement: Announcement) {
+        if matches!(announcement, Announcement::SubmissionsRecorded { .. }) {
+            // Full means that the consumer is far behind; the sweep does its work.
+            let _ = self.sender.try_send(announcement);
+        }
+    }
+
+    /// The next announcements, at least one. Consumers take turns.
+    async fn batch(&self) -> Vec<Announcement> {
+        let mut batch = Vec::new();
+        self.receiver
+            .lock()
+            .await
+            .recv_many(&mut batch, LARGEST_BATCH)
+            .await;
+        batch
+    }
+}
+
+pub(crate) async fn consume<J: Judge>(
+    channel: &InProcess,
+    judge: &J,
+    health: &Health,
+    stop: &CancellationToken,
+) {
+    health.up();
+    while let Some(news) = stop.run_until_cancelled(channel.batch()).await {
+        hand_over(&news, judge, stop).await;
+    }
+    health.down();
+}
+
+/// Until the judge is done with it, or it has been tried often enough, or it is time to stop.
+async fn hand_over<J: Judge>(news: &[Announcement], judge: &J, stop: &CancellationToken) {
+    let mut pauses = retry_pauses();
+    for _ in 0..MOST_TRIES {
+        match judge.judge(news).await {
+            Verdict::Done => return,
+            Verdict::Retry => {
+                if stop.run_until_cancelled(sleep(pauses.pause())).await.is_none() {
+                    return;
+                }
+            }
+            Verdict::Poison => {
+                tracing::warn!(announcements = news.len(), "announcements dropped as poison");
+                return;
+            }
+        }
+    }
+    tracing::warn!(
+        announcements = news.len(),
+        tries = MOST_TRIES,
+        "announcements dropped after many tries"
+    );
+}

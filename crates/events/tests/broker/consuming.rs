@@ -1,0 +1,133 @@
+//! From the broker to the judge.
+
+use std::time::Duration;
+
+use tonghop_events::{Verdict, encode};
+
+use crate::recorder::{Consumer, Recorder};
+use crate::scene::{RECOVERY, Scene, eventually, recorded};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_reach_the_judge_in_batches_and_leave_the_queue() {
+    let scene = Scene::start().await;
+    let judge = Recorder::pondering();
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    scene
+        .put((0..450).map(|revision| encode(&recorded(revision))))
+        .await;
+    eventually("the first batch", RECOVERY, async || judge.batches().len() == 1).await;
+    // While the judge ponders, the broker hands out as many as are allowed to be unsettled.
+    eventually("the prefetch is full", RECOVERY, async || {
+        scene.ready("aggregator").await == 250
+    })
+    .await;
+    for _ in 0..450 {
+        judge.decide();
+    }
+    judge.sees(449, RECOVERY).await;
+    eventually("all settled", RECOVERY, async || {
+        judge.seen() == (0..450).collect::<Vec<_>>()
+    })
+    .await;
+    let sizes: Vec<usize> = judge.batches().iter().map(Vec::len).collect();
+    assert!(sizes.iter().all(|size| (1..=200).contains(size)), "{sizes:?}");
+    assert!(
+        sizes.len() < 100,
+        "batches hardly ever hold more than one: {sizes:?}"
+    );
+    consumer.stop().await;
+    assert_eq!(
+        scene.ready("aggregator").await,
+        0,
+        "something was not acknowledged"
+    );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_message_is_put_aside_and_its_neighbours_are_judged() {
+    let scene = Scene::start().await;
+    let judge = Recorder::saying([]);
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    let broken = || b"{\"specversion\":\"1.0\"}".to_vec();
+    let bodies = [encode(&recorded(1)), broken(), encode(&recorded(2)), broken()];
+    scene.put(bodies).await;
+    judge.sees(2, RECOVERY).await;
+    eventually("put aside", RECOVERY, async || {
+        scene.ready("dead-letters").await == 2
+    })
+    .await;
+    assert_eq!(scene.take("dead-letters").await.unwrap().data, broken());
+    consumer.stop().await;
+    assert_eq!(judge.seen(), [1, 2]);
+    assert_eq!(scene.ready("aggregator").await, 0);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_must_wait_come_again_until_they_are_done() {
+    let scene = Scene::start().await;
+    let judge = Recorder::saying([Verdict::Retry, Verdict::Retry]);
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    let begin = std::time::Instant::now();
+    scene.put([encode(&recorded(1))]).await;
+    eventually("three times", RECOVERY, async || judge.seen() == [1, 1, 1]).await;
+    assert!(
+        begin.elapsed() >= Duration::from_millis(600),
+        "came again without the pauses"
+    );
+    consumer.stop().await;
+    assert_eq!(scene.ready("aggregator").await, 0);
+    assert_eq!(scene.ready("dead-letters").await, 0);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn poison_is_put_aside() {
+    let scene = Scene::start().await;
+    let judge = Recorder::saying([Verdict::Poison]);
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    scene.put([encode(&recorded(1))]).await;
+    eventually("put aside", RECOVERY, async || {
+        scene.ready("dead-letters").await == 1
+    })
+    .await;
+    scene.put([encode(&recorded(2))]).await;
+    judge.sees(2, RECOVERY).await;
+    consumer.stop().await;
+    assert_eq!(judge.seen(), [1, 2]);
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_judge_is_let_finish_before_the_consumer_stops() {
+    let scene = Scene::start().await;
+    let judge = Recorder::pondering();
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    scene.put([encode(&recorded(1))]).await;
+    judge.sees(1, RECOVERY).await;
+    consumer.begin_to_stop();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!consumer.has_stopped());
+    judge.decide();
+    consumer.stop().await;
+    assert_eq!(
+        scene.ready("aggregator").await,
+        0,
+        "judged and yet not acknowledged"
+    );
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_queue_is_made_again_and_listened_to() {
+    let scene = Scene::start().await;
+    let judge = Recorder::saying([]);
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    scene.delete_queue("aggregator").await;
+    eventually("it notices", RECOVERY, async || consumer.health.reconnects() == 1).await;
+    scene.put([encode(&recorded(1))]).await;
+    judge.sees(1, RECOVERY).await;
+    consumer.stop().await;
+    scene.end().await;
+}

@@ -1,0 +1,10 @@
+//! What relay and consumer promise, tried on a real RabbitMQ.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod consuming;
+mod outbox;
+mod proxy;
+mod recorder;
+mod relaying;
+mod scene;
+mod surviving;

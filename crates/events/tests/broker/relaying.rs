@@ -1,0 +1,108 @@
+//! From the outbox to the broker.
+
+use std::collections::BTreeSet;
+
+use tonghop_domain::Envelope;
+use tonghop_events::decode;
+use uuid::Uuid;
+
+use crate::outbox::{MemoryOutbox, Relay};
+use crate::scene::{RECOVERY, Scene, eventually, recorded, total_changed};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announcements_are_published_and_then_settled() {
+    let scene = Scene::start().await;
+    let envelopes: Vec<Envelope> = (0..1200).map(recorded).collect();
+    let outbox = MemoryOutbox::holding(&envelopes);
+    let relay = Relay::start(&outbox, scene.bus());
+    outbox.settles(&envelopes, RECOVERY).await;
+    eventually("all in the queue", RECOVERY, async || {
+        scene.ready("aggregator").await == 1200
+    })
+    .await;
+    relay.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_outlives_the_broker_and_says_what_it_is() {
+    let scene = Scene::start().await;
+    let envelope = recorded(1);
+    let outbox = MemoryOutbox::holding(std::slice::from_ref(&envelope));
+    let relay = Relay::start(&outbox, scene.bus());
+    outbox.settles(std::slice::from_ref(&envelope), RECOVERY).await;
+    let message = scene.take("aggregator").await.unwrap();
+    assert_eq!(decode(&message.data).unwrap(), envelope);
+    assert_eq!(*message.properties.delivery_mode(), Some(2));
+    assert_eq!(
+        *message.properties.message_id(),
+        Some(envelope.id.to_string().into())
+    );
+    assert_eq!(
+        *message.properties.content_type(),
+        Some("application/cloudevents+json".into())
+    );
+    assert_eq!(
+        message.routing_key.as_str(),
+        "vn.tonghop.submission.recorded.v1.87.ngay-30-7"
+    );
+    assert_eq!(message.exchange, scene.name("events"));
+    relay.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_total_is_settled_though_nobody_listens() {
+    let scene = Scene::start().await;
+    let envelopes = [total_changed(1), recorded(1), total_changed(2)];
+    let outbox = MemoryOutbox::holding(&envelopes);
+    let relay = Relay::start(&outbox, scene.bus());
+    outbox.settles(&envelopes, RECOVERY).await;
+    assert_eq!(scene.ready("aggregator").await, 1);
+    relay.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_woken_looks_at_once() {
+    let scene = Scene::start().await;
+    let outbox = MemoryOutbox::default();
+    let relay = Relay::start(&outbox, scene.bus());
+    relay.connects().await;
+    for revision in 1..=20 {
+        outbox.add(&[recorded(revision)]);
+        relay.wake();
+        let settled = async || outbox.settled().len() == usize::try_from(revision).unwrap();
+        // Well below the interval at which it looks unasked.
+        eventually("settled", std::time::Duration::from_millis(250), settled).await;
+    }
+    relay.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_has_no_queue_for_is_published_again_and_not_settled_before() {
+    let scene = Scene::start().await;
+    let outbox = MemoryOutbox::default();
+    let relay = Relay::start(&outbox, scene.bus());
+    relay.connects().await;
+    scene.delete_queue("aggregator").await;
+
+    // A changed total goes nowhere and is fine: lapin may hang a returned neighbour on its confirm.
+    let envelopes: Vec<Envelope> = (0..250)
+        .flat_map(|n| [recorded(n), total_changed(n.into())])
+        .collect();
+    outbox.add(&envelopes);
+    relay.wake();
+    outbox.settles(&envelopes, RECOVERY).await;
+
+    let mut arrived = BTreeSet::new();
+    while let Some(message) = scene.take("aggregator").await {
+        arrived.insert(decode(&message.data).unwrap().id);
+    }
+    let expected: BTreeSet<Uuid> = envelopes.iter().step_by(2).map(|envelope| envelope.id).collect();
+    assert_eq!(arrived, expected);
+    assert_eq!(relay.health.reconnects(), 1);
+    relay.stop().await;
+    scene.end().await;
+}

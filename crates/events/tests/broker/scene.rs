@@ -1,0 +1,200 @@
+//! A namespace of its own on the test broker, for one test.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use lapin::message::BasicGetMessage;
+use lapin::options::{
+    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use tonghop_domain::{Announcement, Envelope, RecordedRevision, SubmissionId};
+use tonghop_events::{AmqpSettings, Bus};
+use uuid::Uuid;
+
+/// How soon work must go on after a fault has passed.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Scene {
+    url: String,
+    namespace: String,
+    connection: Connection,
+}
+
+impl Scene {
+    pub(crate) async fn start() -> Self {
+        let Ok(url) = std::env::var("TEST_AMQP_URL") else {
+            panic!(
+                "TEST_AMQP_URL is not set: run the tests through tests/run, which starts a broker for them"
+            )
+        };
+        let connection = Connection::connect(&url, ConnectionProperties::default())
+            .await
+            .unwrap();
+        Self {
+            url,
+            namespace: format!("test-{}", Uuid::now_v7()),
+            connection,
+        }
+    }
+
+    pub(crate) fn bus(&self) -> Bus {
+        Bus::Amqp(AmqpSettings::parse(&self.url, &self.namespace).unwrap())
+    }
+
+    /// The same namespace, reached through a local port.
+    pub(crate) fn bus_through(&self, port: u16) -> Bus {
+        let (before, host_and_port, after) = self.split_url();
+        let url = format!("{before}127.0.0.1:{port}{after}");
+        assert!(!host_and_port.is_empty());
+        Bus::Amqp(AmqpSettings::parse(&url, &self.namespace).unwrap())
+    }
+
+    /// `host:port` of the broker.
+    pub(crate) fn broker_address(&self) -> String {
+        self.split_url().1.to_owned()
+    }
+
+    pub(crate) fn name(&self, suffix: &str) -> ShortString {
+        format!("{}.{suffix}", self.namespace).into()
+    }
+
+    /// How many messages lie ready in a queue; none if it is not there yet.
+    pub(crate) async fn ready(&self, queue: &str) -> u32 {
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let channel = self.channel().await;
+        let declared = channel
+            .queue_declare(self.name(queue), options, FieldTable::default())
+            .await;
+        declared.map_or(0, |queue| queue.message_count())
+    }
+
+    /// Takes the next message out of a queue.
+    pub(crate) async fn take(&self, queue: &str) -> Option<BasicGetMessage> {
+        let options = BasicGetOptions { no_ack: true };
+        self.channel()
+            .await
+            .basic_get(self.name(queue), options)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn delete_queue(&self, queue: &str) {
+        let options = QueueDeleteOptions::default();
+        self.channel()
+            .await
+            .queue_delete(self.name(queue), options)
+            .await
+            .unwrap();
+    }
+
+    /// Puts bodies straight into the aggregator's queue, and answers once they are there.
+    pub(crate) async fn put(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
+        let channel = self.channel().await;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .unwrap();
+        let mut confirms = Vec::new();
+        for body in bodies {
+            let (queue, options) = (self.name("aggregator"), BasicPublishOptions::default());
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            confirms.push(
+                channel
+                    .basic_publish("".into(), queue, options, &body, properties)
+                    .await
+                    .unwrap(),
+            );
+        }
+        for confirm in confirms {
+            assert!(confirm.await.unwrap().is_ack());
+        }
+    }
+
+    pub(crate) async fn end(self) {
+        let channel = self.channel().await;
+        for queue in ["aggregator", "dead-letters"] {
+            channel
+                .queue_delete(self.name(queue), QueueDeleteOptions::default())
+                .await
+                .unwrap();
+        }
+        for exchange in ["events", "dead-letters"] {
+            channel
+                .exchange_delete(self.name(exchange), ExchangeDeleteOptions::default())
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn channel(&self) -> Channel {
+        self.connection.create_channel().await.unwrap()
+    }
+
+    fn split_url(&self) -> (&str, &str, &str) {
+        let start = self.url.find("://").unwrap() + 3;
+        let start = self.url.rfind('@').map_or(start, |at| at + 1);
+        let end = self.url[start..]
+            .find('/')
+            .map_or(self.url.len(), |slash| start + slash);
+        (&self.url[..start], &self.url[start..end], &self.url[end..])
+    }
+}
+
+/// A recorded revision of Hồng Ngự's report; the number tells one from another.
+pub(crate) fn recorded(revision: i32) -> Envelope {
+    let submission = RecordedRevision {
+        id: SubmissionId(Uuid::now_v7()),
+        unit: "866".parse().unwrap(),
+        revision,
+    };
+    envelope(Announcement::SubmissionsRecorded {
+        form: "ngay-30-7".parse().unwrap(),
+        period: "2021-07".parse().unwrap(),
+        province: "87".parse().unwrap(),
+        submissions: vec![submission],
+    })
+}
+
+pub(crate) fn total_changed(version: i64) -> Envelope {
+    envelope(Announcement::TotalChanged {
+        form: "ngay-30-7".parse().unwrap(),
+        period: "2021-07".parse().unwrap(),
+        province: "87".parse().unwrap(),
+        unit: "87".parse().unwrap(),
+        version,
+    })
+}
+
+/// The numbers given to [`recorded`].
+pub(crate) fn revisions(news: &[Announcement]) -> Vec<i32> {
+    let of = |announcement: &Announcement| match announcement {
+        Announcement::SubmissionsRecorded { submissions, .. } => {
+            submissions.iter().map(|one| one.revision).collect()
+        }
+        Announcement::TotalChanged { .. } => Vec::new(),
+    };
+    news.iter().flat_map(of).collect()
+}
+
+/// Looks again and again until it is so, and fails when it is still not so after `limit`.
+pub(crate) async fn eventually(what: &str, limit: Duration, so: impl AsyncFn() -> bool) {
+    let begin = Instant::now();
+    while !so().await {
+        assert!(begin.elapsed() < limit, "not so after {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn envelope(announcement: Announcement) -> Envelope {
+    Envelope {
+        id: Uuid::now_v7(),
+        at: Utc::now(),
+        announcement,
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens when the network or the broker is away for a while.
+
+use std::time::Duration;
+
+use tonghop_domain::Envelope;
+use tonghop_events::{AmqpSettings, Bus};
+
+use crate::outbox::{MemoryOutbox, Relay};
+use crate::proxy::Proxy;
+use crate::recorder::{Consumer, Recorder};
+use crate::scene::{RECOVERY, Scene, eventually, recorded};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_and_consumer_go_on_after_the_network_was_cut() {
+    let scene = Scene::start().await;
+    let proxy = Proxy::start(scene.broker_address()).await;
+    let (outbox, judge) = (MemoryOutbox::default(), Recorder::saying([]));
+    let relay = Relay::start(&outbox, scene.bus_through(proxy.port));
+    let consumer = Consumer::start(&judge, scene.bus_through(proxy.port)).await;
+    relay.connects().await;
+
+    proxy.cut();
+    let noticed = async || !relay.health.connected() && !consumer.health.connected();
+    eventually("both notice", RECOVERY, noticed).await;
+    let claims = outbox.claims();
+    let envelopes: Vec<Envelope> = (0..100).map(recorded).collect();
+    outbox.add(&envelopes);
+    relay.wake();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(outbox.claims(), claims, "claims rows it cannot publish");
+
+    proxy.restore();
+    outbox.settles(&envelopes, RECOVERY).await;
+    judge.sees(99, RECOVERY).await;
+    eventually("all seen", RECOVERY, async || {
+        judge.seen() == (0..100).collect::<Vec<_>>()
+    })
+    .await;
+    assert_eq!((relay.health.reconnects(), consumer.health.reconnects()), (1, 1));
+    relay.stop().await;
+    consumer.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_network_holds_up_neither_the_relay_nor_its_threads() {
+    let scene = Scene::start().await;
+    let own_threads = io_threads();
+    let proxy = Proxy::start(scene.broker_address()).await;
+    let outbox = MemoryOutbox::default();
+    let relay = Relay::start(&outbox, scene.bus_through(proxy.port));
+    relay.connects().await;
+
+    proxy.stall();
+    let envelopes: Vec<Envelope> = (0..10).map(recorded).collect();
+    outbox.add(&envelopes);
+    relay.wake();
+    eventually("it gives the window up", RECOVERY * 2, async || {
+        !relay.health.connected()
+    })
+    .await;
+    // Long enough for two attempts to connect that get no answer.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(
+        io_threads() <= own_threads + 1,
+        "threads of connections given up are still there"
+    );
+    assert!(outbox.settled().is_empty());
+
+    proxy.restore();
+    outbox.settles(&envelopes, RECOVERY).await;
+    relay.stop().await;
+    eventually("no thread is left", RECOVERY, async || {
+        io_threads() == own_threads
+    })
+    .await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_broker_both_keep_trying_and_stop_when_told() {
+    // A port that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let bus = Bus::Amqp(AmqpSettings::parse(&format!("amqp://127.0.0.1:{port}"), "test").unwrap());
+    let outbox = MemoryOutbox::holding(&[recorded(1)]);
+    let relay = Relay::start(&outbox, bus);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!relay.health.connected());
+    assert_eq!(outbox.claims(), 0);
+    relay.stop().await;
+}
+
+/// How many of lapin's threads there are: one a connection.
+fn io_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("lapin-io-loop")).count()
+}

@@ -1,0 +1,1 @@
+DROP TABLE outbox, idempotency_keys, marks, totals, revisions, submissions, units, catalogue;

@@ -1,0 +1,252 @@
+//! The catalogue's record in the database: stable unit ids, and the digest that every process must share.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::prelude::*;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
+
+use crate::conn::{Conn, insert_all, on};
+use crate::schema::{catalogue, units};
+use crate::{StoreError, marks, submissions, totals};
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = units, treat_none_as_null = true)]
+struct UnitRow {
+    unit_id: i64,
+    code: String,
+    valid_from: Option<String>,
+    valid_to: Option<String>,
+}
+
+impl UnitRow {
+    fn new(unit: &Unit, id: UnitId) -> Self {
+        let day = |day: NaiveDate| day.to_string();
+        Self {
+            unit_id: id.0,
+            code: unit.code.to_string(),
+            valid_from: unit.valid_from.map(day),
+            valid_to: unit.valid_to.map(day),
+        }
+    }
+
+    /// ISO dates compare as texts.
+    fn overlaps(&self, unit: &Unit) -> bool {
+        let other = Self::new(unit, UnitId(0));
+        let ends_after = |a: &Self, b: &Self| match (&a.valid_to, &b.valid_from) {
+            (Some(to), Some(from)) => to > from,
+            _ => true,
+        };
+        self.code == other.code && ends_after(self, &other) && ends_after(&other, self)
+    }
+}
+
+/// Holds the catalogue as it is until the transaction ends.
+///
+/// # Errors
+/// `OtherCatalogue` when this process has another one.
+pub(crate) async fn share_lock(conn: &mut Conn, digest: &str) -> Result<(), StoreError> {
+    let query = catalogue::table.find(1).select(catalogue::digest);
+    let held: Option<String> = match conn {
+        Conn::Pg(object) => query.for_share().first(&mut **object).await.optional()?,
+        Conn::Lite(object) => query.first(&mut **object).await.optional()?,
+    };
+    compare(held, digest)
+}
+
+/// Compares the catalogues without holding anything.
+///
+/// # Errors
+/// As for [`share_lock`].
+pub(crate) async fn check(conn: &mut Conn, digest: &str) -> Result<(), StoreError> {
+    let query = catalogue::table.find(1).select(catalogue::digest);
+    let held: Option<String> = on!(conn, c => query.first(c).await.optional())?;
+    compare(held, digest)
+}
+
+fn compare(held: Option<String>, digest: &str) -> Result<(), StoreError> {
+    match held {
+        Some(held) if held == digest => Ok(()),
+        Some(_) => Err(StoreError::OtherCatalogue),
+        None => Err(StoreError::NotMigrated),
+    }
+}
+
+/// The catalogue with the ids that the database gave to its units.
+pub(crate) async fn with_ids(conn: &mut Conn, catalogue: &Catalogue) -> Result<Catalogue, StoreError> {
+    let rows: Vec<UnitRow> = on!(conn, c => units::table.select(UnitRow::as_select()).load(c).await)?;
+    let ids: HashMap<(String, Option<String>), i64> = rows
+        .into_iter()
+        .map(|row| ((row.code, row.valid_from), row.unit_id))
+        .collect();
+    let id_of = |unit: &Unit| {
+        let row = UnitRow::new(unit, UnitId(0));
+        ids.get(&(row.code, row.valid_from)).copied().map(UnitId)
+    };
+    catalogue.with_ids(id_of).map_err(|_| StoreError::OtherCatalogue)
+}
+
+/// Makes a catalogue the database's own: keeps the ids of units that stay, gives ids to new ones, and marks every
+/// total for a refresh. Does nothing when the database has this catalogue already.
+///
+/// # Errors
+/// `CatalogueInUse` when submissions use what the new catalogue lacks.
+pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) -> Result<(), StoreError> {
+    if let Conn::Pg(object) = conn {
+        // Waits for the transactions that hold the old one, and keeps new ones out.
+        object
+            .batch_execute("LOCK TABLE catalogue IN ACCESS EXCLUSIVE MODE")
+            .await?;
+    }
+    let query = catalogue::table.find(1).select(catalogue::digest);
+    let held: Option<String> = on!(conn, c => query.first(c).await.optional())?;
+    if held.as_deref() == Some(new.digest()) {
+        return Ok(());
+    }
+    let old: Vec<UnitRow> = on!(conn, c => units::table.select(UnitRow::as_select()).load(c).await)?;
+    let mut ids = HashMap::new();
+    let mut taken = BTreeSet::new();
+    let mut last = old.iter().map(|row| row.unit_id).max().unwrap_or(0);
+    for unit in new.units() {
+        let exact = |row: &&UnitRow| row.valid_from == unit.valid_from.map(|day| day.to_string());
+        let candidates = || {
+            old.iter()
+                .filter(|row| row.overlaps(unit) && !taken.contains(&row.unit_id))
+        };
+        let id = candidates()
+            .find(exact)
+            .or_else(|| candidates().next())
+            .map_or_else(
+                || {
+                    last += 1;
+                    last
+                },
+                |row| row.unit_id,
+            );
+        taken.insert(id);
+        ids.insert((unit.code.clone(), unit.valid_from), UnitId(id));
+    }
+    let adopted = new
+        .with_ids(|unit| ids.get(&(unit.code.clone(), unit.valid_from)).copied())
+        .map_err(|_| StoreError::corrupt("a unit without an id"))?;
+    refuse_losses(conn, &adopted).await?;
+    write_units(conn, &adopted).await?;
+    let row = (
+        catalogue::id.eq(1),
+        catalogue::digest.eq(new.digest()),
+        catalogue::adopted_at.eq(now.naive_utc()),
+    );
+    let upsert = diesel::insert_into(catalogue::table)
+        .values(row)
+        .on_conflict(catalogue::id)
+        .do_update()
+        .set((
+            catalogue::digest.eq(new.digest()),
+            catalogue::adopted_at.eq(now.naive_utc()),
+        ));
+    on!(conn, c => upsert.execute(c).await)?;
+    mark_all(conn, &adopted, now).await?;
+    Ok(())
+}
+
+/// Refuses a catalogue in which a submission's unit no longer reports the form for the period, or one of its
+/// figures' indicators is no longer on the form.
+async fn refuse_losses(conn: &mut Conn, new: &Catalogue) -> Result<(), StoreError> {
+    let mut by_scope: HashMap<_, Vec<UnitId>> = HashMap::new();
+    for key in submissions::keys(conn).await? {
+        by_scope.entry((key.form, key.period)).or_default().push(key.unit);
+    }
+    for ((form, period), units) in by_scope {
+        let Some(scope) = new.scope(form.as_str(), period) else {
+            return Err(StoreError::CatalogueInUse(format!(
+                "the form {form} for {period}"
+            )));
+        };
+        for unit in &units {
+            let place = scope
+                .tree
+                .by_id(*unit)
+                .filter(|place| scope.form.is_reported_by(place.unit()));
+            if place.is_none() {
+                let name = unit_code(conn, *unit).await?;
+                return Err(StoreError::CatalogueInUse(format!(
+                    "the unit {name}, for {form} {period}"
+                )));
+            }
+        }
+        for chunk in units.chunks(500) {
+            for filed in submissions::reports(conn, &form, period, chunk)
+                .await?
+                .into_values()
+            {
+                let mut figures = filed.report.content.figures.iter();
+                if let Some(figure) = figures.find(|f| scope.form.indicator(f.indicator.as_str()).is_none()) {
+                    return Err(StoreError::CatalogueInUse(format!(
+                        "the indicator {}",
+                        figure.indicator
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn unit_code(conn: &mut Conn, unit: UnitId) -> Result<String, StoreError> {
+    let query = units::table.find(unit.0).select(units::code);
+    Ok(on!(conn, c => query.first(c).await)?)
+}
+
+/// Units that the new catalogue lacks keep their rows, so that their ids are never given again.
+async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreError> {
+    use diesel::upsert::excluded;
+    let rows: Vec<UnitRow> = adopted
+        .units()
+        .iter()
+        .map(|unit| UnitRow::new(unit, unit.id))
+        .collect();
+    insert_all!(conn, units::table, &rows, c, insert => insert
+        .on_conflict(units::unit_id)
+        .do_update()
+        .set((
+            units::code.eq(excluded(units::code)),
+            units::valid_from.eq(excluded(units::valid_from)),
+            units::valid_to.eq(excluded(units::valid_to)),
+        ))
+        .execute(c)
+        .await);
+    Ok(())
+}
+
+/// Marks every total that holds or held a report; the marks work their way up. Answers how many.
+pub(crate) async fn mark_all(
+    conn: &mut Conn,
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let mut stale = BTreeSet::new();
+    for SubmissionKey { form, period, unit } in submissions::keys(conn).await? {
+        let first = catalogue
+            .scope(form.as_str(), period)
+            .and_then(|scope| scope.tree.by_id(unit).map(|place| place.first_total().id()));
+        stale.extend(first.map(|unit| TotalKey { form, period, unit }));
+    }
+    for key in totals::keys(conn).await? {
+        let scope = catalogue.scope(key.form.as_str(), key.period);
+        let exists = scope.is_some_and(|scope| {
+            scope
+                .tree
+                .by_id(key.unit)
+                .is_some_and(|place| place.has_children())
+        });
+        if exists {
+            stale.insert(key);
+        } else {
+            totals::delete(conn, &key).await?;
+        }
+    }
+    let new: Vec<_> = stale.into_iter().map(|key| (key, now)).collect();
+    marks::insert(conn, &new).await?;
+    Ok(new.len())
+}

@@ -1,0 +1,304 @@
+//! How figures, totals and announcements are written into a column. Compact JSON, read by nobody but this crate.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tonghop_domain::{
+    Announcement, Cell, CellKey, Counts, Coverage, Figure, Form, Line, RecordedRevision, Reported,
+    SubmissionId, Total,
+};
+
+use crate::StoreError;
+
+#[derive(Serialize, Deserialize)]
+struct FigureRow {
+    #[serde(rename = "i")]
+    indicator: String,
+    #[serde(flatten)]
+    reported: ReportedRow,
+    #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
+    cells: Vec<(Vec<(String, String)>, i64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum ReportedRow {
+    #[serde(rename = "v")]
+    Value(i64),
+    #[serde(rename = "b")]
+    Flag(bool),
+    #[serde(rename = "l")]
+    Items(Vec<String>),
+    #[serde(rename = "t")]
+    Text(String),
+    #[serde(rename = "s")]
+    State(String),
+}
+
+pub(crate) fn write_figures(figures: &[Figure]) -> Result<String, StoreError> {
+    let row = |figure: &Figure| FigureRow {
+        indicator: figure.indicator.to_string(),
+        reported: match &figure.reported {
+            Reported::Value(value) => ReportedRow::Value(*value),
+            Reported::Flag(flag) => ReportedRow::Flag(*flag),
+            Reported::Items(items) => ReportedRow::Items(items.clone()),
+            Reported::Text(text) => ReportedRow::Text(text.clone()),
+            other => ReportedRow::State(other.state().unwrap_or_default().to_owned()),
+        },
+        cells: figure
+            .cells
+            .iter()
+            .map(|cell| (write_key(&cell.key), cell.value))
+            .collect(),
+    };
+    to_json(&figures.iter().map(row).collect::<Vec<_>>())
+}
+
+pub(crate) fn read_figures(text: &str) -> Result<Vec<Figure>, StoreError> {
+    let figure = |row: FigureRow| {
+        Ok(Figure {
+            indicator: row.indicator.parse().map_err(StoreError::corrupt)?,
+            reported: match row.reported {
+                ReportedRow::Value(value) => Reported::Value(value),
+                ReportedRow::Flag(flag) => Reported::Flag(flag),
+                ReportedRow::Items(items) => Reported::Items(items),
+                ReportedRow::Text(text) => Reported::Text(text),
+                ReportedRow::State(word) => Reported::from_state(&word)
+                    .ok_or_else(|| StoreError::corrupt(format!("the state {word}")))?,
+            },
+            cells: row
+                .cells
+                .into_iter()
+                .map(|(key, value)| {
+                    Ok(Cell {
+                        key: read_key(key)?,
+                        value,
+                    })
+                })
+                .collect::<Result<_, StoreError>>()?,
+        })
+    };
+    from_json::<Vec<FigureRow>>(text)?
+        .into_iter()
+        .map(figure)
+        .collect()
+}
+
+fn write_key(key: &CellKey) -> Vec<(String, String)> {
+    key.iter()
+        .map(|(dimension, category)| (dimension.to_string(), category.to_string()))
+        .collect()
+}
+
+fn read_key(key: Vec<(String, String)>) -> Result<CellKey, StoreError> {
+    key.into_iter()
+        .map(|(dimension, category)| {
+            let dimension = dimension.parse().map_err(StoreError::corrupt)?;
+            Ok((dimension, category.parse().map_err(StoreError::corrupt)?))
+        })
+        .collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct TotalRow {
+    expected: u32,
+    reported: u32,
+    missing: Vec<String>,
+    late: Vec<String>,
+    late_count: u32,
+    lines: BTreeMap<String, LineRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LineRow {
+    #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
+    value: Option<i64>,
+    #[serde(rename = "n")]
+    counts: [u32; 4],
+    #[serde(rename = "l", skip_serializing_if = "Vec::is_empty", default)]
+    items: Vec<String>,
+    #[serde(rename = "m", skip_serializing_if = "std::ops::Not::not", default)]
+    items_truncated: bool,
+    #[serde(rename = "c", skip_serializing_if = "Vec::is_empty", default)]
+    cells: Vec<(Vec<(String, String)>, i64)>,
+}
+
+/// Lines of which nobody said anything are left out.
+pub(crate) fn write_total(total: &Total, form: &Form) -> Result<String, StoreError> {
+    let coverage = &total.coverage;
+    let codes = |codes: &[tonghop_domain::UnitCode]| codes.iter().map(ToString::to_string).collect();
+    let said = form
+        .reportable()
+        .zip(&total.lines)
+        .filter(|(_, line)| **line != Line::default());
+    let line_row = |line: &Line| {
+        let Counts {
+            reporting,
+            done_no_number,
+            not_done,
+            not_applicable,
+        } = line.counts;
+        LineRow {
+            value: line.value,
+            counts: [reporting, done_no_number, not_done, not_applicable],
+            items: line.items.clone(),
+            items_truncated: line.items_truncated,
+            cells: line
+                .cells
+                .iter()
+                .map(|(key, value)| (write_key(key), *value))
+                .collect(),
+        }
+    };
+    to_json(&TotalRow {
+        expected: coverage.expected,
+        reported: coverage.reported,
+        missing: codes(&coverage.missing),
+        late: codes(&coverage.late),
+        late_count: coverage.late_count,
+        lines: said
+            .map(|(indicator, line)| (indicator.code.to_string(), line_row(line)))
+            .collect(),
+    })
+}
+
+pub(crate) fn read_total(text: &str, form: &Form) -> Result<Total, StoreError> {
+    let mut row: TotalRow = from_json(text)?;
+    let codes = |codes: Vec<String>| {
+        codes
+            .into_iter()
+            .map(|code| code.parse().map_err(StoreError::corrupt))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let lines = form
+        .reportable()
+        .map(|indicator| match row.lines.remove(indicator.code.as_str()) {
+            Some(line) => read_line(line),
+            None => Ok(Line::default()),
+        });
+    Ok(Total {
+        lines: lines.collect::<Result<_, _>>()?,
+        coverage: Coverage {
+            expected: row.expected,
+            reported: row.reported,
+            missing: codes(row.missing)?,
+            late: codes(row.late)?,
+            late_count: row.late_count,
+        },
+    })
+}
+
+fn read_line(row: LineRow) -> Result<Line, StoreError> {
+    let [reporting, done_no_number, not_done, not_applicable] = row.counts;
+    Ok(Line {
+        value: row.value,
+        items: row.items,
+        items_truncated: row.items_truncated,
+        cells: row
+            .cells
+            .into_iter()
+            .map(|(key, value)| Ok((read_key(key)?, value)))
+            .collect::<Result<_, StoreError>>()?,
+        counts: Counts {
+            reporting,
+            done_no_number,
+            not_done,
+            not_applicable,
+        },
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+enum AnnouncementRow {
+    Recorded {
+        form: String,
+        period: String,
+        province: String,
+        submissions: Vec<(uuid::Uuid, String, i32)>,
+    },
+    Changed {
+        form: String,
+        period: String,
+        province: String,
+        unit: String,
+        version: i64,
+    },
+}
+
+pub(crate) fn write_announcement(announcement: &Announcement) -> Result<String, StoreError> {
+    to_json(&match announcement {
+        Announcement::SubmissionsRecorded {
+            form,
+            period,
+            province,
+            submissions,
+        } => AnnouncementRow::Recorded {
+            form: form.to_string(),
+            period: period.to_string(),
+            province: province.to_string(),
+            submissions: submissions
+                .iter()
+                .map(|one| (one.id.0, one.unit.to_string(), one.revision))
+                .collect(),
+        },
+        Announcement::TotalChanged {
+            form,
+            period,
+            province,
+            unit,
+            version,
+        } => AnnouncementRow::Changed {
+            form: form.to_string(),
+            period: period.to_string(),
+            province: province.to_string(),
+            unit: unit.to_string(),
+            version: *version,
+        },
+    })
+}
+
+pub(crate) fn read_announcement(text: &str) -> Result<Announcement, StoreError> {
+    Ok(match from_json(text)? {
+        AnnouncementRow::Recorded {
+            form,
+            period,
+            province,
+            submissions,
+        } => Announcement::SubmissionsRecorded {
+            form: form.parse().map_err(StoreError::corrupt)?,
+            period: period.parse().map_err(StoreError::corrupt)?,
+            province: province.parse().map_err(StoreError::corrupt)?,
+            submissions: submissions
+                .into_iter()
+                .map(|(id, unit, revision)| {
+                    let unit = unit.parse().map_err(StoreError::corrupt)?;
+                    Ok(RecordedRevision {
+                        id: SubmissionId(id),
+                        unit,
+                        revision,
+                    })
+                })
+                .collect::<Result<_, StoreError>>()?,
+        },
+        AnnouncementRow::Changed {
+            form,
+            period,
+            province,
+            unit,
+            version,
+        } => Announcement::TotalChanged {
+            form: form.parse().map_err(StoreError::corrupt)?,
+            period: period.parse().map_err(StoreError::corrupt)?,
+            province: province.parse().map_err(StoreError::corrupt)?,
+            unit: unit.parse().map_err(StoreError::corrupt)?,
+            version,
+        },
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::corrupt)
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(StoreError::corrupt)
+}

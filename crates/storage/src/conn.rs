@@ -1,0 +1,250 @@
+//! Connections and transactions on either database.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use diesel::SqliteConnection;
+use diesel::sql_types::Timestamp;
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures_util::FutureExt;
+
+use crate::{DatabaseUrl, StoreError};
+
+pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
+
+/// How long a caller waits for a connection.
+const POOL_WAIT: Duration = Duration::from_secs(2);
+/// Connections of a process to PostgreSQL.
+const POSTGRES_CONNECTIONS: usize = 16;
+/// Reading connections to a SQLite file, beside the one that writes.
+const SQLITE_READERS: usize = 4;
+
+/// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others.
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = 2000; SET statement_timeout = 4000; \
+    SET idle_in_transaction_session_timeout = 2000; SET synchronous_commit = on; SET TIME ZONE 'UTC'";
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 4000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+    PRAGMA foreign_keys = ON";
+
+/// A connection to either database. Queries are written once with [`on!`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few, each lives for one transaction"
+)]
+pub(crate) enum Conn {
+    Pg(Object<AsyncPgConnection>),
+    Lite(Object<Lite>),
+}
+
+/// Runs one expression on whichever database the connection leads to.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::conn::Conn::Pg(object) => {
+                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
+                $body
+            }
+            $crate::conn::Conn::Lite(object) => {
+                let $c: &mut $crate::conn::Lite = &mut *object;
+                $body
+            }
+        }
+    };
+}
+
+/// Inserts rows: in one statement on PostgreSQL, one by one on SQLite, whose asynchronous connection cannot batch.
+macro_rules! insert_all {
+    ($conn:expr, $table:expr, $rows:expr, $c:ident, $statement:ident => $finish:expr) => {
+        match $conn {
+            $crate::conn::Conn::Pg(object) => {
+                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
+                for chunk in $rows.chunks(1000) {
+                    let $statement = diesel::insert_into($table).values(chunk);
+                    $finish?;
+                }
+            }
+            $crate::conn::Conn::Lite(object) => {
+                let $c: &mut $crate::conn::Lite = &mut *object;
+                for row in $rows {
+                    let $statement = diesel::insert_into($table).values(row);
+                    $finish?;
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {insert_all, on};
+
+/// The pools of a process.
+#[derive(Clone)]
+pub(crate) enum Pools {
+    Pg(Pool<AsyncPgConnection>),
+    Lite { writer: Pool<Lite>, readers: Pool<Lite> },
+}
+
+/// What a transaction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// One snapshot, nothing written.
+    Read,
+    /// READ COMMITTED with row locks; on SQLite the only writer.
+    Write,
+}
+
+impl Pools {
+    pub(crate) fn new(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Postgres(url) => {
+                let manager = AsyncDieselConnectionManager::new_with_config(url, postgres_config());
+                let pool = Pool::builder(manager).max_size(POSTGRES_CONNECTIONS).build();
+                Ok(Self::Pg(pool.map_err(unavailable)?))
+            }
+            DatabaseUrl::Sqlite(path) => {
+                let pool = |size| {
+                    let path = path.to_string_lossy();
+                    let manager = AsyncDieselConnectionManager::new_with_config(path, sqlite_config());
+                    Pool::builder(manager).max_size(size).build().map_err(unavailable)
+                };
+                Ok(Self::Lite {
+                    writer: pool(1)?,
+                    readers: pool(SQLITE_READERS)?,
+                })
+            }
+        }
+    }
+
+    /// Begins a transaction. Connections that died while they were idle are dropped on the way.
+    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
+        let mut tries = POSTGRES_CONNECTIONS;
+        loop {
+            let mut conn = self.get(purpose).await?;
+            let begin = match (&conn, purpose) {
+                (Conn::Pg(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                (Conn::Pg(_), Purpose::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+                (Conn::Lite(_), Purpose::Read) => "BEGIN",
+                (Conn::Lite(_), Purpose::Write) => "BEGIN IMMEDIATE",
+            };
+            let begun = on!(&mut conn, c => c.batch_execute(begin).await);
+            let tx = Tx { conn: Some(conn) };
+            match begun {
+                Ok(()) => return Ok(tx),
+                Err(error) if tries == 0 => return Err(error.into()),
+                Err(_) => tries -= 1,
+            }
+        }
+    }
+
+    async fn get(&self, purpose: Purpose) -> Result<Conn, StoreError> {
+        let got = async {
+            match (self, purpose) {
+                (Self::Pg(pool), _) => pool.get().await.map(Conn::Pg),
+                (Self::Lite { writer, .. }, Purpose::Write) => writer.get().await.map(Conn::Lite),
+                (Self::Lite { readers, .. }, Purpose::Read) => readers.get().await.map(Conn::Lite),
+            }
+        };
+        let timed = tokio::time::timeout(POOL_WAIT, got).await;
+        timed
+            .map_err(|_| unavailable("no connection became free"))?
+            .map_err(unavailable)
+    }
+}
+
+fn postgres_config() -> ManagerConfig<AsyncPgConnection> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|url| establish_postgres(url.to_owned(), POSTGRES_SETTINGS).boxed());
+    config.recycling_method = RecyclingMethod::Fast;
+    config
+}
+
+fn sqlite_config() -> ManagerConfig<Lite> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|path| establish_sqlite(path.to_owned()).boxed());
+    config.recycling_method = RecyclingMethod::Fast;
+    config
+}
+
+/// Connects with deadlines on everything, so that a silent peer is noticed within seconds.
+pub(crate) async fn establish_postgres(
+    url: String,
+    settings: &str,
+) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(error.to_string());
+    let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
+    config.connect_timeout(Duration::from_secs(3));
+    config.tcp_user_timeout(Duration::from_secs(5));
+    config.keepalives_idle(Duration::from_secs(5));
+    config.application_name("tonghop");
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
+    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
+    conn.batch_execute(settings)
+        .await
+        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {
+    let mut conn = Lite::establish(&path).await?;
+    conn.batch_execute(SQLITE_SETTINGS)
+        .await
+        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// An open transaction. Dropped without `commit` or `rollback`, it takes its connection with it.
+pub(crate) struct Tx {
+    conn: Option<Conn>,
+}
+
+impl Tx {
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn, StoreError> {
+        self.conn
+            .as_mut()
+            .ok_or_else(|| unavailable("the transaction has ended"))
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.end("COMMIT").await
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
+        self.end("ROLLBACK").await
+    }
+
+    async fn end(mut self, statement: &str) -> Result<(), StoreError> {
+        let conn = self.conn()?;
+        on!(conn, c => c.batch_execute(statement).await)?;
+        // Only now may the connection go back to the pool.
+        drop(self.conn.take());
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        match self.conn.take() {
+            Some(Conn::Pg(object)) => drop(Object::take(object)),
+            Some(Conn::Lite(object)) => drop(Object::take(object)),
+            None => {}
+        }
+    }
+}
+
+/// The time by which changes are ordered: the database's own, read in a statement of its own, after the locks.
+/// An embedded database has the clock of its process, in microseconds.
+pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
+    match conn {
+        Conn::Pg(object) => {
+            let now = diesel::dsl::sql::<Timestamp>("SELECT clock_timestamp() AT TIME ZONE 'UTC'");
+            let now: NaiveDateTime = now.get_result(&mut **object).await?;
+            Ok(now.and_utc())
+        }
+        Conn::Lite(_) => Ok(Utc::now().trunc_subsecs(6)),
+    }
+}
+
+pub(crate) fn unavailable(cause: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(cause.to_string())
+}

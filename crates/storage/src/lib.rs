@@ -1,0 +1,35 @@
+//! Keeps submissions, totals and marks in SQLite or PostgreSQL.
+//!
+//! The only place that names diesel. Each query is written once and compiled for both databases. SQL stores and
+//! finds; it never adds: totals come from `tonghop_domain::Total::roll_up`. This crate knows nothing of HTTP or
+//! RabbitMQ.
+
+mod adoption;
+mod codec;
+mod conn;
+mod error;
+mod idempotency;
+mod journal;
+mod lock;
+mod marks;
+mod migrations;
+mod model;
+mod outbox;
+mod reads;
+mod record;
+mod refresh;
+mod schema;
+mod store;
+mod submissions;
+mod totals;
+mod url;
+mod verification;
+
+pub use error::StoreError;
+pub use lock::ServiceLock;
+pub use model::{
+    Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes, SubmissionFilter,
+    TotalRead, UnitCoverage, Verification, Write,
+};
+pub use store::Store;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};

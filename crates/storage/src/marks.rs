@@ -1,0 +1,107 @@
+//! Queries on marks: which totals may be stale, since when.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
+
+use crate::StoreError;
+use crate::conn::{Conn, insert_all, on};
+use crate::schema::marks;
+
+/// The most marks that one refresh takes; the rest is left for the next.
+const MAX_MARKS: i64 = 5000;
+
+#[derive(Insertable)]
+#[diesel(table_name = marks)]
+struct MarkRow {
+    form: String,
+    period: String,
+    unit_id: i64,
+    since: NaiveDateTime,
+}
+
+pub(crate) async fn insert(conn: &mut Conn, new: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
+    let row = |(key, since): &(TotalKey, DateTime<Utc>)| MarkRow {
+        form: key.form.to_string(),
+        period: key.period.to_string(),
+        unit_id: key.unit.0,
+        since: since.naive_utc(),
+    };
+    let rows: Vec<MarkRow> = new.iter().map(row).collect();
+    insert_all!(conn, marks::table, &rows, c, insert => insert.execute(c).await);
+    Ok(())
+}
+
+/// The marks of one total: their ids and the earliest time; none when there are none.
+pub(crate) async fn of_total(
+    conn: &mut Conn,
+    key: &TotalKey,
+) -> Result<Option<(Vec<i64>, DateTime<Utc>)>, StoreError> {
+    let query = marks::table
+        .filter(marks::form.eq(key.form.as_str()))
+        .filter(marks::period.eq(key.period.to_string()))
+        .filter(marks::unit_id.eq(key.unit.0))
+        .order(marks::since)
+        .limit(MAX_MARKS)
+        .select((marks::mark_id, marks::since));
+    let rows: Vec<(i64, NaiveDateTime)> = on!(conn, c => query.load(c).await)?;
+    let earliest = rows.as_slice().first().map(|(_, since)| since.and_utc());
+    Ok(earliest.map(|earliest| (rows.into_iter().map(|(id, _)| id).collect(), earliest)))
+}
+
+pub(crate) async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), StoreError> {
+    let read = marks::table.filter(marks::mark_id.eq_any(ids));
+    on!(conn, c => diesel::delete(read).execute(c).await)?;
+    Ok(())
+}
+
+/// For each of some totals of a form and period that has marks: how many, and the earliest time.
+pub(crate) async fn count(
+    conn: &mut Conn,
+    form: &FormCode,
+    period: Period,
+    units: &[UnitId],
+) -> Result<Vec<(UnitId, i64, DateTime<Utc>)>, StoreError> {
+    use diesel::dsl::{count_star, min};
+    let query = marks::table
+        .filter(marks::form.eq(form.as_str()))
+        .filter(marks::period.eq(period.to_string()))
+        .filter(marks::unit_id.eq_any(units.iter().map(|unit| unit.0)))
+        .group_by(marks::unit_id)
+        .select((marks::unit_id, count_star(), min(marks::since)));
+    let rows: Vec<(i64, i64, Option<NaiveDateTime>)> = on!(conn, c => query.load(c).await)?;
+    let read = |(unit, count, since): (i64, i64, Option<NaiveDateTime>)| {
+        since.map(|since| (UnitId(unit), count, since.and_utc()))
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}
+
+/// Totals with marks from before `before`, those that wait longest first.
+pub(crate) async fn stale(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<TotalKey>, StoreError> {
+    use diesel::dsl::min;
+    let query = marks::table
+        .filter(marks::since.lt(before.naive_utc()))
+        .group_by((marks::form, marks::period, marks::unit_id))
+        .select((marks::form, marks::period, marks::unit_id))
+        .order(min(marks::since))
+        .limit(limit as i64);
+    let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
+    let read = |(form, period, unit): (String, String, i64)| {
+        Ok(TotalKey {
+            form: form.parse().map_err(StoreError::corrupt)?,
+            period: period.parse().map_err(StoreError::corrupt)?,
+            unit: UnitId(unit),
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// How many marks there are.
+pub(crate) async fn pending(conn: &mut Conn) -> Result<i64, StoreError> {
+    Ok(on!(conn, c => marks::table.count().get_result(c).await)?)
+}

@@ -1,0 +1,69 @@
+//! Brings a database to this version.
+
+use diesel::{Connection, SqliteConnection};
+use diesel_async::AsyncMigrationHarness;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::conn::{establish_postgres, unavailable};
+use crate::{DatabaseUrl, StoreError};
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// Held by the one process that migrates a PostgreSQL database.
+const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
+
+pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
+    match url.clone() {
+        DatabaseUrl::Postgres(url) => {
+            let conn = establish_postgres(url, MIGRATION_LOCK)
+                .await
+                .map_err(unavailable)?;
+            blocking(move || migrate(&mut AsyncMigrationHarness::new(conn), POSTGRES)).await
+        }
+        DatabaseUrl::Sqlite(path) => {
+            blocking(move || {
+                let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(unavailable)?;
+                migrate(&mut conn, SQLITE)
+            })
+            .await
+        }
+    }
+}
+
+/// # Errors
+/// `NotMigrated` when the database has no tables, or older or newer ones.
+pub(crate) async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
+    let DatabaseUrl::Postgres(url) = url.clone() else {
+        return Ok(());
+    };
+    let conn = establish_postgres(url, "SELECT 1").await.map_err(unavailable)?;
+    blocking(move || {
+        let mut harness = AsyncMigrationHarness::new(conn);
+        let pending = harness.has_pending_migration(POSTGRES).map_err(unavailable)?;
+        if pending {
+            Err(StoreError::NotMigrated)
+        } else {
+            Ok(())
+        }
+    })
+    .await
+}
+
+fn migrate<Db: diesel::backend::Backend>(
+    harness: &mut impl MigrationHarness<Db>,
+    migrations: EmbeddedMigrations,
+) -> Result<(), StoreError>
+where
+    EmbeddedMigrations: diesel::migration::MigrationSource<Db>,
+{
+    harness.run_pending_migrations(migrations).map_err(unavailable)?;
+    Ok(())
+}
+
+/// Migrations block: they run on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(unavailable)?
+}

@@ -1,0 +1,80 @@
+//! Queries on the outbox.
+
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{Announcement, Envelope};
+use uuid::Uuid;
+
+use crate::conn::{Conn, insert_all, on};
+use crate::schema::outbox;
+use crate::{StoreError, codec};
+
+/// How long a claim holds. A publisher's window of confirms ends well before.
+const CLAIM: Duration = Duration::seconds(15);
+
+#[derive(Insertable)]
+#[diesel(table_name = outbox)]
+struct OutboxRow {
+    outbox_id: String,
+    announcement: String,
+    created_at: NaiveDateTime,
+}
+
+pub(crate) async fn insert(
+    conn: &mut Conn,
+    news: &[Announcement],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let row = |announcement: &Announcement| {
+        Ok(OutboxRow {
+            outbox_id: Uuid::now_v7().to_string(),
+            announcement: codec::write_announcement(announcement)?,
+            created_at: now.naive_utc(),
+        })
+    };
+    let rows = news.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+    insert_all!(conn, outbox::table, &rows, c, insert => insert.execute(c).await);
+    Ok(())
+}
+
+/// Takes the oldest announcements that nobody holds. On PostgreSQL several relays may claim at once.
+pub(crate) async fn claim(
+    conn: &mut Conn,
+    now: DateTime<Utc>,
+    limit: usize,
+) -> Result<Vec<Envelope>, StoreError> {
+    let free = outbox::claimed_until
+        .is_null()
+        .or(outbox::claimed_until.lt(now.naive_utc()));
+    let query = outbox::table
+        .filter(free)
+        .order(outbox::outbox_id)
+        .limit(limit as i64)
+        .select((outbox::outbox_id, outbox::announcement, outbox::created_at));
+    let rows: Vec<(String, String, NaiveDateTime)> = match conn {
+        Conn::Pg(object) => query.for_update().skip_locked().load(&mut **object).await?,
+        Conn::Lite(object) => query.load(&mut **object).await?,
+    };
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let claimed = outbox::table.filter(outbox::outbox_id.eq_any(rows.iter().map(|row| row.0.clone())));
+    let update = diesel::update(claimed).set(outbox::claimed_until.eq((now + CLAIM).naive_utc()));
+    on!(conn, c => update.execute(c).await)?;
+    let read = |(id, announcement, created_at): (String, String, NaiveDateTime)| {
+        Ok(Envelope {
+            id: Uuid::parse_str(&id).map_err(StoreError::corrupt)?,
+            at: created_at.and_utc(),
+            announcement: codec::read_announcement(&announcement)?,
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Forgets announcements that were published.
+pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), StoreError> {
+    let published = outbox::table.filter(outbox::outbox_id.eq_any(published.iter().map(ToString::to_string)));
+    on!(conn, c => diesel::delete(published).execute(c).await)?;
+    Ok(())
+}

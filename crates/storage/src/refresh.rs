@@ -1,0 +1,127 @@
+//! The refresh of one total, and the snapshots in which totals are read.
+
+use std::collections::HashMap;
+
+use tonghop_domain::{Announcement, Catalogue, Place, Scope, Total, TotalKey, UnitCode, UnitId};
+
+use crate::conn::{Conn, clock};
+use crate::submissions::FiledReport;
+use crate::totals::StoredTotal;
+use crate::{Refreshed, StoreError, adoption, marks, outbox, submissions, totals};
+
+/// Refreshes a total; the caller commits when something was written and rolls back when nothing was marked.
+///
+/// The order is the point: the total is locked first, then its marks are read, then its parts, each in a statement
+/// of its own, whose snapshot is younger than the lock. Exactly the marks that were read are deleted.
+pub(crate) async fn refresh(
+    conn: &mut Conn,
+    catalogue: &Catalogue,
+    key: &TotalKey,
+) -> Result<Refreshed, StoreError> {
+    adoption::share_lock(conn, catalogue.digest()).await?;
+    let scope = catalogue.scope(key.form.as_str(), key.period);
+    let scope =
+        scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {} for {}", key.form, key.period)))?;
+    let place = scope.tree.by_id(key.unit).filter(|place| place.has_children());
+    let place = place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", key.unit.0)))?;
+    let before = clock(conn).await?;
+    let version = totals::lock(conn, key, before).await?;
+    let Some((read, since)) = marks::of_total(conn, key).await? else {
+        return Ok(Refreshed::Clean);
+    };
+    let parts = Parts::read(conn, &scope, place).await?;
+    let total = parts.total(&scope, place)?;
+    let now = clock(conn).await?;
+    let new = StoredTotal {
+        total,
+        version: version + 1,
+        refreshed_at: now,
+    };
+    totals::update(conn, key, &scope.form, &new).await?;
+    marks::delete(conn, &read).await?;
+    let parent = place.parent().map(|parent| TotalKey {
+        unit: parent.id(),
+        ..key.clone()
+    });
+    if let Some(parent) = &parent {
+        marks::insert(conn, &[(parent.clone(), since)]).await?;
+    }
+    let news = Announcement::TotalChanged {
+        form: key.form.clone(),
+        period: key.period,
+        province: place.province().code().clone(),
+        unit: place.code().clone(),
+        version: new.version,
+    };
+    outbox::insert(conn, &[news], now).await?;
+    Ok(Refreshed::Written { parent })
+}
+
+/// What a total is made of: the unit's own report, its children's reports and its children's totals.
+pub(crate) struct Parts {
+    pub(crate) reports: HashMap<UnitId, FiledReport>,
+    pub(crate) totals: HashMap<UnitId, StoredTotal>,
+}
+
+impl Parts {
+    pub(crate) async fn read(conn: &mut Conn, scope: &Scope, place: Place<'_>) -> Result<Self, StoreError> {
+        let reporting = std::iter::once(place)
+            .chain(place.children().filter(|child| !child.has_children()))
+            .filter(|unit| scope.form.is_reported_by(unit.unit()));
+        let reporting: Vec<UnitId> = reporting.map(Place::id).collect();
+        let with_totals: Vec<UnitId> = place
+            .children()
+            .filter(|child| child.has_children())
+            .map(Place::id)
+            .collect();
+        Ok(Self {
+            reports: submissions::reports(conn, &scope.form.code, scope.period, &reporting).await?,
+            totals: totals::of_units(conn, &scope.form, scope.period, &with_totals).await?,
+        })
+    }
+
+    /// The parts of the children, and the unit's own, each as a total.
+    pub(crate) fn own(&self, scope: &Scope, place: Place<'_>) -> Total {
+        Total::of_unit(
+            scope,
+            place,
+            self.reports.get(&place.id()).map(|filed| &filed.report),
+        )
+    }
+
+    pub(crate) fn children(&self, scope: &Scope, place: Place<'_>) -> Vec<(UnitCode, Total)> {
+        let part = |child: Place<'_>| {
+            let total = match self.totals.get(&child.id()) {
+                Some(stored) => stored.total.clone(),
+                None if child.has_children() => empty(scope, child),
+                None => self.own(scope, child),
+            };
+            (child.code().clone(), total)
+        };
+        place.children().map(part).collect()
+    }
+
+    fn total(&self, scope: &Scope, place: Place<'_>) -> Result<Total, StoreError> {
+        Ok(Total::roll_up(
+            &scope.form,
+            self.own(scope, place),
+            self.children(scope, place),
+        )?)
+    }
+}
+
+/// The total of a unit that was never refreshed: nobody at or below it has reported.
+pub(crate) fn empty(scope: &Scope, place: Place<'_>) -> Total {
+    let mut total = Total::of_unit(scope, place, None);
+    let below = place
+        .at_or_below()
+        .skip(1)
+        .filter(|unit| scope.form.is_reported_by(unit.unit()));
+    for unit in below {
+        total.coverage.expected += 1;
+        total.coverage.missing.push(unit.code().clone());
+    }
+    total.coverage.missing.sort();
+    total.coverage.missing.truncate(tonghop_domain::MAX_NAMED_UNITS);
+    total
+}

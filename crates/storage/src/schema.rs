@@ -1,0 +1,87 @@
+//! The tables, as diesel sees them. The migrations say what they hold.
+
+diesel::table! {
+    catalogue (id) {
+        id -> Integer,
+        digest -> Text,
+        adopted_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    units (unit_id) {
+        unit_id -> BigInt,
+        code -> Text,
+        valid_from -> Nullable<Text>,
+        valid_to -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    submissions (submission_id) {
+        submission_id -> Text,
+        form -> Text,
+        period -> Text,
+        unit_id -> BigInt,
+        revision -> Integer,
+        status -> Text,
+        digest -> Text,
+        first_received_at -> Timestamp,
+        received_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    revisions (submission_id, revision) {
+        submission_id -> Text,
+        revision -> Integer,
+        status -> Text,
+        received_at -> Timestamp,
+        figures -> Text,
+        note -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    totals (form, period, unit_id) {
+        form -> Text,
+        period -> Text,
+        unit_id -> BigInt,
+        version -> BigInt,
+        refreshed_at -> Timestamp,
+        body -> Text,
+    }
+}
+
+diesel::table! {
+    marks (mark_id) {
+        mark_id -> BigInt,
+        form -> Text,
+        period -> Text,
+        unit_id -> BigInt,
+        since -> Timestamp,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (caller, key) {
+        caller -> Text,
+        key -> Text,
+        request -> Text,
+        created -> Bool,
+        submission_id -> Text,
+        revision -> Integer,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    outbox (outbox_id) {
+        outbox_id -> Text,
+        announcement -> Text,
+        created_at -> Timestamp,
+        claimed_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);

@@ -1,0 +1,441 @@
+//! The store: what the services call. Each call is one transaction, run to its end whatever becomes of the caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tonghop_domain::{
+    Catalogue, Envelope, IndicatorCode, Outbox, Revision, Scope, SubmissionId, SubmissionKey, TotalKey,
+    UnitCode,
+};
+use uuid::Uuid;
+
+use crate::conn::{Conn, Pools, Purpose, clock, unavailable};
+use crate::journal::{Journal, Recorder};
+use crate::{
+    Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
+    Verification, Write, adoption, idempotency, marks, migrations, outbox, reads, record, refresh,
+    submissions, verification,
+};
+
+/// A transaction that takes longer is given up.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The same for a proof, which reads everything below a unit.
+const LONG_DEADLINE: Duration = Duration::from_secs(60);
+/// How long idempotency keys are kept.
+const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
+
+/// The store; cheap to clone. Made on a multi-threaded tokio runtime, on which all its work runs, wherever it is
+/// called from.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pools: Pools,
+    catalogue: Arc<Catalogue>,
+    news: Arc<Notify>,
+    journal: Journal,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens a database. SQLite is migrated and given the catalogue on the way; PostgreSQL must have been.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be reached, `NotMigrated`, `OtherCatalogue`, `CatalogueInUse`.
+    pub async fn open(url: &DatabaseUrl, catalogue: Catalogue) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(_) => Self::migrate(url, &catalogue).await?,
+            DatabaseUrl::Postgres(_) => migrations::check(url).await?,
+        }
+        let pools = Pools::new(url)?;
+        let catalogue = run(&pools, Purpose::Read, DEADLINE, move |conn| {
+            Box::pin(async move {
+                adoption::check(conn, catalogue.digest()).await?;
+                adoption::with_ids(conn, &catalogue).await
+            })
+        })
+        .await?;
+        let news = Arc::new(Notify::new());
+        let recorder = Recorder {
+            pools: pools.clone(),
+            catalogue: Arc::new(catalogue),
+            news: news.clone(),
+        };
+        let journal = Journal::start(&recorder);
+        let inner = Inner {
+            pools,
+            catalogue: recorder.catalogue,
+            news,
+            journal,
+            runtime: Handle::current(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Brings a database to this version and makes the catalogue its own. Can be repeated.
+    ///
+    /// # Errors
+    /// `Unavailable`, or `CatalogueInUse` when submissions use what the catalogue lacks.
+    pub async fn migrate(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
+        migrations::run(url).await?;
+        let pools = Pools::new(url)?;
+        let mut tx = pools.begin(Purpose::Write).await?;
+        let conn = tx.conn()?;
+        let now = clock(conn).await?;
+        adoption::adopt(conn, catalogue, now).await?;
+        tx.commit().await
+    }
+
+    /// The catalogue, with the database's unit ids.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.inner.catalogue
+    }
+
+    /// Woken after each commit that put announcements into the outbox.
+    pub fn news(&self) -> &Notify {
+        &self.inner.news
+    }
+
+    /// Whether the database answers and holds this process's catalogue.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.read(move |conn| Box::pin(async move { adoption::check(conn, catalogue.digest()).await }))
+            .await
+    }
+
+    /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
+    pub async fn close(&self) {
+        self.inner.journal.close().await;
+    }
+
+    /// Records a change, together with others that come at the same time. Answers after the commit.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    pub async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
+        self.inner.journal.record(write).await
+    }
+
+    /// What [`Store::record`] would answer now. Nothing is kept.
+    ///
+    /// # Errors
+    /// As for [`Store::record`].
+    pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
+        let inner = self.inner.clone();
+        let rehearsal = async move {
+            let mut tx = inner.pools.begin(Purpose::Write).await?;
+            let outcomes = record::record(tx.conn()?, &inner.catalogue, &[write]).await;
+            tx.rollback().await?;
+            outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
+        };
+        let timed = tokio::time::timeout(DEADLINE, self.inner.runtime.spawn(rehearsal)).await;
+        timed.map_err(unavailable)?.map_err(unavailable)?
+    }
+
+    /// The current revision of a submission.
+    ///
+    /// # Errors
+    /// As for every call: `Unavailable`, `Corrupt`.
+    pub async fn submission(&self, id: SubmissionId) -> Result<Option<Revision>, StoreError> {
+        self.read(move |conn| {
+            Box::pin(async move {
+                match submissions::head(conn, id).await? {
+                    Some(locked) => submissions::revision(conn, id, locked.head.revision).await,
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+
+    /// One revision of a submission.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn revision(&self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
+        self.read(move |conn| Box::pin(submissions::revision(conn, id, number)))
+            .await
+    }
+
+    /// The history of a submission, newest first, of revisions below `before`; empty when there is none.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn revisions(
+        &self,
+        id: SubmissionId,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.read(move |conn| Box::pin(submissions::history(conn, id, before, limit)))
+            .await
+    }
+
+    /// Current revisions, newest first.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn submissions(
+        &self,
+        filter: SubmissionFilter,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.read(move |conn| Box::pin(async move { submissions::list(conn, &filter, limit).await }))
+            .await
+    }
+
+    /// For each revision, when its province's total that holds it was refreshed; none while it may not hold it.
+    /// For units above or outside provinces, the root's.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn aggregated_at(
+        &self,
+        revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
+    ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.read(move |conn| {
+            Box::pin(async move { reads::aggregated_at(conn, &catalogue, &revisions).await })
+        })
+        .await
+    }
+
+    /// A total, in one snapshot with its marks.
+    ///
+    /// # Errors
+    /// As for every call; `Corrupt` when the unit is not in the scope's tree.
+    pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
+        let (scope, unit) = (scope.clone(), unit.clone());
+        self.read(move |conn| Box::pin(async move { reads::total(conn, &scope, &unit).await }))
+            .await
+    }
+
+    /// What one indicator of a total is made of: the unit's own part first, if it reports the form, then each
+    /// child's in byte order of their codes.
+    ///
+    /// # Errors
+    /// As for every call; `Corrupt` when the unit or indicator is not in the scope.
+    pub async fn contributions(
+        &self,
+        scope: &Scope,
+        unit: &UnitCode,
+        indicator: &IndicatorCode,
+    ) -> Result<Vec<Contribution>, StoreError> {
+        let (scope, unit, indicator) = (scope.clone(), unit.clone(), indicator.clone());
+        self.read(move |conn| {
+            Box::pin(async move { reads::contributions(conn, &scope, &unit, &indicator).await })
+        })
+        .await
+    }
+
+    /// How each expected unit at or below stands, in byte order of their codes.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn coverage(&self, scope: &Scope, unit: &UnitCode) -> Result<Vec<UnitCoverage>, StoreError> {
+        let (scope, unit) = (scope.clone(), unit.clone());
+        self.read(move |conn| Box::pin(async move { reads::coverage(conn, &scope, &unit).await }))
+            .await
+    }
+
+    /// Recounts every total at or below a unit from the submissions, in one snapshot.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
+        let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
+        let work = async move {
+            let (of, at) = (scope.clone(), unit.clone());
+            let evidence = run(&inner.pools, Purpose::Read, LONG_DEADLINE, move |conn| {
+                Box::pin(async move { verification::gather(conn, &of, &at).await })
+            })
+            .await?;
+            // The transaction is over: counting takes a while.
+            let count = move || verification::compare(&scope, &unit, &evidence);
+            tokio::task::spawn_blocking(count).await.map_err(unavailable)?
+        };
+        self.inner.runtime.spawn(work).await.map_err(unavailable)?
+    }
+
+    /// Refreshes one total, if it is marked.
+    ///
+    /// # Errors
+    /// As for every call; `Contention` when another refresh of it did not end in time; `Overflow`.
+    pub async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
+        let (key, inner) = (key.clone(), self.inner.clone());
+        let work = async move {
+            let catalogue = inner.catalogue.clone();
+            let refreshed = tokio::time::timeout(DEADLINE, async {
+                let mut tx = inner.pools.begin(Purpose::Write).await?;
+                match refresh::refresh(tx.conn()?, &catalogue, &key).await {
+                    Ok(written @ Refreshed::Written { .. }) => tx.commit().await.map(|()| written),
+                    other => {
+                        tx.rollback().await.ok();
+                        other
+                    }
+                }
+            });
+            let refreshed = refreshed.await.map_err(unavailable)??;
+            if refreshed != Refreshed::Clean {
+                inner.news.notify_one();
+            }
+            Ok(refreshed)
+        };
+        self.inner.runtime.spawn(work).await.map_err(unavailable)?
+    }
+
+    /// Totals with marks from before `before`, those that wait longest first.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
+        self.read(move |conn| Box::pin(marks::stale(conn, before, limit)))
+            .await
+    }
+
+    /// Marks every total for a refresh and answers how many; the aggregators do the rest.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn mark_all(&self) -> Result<usize, StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                adoption::share_lock(conn, catalogue.digest()).await?;
+                let now = clock(conn).await?;
+                adoption::mark_all(conn, &catalogue, now).await
+            })
+        })
+        .await
+    }
+
+    /// How many marks there are.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn pending(&self) -> Result<i64, StoreError> {
+        self.read(|conn| Box::pin(marks::pending(conn))).await
+    }
+
+    /// The database's time.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.read(|conn| Box::pin(clock(conn))).await
+    }
+
+    /// The forms and periods for which anything was ever submitted.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let keys = self.read(|conn| Box::pin(submissions::keys(conn))).await?;
+        let scopes: std::collections::BTreeSet<_> =
+            keys.into_iter().map(|key| (key.form, key.period)).collect();
+        let catalogue = &self.inner.catalogue;
+        Ok(scopes
+            .into_iter()
+            .filter_map(|(form, period)| catalogue.scope(form.as_str(), period))
+            .collect())
+    }
+
+    /// Forgets idempotency keys of more than 30 days; answers how many.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn forget_old_keys(&self) -> Result<usize, StoreError> {
+        self.write(|conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                idempotency::forget(conn, now - KEYS_KEPT).await
+            })
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(Purpose::Read, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(Purpose::Write, work).await
+    }
+
+    /// In a task of its own: a transaction whose caller goes away must still end.
+    async fn run<T: Send + 'static>(
+        &self,
+        purpose: Purpose,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let pools = self.inner.pools.clone();
+        let task = self
+            .inner
+            .runtime
+            .spawn(async move { run(&pools, purpose, DEADLINE, work).await });
+        task.await.map_err(unavailable)?
+    }
+}
+
+async fn run<T>(
+    pools: &Pools,
+    purpose: Purpose,
+    deadline: Duration,
+    work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let transaction = async {
+        let mut tx = pools.begin(purpose).await?;
+        match work(tx.conn()?).await {
+            Ok(answer) => tx.commit().await.map(|()| answer),
+            Err(error) => {
+                tx.rollback().await.ok();
+                Err(error)
+            }
+        }
+    };
+    let timed = tokio::time::timeout(deadline, transaction).await;
+    timed.unwrap_or_else(|_| Err(unavailable("the database did not answer in time")))
+}
+
+impl Outbox for Store {
+    type Error = StoreError;
+
+    async fn claim(&self, limit: usize) -> Result<Vec<Envelope>, StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                outbox::claim(conn, now, limit).await
+            })
+        })
+        .await
+    }
+
+    async fn settle(&self, published: &[Uuid]) -> Result<(), StoreError> {
+        let published = published.to_vec();
+        self.write(move |conn| Box::pin(async move { outbox::delete(conn, &published).await }))
+            .await
+    }
+}

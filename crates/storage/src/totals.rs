@@ -1,0 +1,136 @@
+//! Queries on totals.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
+
+use crate::conn::{Conn, on};
+use crate::schema::totals;
+use crate::{StoreError, codec};
+
+/// A total as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredTotal {
+    pub(crate) total: Total,
+    pub(crate) version: i64,
+    pub(crate) refreshed_at: DateTime<Utc>,
+}
+
+/// Makes sure that a total has a row and locks it until the transaction ends. Answers its version, 0 for a new one.
+pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {
+    let row = (
+        totals::form.eq(key.form.as_str()),
+        totals::period.eq(key.period.to_string()),
+        totals::unit_id.eq(key.unit.0),
+        totals::version.eq(0),
+        totals::refreshed_at.eq(now.naive_utc()),
+        totals::body.eq(""),
+    );
+    let insert = diesel::insert_into(totals::table)
+        .values(row)
+        .on_conflict_do_nothing();
+    on!(conn, c => insert.execute(c).await)?;
+    let query = totals::table
+        .find((key.form.as_str(), key.period.to_string(), key.unit.0))
+        .select(totals::version);
+    Ok(match conn {
+        Conn::Pg(object) => query.for_update().first(&mut **object).await?,
+        Conn::Lite(object) => query.first(&mut **object).await?,
+    })
+}
+
+pub(crate) async fn update(
+    conn: &mut Conn,
+    key: &TotalKey,
+    form: &Form,
+    new: &StoredTotal,
+) -> Result<(), StoreError> {
+    let row = totals::table.find((key.form.as_str(), key.period.to_string(), key.unit.0));
+    let update = diesel::update(row).set((
+        totals::version.eq(new.version),
+        totals::refreshed_at.eq(new.refreshed_at.naive_utc()),
+        totals::body.eq(codec::write_total(&new.total, form)?),
+    ));
+    on!(conn, c => update.execute(c).await)?;
+    Ok(())
+}
+
+/// The totals of some units, as far as they were ever refreshed.
+pub(crate) async fn of_units(
+    conn: &mut Conn,
+    form: &Form,
+    period: Period,
+    units: &[UnitId],
+) -> Result<HashMap<UnitId, StoredTotal>, StoreError> {
+    if units.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let query = totals::table
+        .filter(totals::form.eq(form.code.as_str()))
+        .filter(totals::period.eq(period.to_string()))
+        .filter(totals::unit_id.eq_any(units.iter().map(|unit| unit.0)))
+        .filter(totals::version.gt(0))
+        .select((
+            totals::unit_id,
+            totals::version,
+            totals::refreshed_at,
+            totals::body,
+        ));
+    let rows: Vec<(i64, i64, NaiveDateTime, String)> = on!(conn, c => query.load(c).await)?;
+    let read = |(unit, version, refreshed_at, body): (i64, i64, NaiveDateTime, String)| {
+        let total = codec::read_total(&body, form)?;
+        Ok((
+            UnitId(unit),
+            StoredTotal {
+                total,
+                version,
+                refreshed_at: refreshed_at.and_utc(),
+            },
+        ))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// When totals of a form and period were last refreshed.
+pub(crate) async fn refresh_times(
+    conn: &mut Conn,
+    form: &FormCode,
+    period: Period,
+    units: &[UnitId],
+) -> Result<HashMap<UnitId, DateTime<Utc>>, StoreError> {
+    let query = totals::table
+        .filter(totals::form.eq(form.as_str()))
+        .filter(totals::period.eq(period.to_string()))
+        .filter(totals::unit_id.eq_any(units.iter().map(|unit| unit.0)))
+        .filter(totals::version.gt(0))
+        .select((totals::unit_id, totals::refreshed_at));
+    let rows: Vec<(i64, NaiveDateTime)> = on!(conn, c => query.load(c).await)?;
+    Ok(rows
+        .into_iter()
+        .map(|(unit, time)| (UnitId(unit), time.and_utc()))
+        .collect())
+}
+
+/// Every total that has a row.
+pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<TotalKey>, StoreError> {
+    let query = totals::table.select((totals::form, totals::period, totals::unit_id));
+    let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
+    let read = |(form, period, unit): (String, String, i64)| {
+        Ok(TotalKey {
+            form: form.parse().map_err(StoreError::corrupt)?,
+            period: period.parse().map_err(StoreError::corrupt)?,
+            unit: UnitId(unit),
+        })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Drops the row of a total that no longer exists in the catalogue.
+pub(crate) async fn delete(conn: &mut Conn, key: &TotalKey) -> Result<(), StoreError> {
+    let row = totals::table.find((key.form.as_str(), key.period.to_string(), key.unit.0));
+    on!(conn, c => diesel::delete(row).execute(c).await)?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Servers of a test's own, to stop, kill and start again.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::free_port;
+
+/// A RabbitMQ broker of the test's own. Its durable queues outlive a stop; starting takes 10 to 20 seconds.
+#[derive(Debug)]
+pub struct PrivateBroker(Server);
+
+/// A PostgreSQL server of the test's own. What was committed outlives a stop.
+#[derive(Debug)]
+pub struct PrivatePostgres(Server);
+
+impl PrivateBroker {
+    /// Starts a broker on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When RabbitMQ is not installed or does not start; so do the other calls when theirs fails.
+    pub async fn start() -> Self {
+        Self(Server::start("rabbitmq").await)
+    }
+
+    /// Where the broker listens, as `TONGHOP_AMQP_URL` wants it. The same after every start.
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.port)
+    }
+
+    /// Stops the broker in good order.
+    pub async fn stop(&self) {
+        self.0.run(&["stop"]).await;
+    }
+
+    /// Kills the broker, with no chance to put anything in order.
+    pub async fn kill(&self) {
+        self.0.run(&["stop", "--kill"]).await;
+    }
+
+    /// Starts the stopped or killed broker again, with the same data and on the same port.
+    pub async fn start_again(&self) {
+        self.0.run(&["start"]).await;
+    }
+}
+
+impl PrivatePostgres {
+    /// Starts a server on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start; so do the other calls when theirs fails.
+    pub async fn start() -> Self {
+        Self(Server::start("postgres").await)
+    }
+
+    /// Where the server listens, as `TONGHOP_DATABASE_URL` wants it: its empty database `postgres`. The same after every
+    /// start.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
+    }
+
+    /// Stops the server in good order; open sessions are ended.
+    pub async fn stop(&self) {
+        self.0.run(&["stop"]).await;
+    }
+
+    /// Stops the server as a crash would: the next start recovers from the log.
+    pub async fn kill(&self) {
+        self.0.run(&["stop", "--kill"]).await;
+    }
+
+    /// Starts the stopped or killed server again, with the same data and on the same port.
+    pub async fn start_again(&self) {
+        self.0.run(&["start"]).await;
+    }
+}
+
+#[derive(Debug)]
+struct Server {
+    script: PathBuf,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Server {
+    async fn start(name: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/servers")
+            .join(name);
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let server = Self {
+            script,
+            folder,
+            port: free_port(),
+        };
+        server.run(&["start"]).await;
+        server
+    }
+
+    async fn run(&self, action: &[&str]) {
+        let mut command = self.command(action);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .expect("running a script does not panic")
+            .unwrap_or_else(|error| panic!("{}: {error}", self.script.display()));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{} {action:?} failed: {said}",
+            self.script.display()
+        );
+    }
+
+    fn command(&self, action: &[&str]) -> Command {
+        let mut command = Command::new(&self.script);
+        command.args(action).arg(self.folder.path());
+        if action == ["start"] {
+            command.arg(self.port.to_string());
+        }
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.command(&["stop", "--kill"]).output();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::NoTls;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_committed_outlives_stop_and_kill() {
+        let server = PrivatePostgres::start().await;
+        let query = async |sql: &str| {
+            let (client, connection) = tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.simple_query(sql).await.unwrap().len()
+        };
+        query("CREATE TABLE report (id int)").await;
+        query("INSERT INTO report VALUES (1)").await;
+        server.stop().await;
+        assert!(tokio_postgres::connect(&server.url(), NoTls).await.is_err());
+        server.start_again().await;
+        query("INSERT INTO report VALUES (2)").await;
+        server.kill().await;
+        server.start_again().await;
+        // A row description, two rows and the end of the command.
+        assert_eq!(query("SELECT id FROM report").await, 4);
+    }
+}

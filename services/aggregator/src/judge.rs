@@ -1,0 +1,82 @@
+//! From an announcement to the totals that it says may be stale.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, stream};
+use tonghop_domain::{Announcement, Catalogue, TotalKey};
+use tonghop_events::{Judge, Verdict};
+use tonghop_storage::StoreError;
+
+use crate::refresher::{PARALLEL, Refresher};
+
+/// The totals in which the announced changes show first; none when the catalogue does not know what it names.
+pub fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
+    let Announcement::SubmissionsRecorded {
+        form,
+        period,
+        submissions,
+        ..
+    } = announcement
+    else {
+        // A changed total has marked its parent already; its refresher sees to it, or the sweep.
+        return Some(BTreeSet::new());
+    };
+    let scope = catalogue.scope(form.as_str(), *period)?;
+    let total = |unit: &str| {
+        let place = scope.tree.get(unit)?;
+        Some(TotalKey {
+            form: form.clone(),
+            period: *period,
+            unit: place.first_total().id(),
+        })
+    };
+    submissions
+        .iter()
+        .map(|submission| total(submission.unit.as_str()))
+        .collect()
+}
+
+/// Refreshes what announcements say may be stale.
+pub(crate) struct StaleTotals {
+    refresher: Refresher,
+}
+
+impl StaleTotals {
+    pub(crate) fn new(refresher: Refresher) -> Self {
+        Self { refresher }
+    }
+}
+
+impl Judge for StaleTotals {
+    async fn judge(&self, news: &[Announcement]) -> Verdict {
+        let catalogue = self.refresher.store.catalogue();
+        let mut stale = BTreeSet::new();
+        for announcement in news {
+            match stale_totals(catalogue, announcement) {
+                Some(totals) => stale.extend(totals),
+                // Its marks stand in the database whatever becomes of the message.
+                None => tracing::warn!(
+                    ?announcement,
+                    "news of a form, period or unit that the catalogue lacks"
+                ),
+            }
+        }
+        let refreshes = stream::iter(stale).map(|key| {
+            let refresher = self.refresher.clone();
+            async move { refresher.refresh(&key).await }
+        });
+        let results: Vec<Result<(), StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
+        let must_wait = |result: &Result<(), StoreError>| {
+            matches!(
+                result,
+                Err(StoreError::Unavailable(_) | StoreError::Contention(_))
+            )
+        };
+        // A total that cannot be refreshed at all backs off alone; the news of the others is done.
+        if results.iter().any(must_wait) {
+            Verdict::Retry
+        } else {
+            Verdict::Done
+        }
+    }
+}

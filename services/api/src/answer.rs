@@ -1,0 +1,66 @@
+//! What happens around every request: an id, a line in the log, and problems put into words.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
+
+use crate::context::{Context, REQUEST_ID, RequestId};
+use crate::problem::Problem;
+
+/// The middleware around all routes.
+pub(crate) async fn answer(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    if method == Method::HEAD {
+        // Routed as GET; the server leaves the body out, since it has read the method before.
+        request.head_mut().method = Method::GET;
+    }
+    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = worded(response);
+    set(&mut response, REQUEST_ID, &id.0);
+    set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let status = response.status().as_u16();
+    let route = response.request().match_pattern();
+    let route = route.as_deref().unwrap_or("none");
+    let ms = started.elapsed().as_secs_f64() * 1000.0;
+    tracing::info!(%method, route, status, ms, request_id = id.0, "answered");
+    Ok(response)
+}
+
+/// The response with the words of its problem, if it is one.
+fn worded(response: ServiceResponse) -> ServiceResponse {
+    let Some(error) = response.response().error() else {
+        return response;
+    };
+    let context = Context::of(response.request());
+    let rendered = match error.as_error::<Problem>() {
+        Some(problem) => {
+            if let Some(cause) = problem.cause() {
+                tracing::error!(cause, request_id = context.request_id, code = %problem, "not answered as asked");
+            }
+            context.response(problem)
+        }
+        None => {
+            tracing::error!(cause = %error, request_id = context.request_id, "not answered as asked");
+            context.response(&Problem::Internal(String::new()))
+        }
+    };
+    let (request, _) = response.into_parts();
+    ServiceResponse::new(request, rendered)
+}
+
+fn set(response: &mut ServiceResponse, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

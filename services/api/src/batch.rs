@@ -1,0 +1,277 @@
+//! Many submissions in one request: a line each, answered line by line while they come.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, post};
+use futures_util::StreamExt;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tonghop_domain::{Change, Precondition, Submission, SubmissionKey};
+use tonghop_storage::{Store, Write};
+use utoipa::ToSchema;
+
+use crate::body::read_submission;
+use crate::context::{Context, ProblemBody};
+use crate::document::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
+use crate::header::{NDJSON, accepted, check_content_type};
+use crate::lines::{Line, lines};
+use crate::problem::Problem;
+use crate::query::Query;
+use crate::submission::SubmissionBody;
+use crate::words::words;
+use crate::write::{Wishes, write};
+
+/// How many lines are worked on at once.
+const LINES_IN_FLIGHT: usize = 64;
+
+/// What became of one line of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "line": 2, "status": 415,
+    "problem": {
+        "type": "/problems/invalid-json", "title": "The body is not JSON", "status": 400,
+        "detail": "The body is not JSON at line 1, column 2, or it is nested more than 32 levels deep.",
+        "instance": "/v1/submissions/batch", "code": "invalid-json",
+        "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"
+    }
+}))]
+pub(crate) struct BatchResult {
+    /// The number of the line, counted from 1; blank lines are counted and not answered.
+    line: u64,
+    /// The status that the line would have been answered with by itself.
+    status: u16,
+    /// The submission, if it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<SubmissionBody>,
+    /// What is wrong, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody>,
+}
+
+/// Report many units at once
+///
+/// One submission a line, at most 1 MiB each, any number of lines; one result a line, in order, while lines still
+/// come. Read the answer while you send: the service takes no more lines than it can answer. Each line is stored or
+/// refused by itself. Lines on the same form, period and unit are applied in their order. If the body breaks off,
+/// so does the answer; what was answered is stored. With an `Idempotency-Key` k, line n has the key `k/n`.
+#[utoipa::path(
+    tag = "submissions",
+    request_body(content = String, content_type = "application/x-ndjson", description = "One submission a line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it"),
+    ),
+    responses(
+        (status = 200, description = "One result a line", body = BatchResult, content_type = "application/x-ndjson"),
+        BadRequest, NotAcceptable, WrongMedia, Unavailable
+    )
+)]
+#[post("/v1/submissions/batch")]
+pub(crate) async fn create_submission_batch(
+    request: HttpRequest,
+    payload: Payload,
+    store: Data<Store>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = Query::of(&request);
+    let dry_run = query.flag("dry_run");
+    query.finish()?;
+    accepted(request.headers(), &[NDJSON])?;
+    check_content_type(request.headers(), NDJSON)?;
+    let wishes = Wishes::of(&request)?;
+    if wishes.if_match.is_some() || wishes.first_only {
+        return Err(no_condition());
+    }
+    let mut batch = Batch {
+        context: Context::of(&request),
+        store,
+        dry_run,
+        wishes,
+        turns: Turns::default(),
+    };
+    let results = lines(payload)
+        .map(move |line| batch.begin(line))
+        .buffered(LINES_IN_FLIGHT);
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, NDJSON))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.streaming(results.map(Ok::<Bytes, Infallible>)))
+}
+
+fn no_condition() -> Problem {
+    Problem::InvalidHeader {
+        wanted: words(
+            "A batch takes neither If-Match nor If-None-Match. Send what depends on a revision by itself.",
+            "Gửi theo lô không dùng If-Match hay If-None-Match. Báo cáo nào phụ thuộc số lần sửa thì gửi riêng.",
+        ),
+    }
+}
+
+struct Batch {
+    context: Context,
+    store: Data<Store>,
+    dry_run: bool,
+    wishes: Wishes,
+    turns: Turns,
+}
+
+impl Batch {
+    /// Reads a line and takes its turn, now; the rest happens when the future is polled.
+    fn begin(&mut self, line: Line) -> impl Future<Output = Bytes> + use<> {
+        let content = line.content.ok_or(Problem::BodyTooLarge);
+        let read = content.and_then(|content| {
+            let submission = read_submission(&content, self.store.catalogue())?;
+            let key = self.wishes.key.as_ref().filter(|_| !self.dry_run);
+            let key = key.map(|key| format!("{key}/{}", line.number));
+            let turn = self.turns.take(&submission.key);
+            Ok((turn, self.change(submission, key, &content)))
+        });
+        let (store, context, dry_run) = (self.store.clone(), self.context.clone(), self.dry_run);
+        async move {
+            let result = match read {
+                Ok((turn, change)) => turn.then(apply(&store, change, dry_run)).await,
+                Err(problem) => Err(problem),
+            };
+            told(line.number, result, &context)
+        }
+    }
+
+    fn change(&self, submission: Submission, key: Option<String>, content: &[u8]) -> Write {
+        Write {
+            key: submission.key,
+            change: Change::Report(submission.content),
+            condition: Precondition::None,
+            idempotency: self.wishes.idempotency(key, content),
+        }
+    }
+}
+
+async fn apply(store: &Store, change: Write, dry_run: bool) -> Result<(StatusCode, SubmissionBody), Problem> {
+    let written = write(store, change, dry_run).await?;
+    let aggregated_at = written.known_aggregated_at(store).await;
+    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
+    submission.dry_run = dry_run.then_some(true);
+    Ok((written.status(dry_run), submission))
+}
+
+/// The line of the answer.
+fn told(line: u64, result: Result<(StatusCode, SubmissionBody), Problem>, context: &Context) -> Bytes {
+    let result = match result {
+        Ok((status, submission)) => BatchResult {
+            line,
+            status: status.as_u16(),
+            submission: Some(submission),
+            problem: None,
+        },
+        Err(problem) => {
+            if let Some(cause) = problem.cause() {
+                tracing::error!(cause, line, request_id = context.request_id, code = %problem, "line not stored");
+            }
+            BatchResult {
+                line,
+                status: problem.code().status().as_u16(),
+                submission: None,
+                problem: Some(context.body(&problem)),
+            }
+        }
+    };
+    let mut text = serde_json::to_vec(&result).unwrap_or_default();
+    text.push(b'\n');
+    Bytes::from(text)
+}
+
+/// Whose turn it is, for lines about the same submission.
+#[derive(Debug, Default)]
+struct Turns(HashMap<SubmissionKey, oneshot::Receiver<()>>);
+
+/// A line's place in the row: after the one before, whose end of the channel goes away with it.
+#[derive(Debug)]
+struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    mine: oneshot::Sender<()>,
+}
+
+impl Turns {
+    fn take(&mut self, key: &SubmissionKey) -> Turn {
+        if self.0.len() > 2 * LINES_IN_FLIGHT {
+            let unfinished = |last: &mut oneshot::Receiver<()>| {
+                last.try_recv() == Err(oneshot::error::TryRecvError::Empty)
+            };
+            self.0.retain(|_, last| unfinished(last));
+        }
+        let (mine, last) = oneshot::channel();
+        Turn {
+            before: self.0.insert(key.clone(), last),
+            mine,
+        }
+    }
+}
+
+impl Turn {
+    /// Waits for the one before, then works, then lets the next one begin.
+    async fn then<T>(self, work: impl Future<Output = T>) -> T {
+        if let Some(before) = self.before {
+            // It never sends; that it is gone is the sign.
+            before.await.unwrap_or_default();
+        }
+        let done = work.await;
+        drop(self.mine);
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use futures_util::stream::iter;
+    use tonghop_domain::UnitId;
+
+    use super::*;
+
+    fn key(unit: i64) -> SubmissionKey {
+        SubmissionKey {
+            form: "ngay-30-7".parse().unwrap(),
+            period: "2021-07".parse().unwrap(),
+            unit: UnitId(unit),
+        }
+    }
+
+    #[test]
+    fn lines_about_one_submission_are_applied_in_order_and_forgotten() {
+        let mut turns = Turns::default();
+        let applied = RefCell::new(Vec::new());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let lines = iter(0..2_000u32).map(|line| {
+                let turn = turns.take(&key(i64::from(line % 300)));
+                let applied = &applied;
+                turn.then(async move {
+                    for _ in 0..(line * 7) % 13 {
+                        tokio::task::yield_now().await;
+                    }
+                    applied.borrow_mut().push(line);
+                })
+            });
+            lines.buffered(LINES_IN_FLIGHT).for_each(|()| async {}).await;
+        });
+        let applied = applied.into_inner();
+        assert_eq!(applied.len(), 2_000);
+        for unit in 0..300 {
+            let lines: Vec<u32> = applied
+                .iter()
+                .copied()
+                .filter(|line| line % 300 == unit)
+                .collect();
+            assert!(lines.is_sorted(), "{lines:?}");
+        }
+        assert!(turns.0.len() <= 2 * LINES_IN_FLIGHT + 1);
+    }
+}

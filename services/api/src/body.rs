@@ -1,0 +1,272 @@
+//! Reads the body of a submission: into the domain's words, or into every fault at once.
+
+use tonghop_domain::{
+    Catalogue, Draft, DraftCell, DraftFigure, Fault, FaultKind, Reported, Submission, check,
+};
+
+use crate::json::{self, Json};
+use crate::problem::Problem;
+
+/// How many faults are told at the most: no person reads on, and a body of many faults must not make a larger answer.
+const MAX_FAULTS: usize = 1_000;
+
+/// The submission that a body holds, checked against the catalogue.
+pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Submission, Problem> {
+    let json = json::parse(body).map_err(|at| Problem::InvalidJson {
+        line: at.line,
+        column: at.column,
+    })?;
+    let mut reader = Reader::default();
+    let draft = reader.draft(&json);
+    match check(draft, catalogue) {
+        Ok(submission) if reader.faults.is_empty() => Ok(submission),
+        Ok(_) => Err(reader.refuse(&json, Vec::new())),
+        Err(found) => Err(reader.refuse(&json, found)),
+    }
+}
+
+/// Walks a body and notes what has the wrong shape.
+#[derive(Default)]
+struct Reader {
+    faults: Vec<Fault>,
+}
+
+impl Reader {
+    fn draft(&mut self, json: &Json<'_>) -> Draft {
+        let names = ["form", "period", "unit", "figures", "note"];
+        let Some([form, period, unit, figures, note]) = self.fields("", json, names) else {
+            return Draft::default();
+        };
+        let required = [
+            ("form", form),
+            ("period", period),
+            ("unit", unit),
+            ("figures", figures),
+        ];
+        for (name, _) in required.iter().filter(|(_, value)| value.is_none()) {
+            self.add(format!("/{name}"), FaultKind::MissingField(name));
+        }
+        let figures = figures
+            .and_then(|list| self.list("/figures", list))
+            .unwrap_or_default();
+        Draft {
+            form: form.and_then(|value| self.text("/form", value)),
+            period: period.and_then(|value| self.text("/period", value)),
+            unit: unit.and_then(|value| self.text("/unit", value)),
+            figures: figures
+                .iter()
+                .enumerate()
+                .map(|(at, value)| self.figure(&format!("/figures/{at}"), value))
+                .collect(),
+            note: note.and_then(|value| self.text("/note", value)),
+        }
+    }
+
+    fn figure(&mut self, pointer: &str, json: &Json<'_>) -> DraftFigure {
+        let names = ["indicator", "value", "state", "items", "text", "breakdowns"];
+        let Some([indicator, value, state, items, text, breakdowns]) = self.fields(pointer, json, names)
+        else {
+            return DraftFigure::default();
+        };
+        if indicator.is_none() {
+            self.add(
+                format!("{pointer}/indicator"),
+                FaultKind::MissingField("indicator"),
+            );
+        }
+        let value = value.map(|json| self.value(&format!("{pointer}/value"), json));
+        let state = state.map(|json| self.state(&format!("{pointer}/state"), json));
+        let items = items.map(|json| self.items(&format!("{pointer}/items"), json));
+        let text = text.map(|json| self.text(&format!("{pointer}/text"), json).map(Reported::Text));
+        let mut said = [value, state, items, text].into_iter().flatten();
+        let reported = said.next();
+        if reported.is_none() {
+            self.add(pointer, FaultKind::NothingSaid);
+        }
+        let twice = said.next().is_some();
+        if twice {
+            self.add(pointer, FaultKind::SaidTwice);
+        }
+        let all = format!("{pointer}/breakdowns");
+        let cells = breakdowns
+            .and_then(|json| self.list(&all, json))
+            .unwrap_or_default();
+        DraftFigure {
+            indicator: indicator.and_then(|json| self.text(&format!("{pointer}/indicator"), json)),
+            reported: reported.flatten().filter(|_| !twice),
+            cells: cells
+                .iter()
+                .enumerate()
+                .map(|(at, json)| self.cell(&format!("{all}/{at}"), json))
+                .collect(),
+        }
+    }
+
+    fn cell(&mut self, pointer: &str, json: &Json<'_>) -> DraftCell {
+        let mut cell = DraftCell::default();
+        let Some(fields) = self.object(pointer, json) else {
+            return cell;
+        };
+        let mut has_value = false;
+        for (name, json) in fields {
+            let place = format!("{pointer}/{}", escaped(name));
+            if name == "value" {
+                has_value = true;
+                cell.value = self.integer(&place, json);
+            } else if let Some(category) = self.text(&place, json) {
+                cell.key.push((name.to_owned(), category));
+            }
+        }
+        if !has_value {
+            self.add(format!("{pointer}/value"), FaultKind::MissingField("value"));
+        }
+        cell
+    }
+
+    fn value(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+        match json {
+            Json::Integer(value) => Some(Reported::Value(*value)),
+            Json::Flag(flag) => Some(Reported::Flag(*flag)),
+            _ => self.wrong(pointer, "integer, true or false"),
+        }
+    }
+
+    fn state(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+        let word = self.text(pointer, json)?;
+        let state = Reported::from_state(&word);
+        if state.is_none() {
+            self.add(pointer, FaultKind::UnknownState);
+        }
+        state
+    }
+
+    fn items(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+        let list = self.list(pointer, json)?;
+        let before = self.faults.len();
+        let texts = list.iter().enumerate();
+        let items: Vec<String> = texts
+            .filter_map(|(at, json)| self.text(&format!("{pointer}/{at}"), json))
+            .collect();
+        (self.faults.len() == before).then_some(Reported::Items(items))
+    }
+
+    fn integer(&mut self, pointer: &str, json: &Json<'_>) -> Option<i64> {
+        match json {
+            Json::Integer(value) => Some(*value),
+            _ => self.wrong(pointer, "integer"),
+        }
+    }
+
+    fn text(&mut self, pointer: &str, json: &Json<'_>) -> Option<String> {
+        match json {
+            Json::Text(text) => Some(text.clone().into_owned()),
+            _ => self.wrong(pointer, "text"),
+        }
+    }
+
+    fn list<'j, 'a>(&mut self, pointer: &str, json: &'j Json<'a>) -> Option<&'j [Json<'a>]> {
+        match json {
+            Json::List(list) => Some(list),
+            _ => self.wrong(pointer, "list"),
+        }
+    }
+
+    /// The fields of an object, each once: the first where one is repeated.
+    fn object<'j, 'a>(&mut self, pointer: &str, json: &'j Json<'a>) -> Option<Vec<(&'j str, &'j Json<'a>)>> {
+        let Json::Object(given) = json else {
+            return self.wrong(pointer, "object");
+        };
+        let mut fields: Vec<(&str, &Json<'_>)> = Vec::with_capacity(given.len());
+        let mut seen = std::collections::HashSet::with_capacity(given.len());
+        for (name, value) in given {
+            if seen.insert(name.as_ref()) {
+                fields.push((name, value));
+            } else {
+                let place = format!("{pointer}/{}", escaped(name));
+                self.add(place, FaultKind::RepeatedField(name.to_string()));
+            }
+        }
+        Some(fields)
+    }
+
+    /// The fields with these names, in this order.
+    fn fields<'j, 'a, const N: usize>(
+        &mut self,
+        pointer: &str,
+        json: &'j Json<'a>,
+        names: [&str; N],
+    ) -> Option<[Option<&'j Json<'a>>; N]> {
+        let mut known = [None; N];
+        for (name, value) in self.object(pointer, json)? {
+            match names.iter().position(|other| *other == name) {
+                Some(at) => known[at] = Some(value),
+                None => {
+                    let place = format!("{pointer}/{}", escaped(name));
+                    self.add(place, FaultKind::UnknownField(name.to_owned()));
+                }
+            }
+        }
+        Some(known)
+    }
+
+    fn wrong<T>(&mut self, pointer: &str, wanted: &'static str) -> Option<T> {
+        self.add(pointer, FaultKind::WrongType(wanted));
+        None
+    }
+
+    fn add(&mut self, pointer: impl Into<String>, kind: FaultKind) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(Fault {
+                pointer: pointer.into(),
+                kind,
+            });
+        }
+    }
+
+    /// All faults in the order of the body. What the check found where something could not be read, or above
+    /// such a place, is left out: it may be a consequence.
+    fn refuse(mut self, json: &Json<'_>, found: Vec<Fault>) -> Problem {
+        let above = |upper: &str, lower: &str| {
+            lower
+                .strip_prefix(upper)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let unread: Vec<String> = self.faults.iter().map(|fault| fault.pointer.clone()).collect();
+        let own = |fault: &Fault| !unread.iter().any(|lower| above(&fault.pointer, lower));
+        let found: Vec<Fault> = found.into_iter().filter(own).take(MAX_FAULTS).collect();
+        self.faults.extend(found);
+        self.faults
+            .sort_by_cached_key(|fault| place(json, &fault.pointer));
+        self.faults.truncate(MAX_FAULTS);
+        Problem::InvalidSubmission(self.faults)
+    }
+}
+
+/// A name as it stands in a JSON Pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+/// Where a pointer leads, as positions from the outside in; what is missing comes after what is there.
+fn place(json: &Json<'_>, pointer: &str) -> Vec<usize> {
+    let mut at = Some(json);
+    let mut place = Vec::new();
+    for token in pointer.split('/').skip(1) {
+        let position = match at {
+            Some(Json::List(list)) => token.parse().ok().filter(|position| *position < list.len()),
+            Some(Json::Object(fields)) => fields.iter().position(|(name, _)| escaped(name) == token),
+            _ => None,
+        };
+        place.push(position.unwrap_or(usize::MAX));
+        at = match (at, position) {
+            (Some(Json::List(list)), Some(position)) => list.get(position),
+            (Some(Json::Object(fields)), Some(position)) => fields.get(position).map(|(_, value)| value),
+            _ => None,
+        };
+    }
+    place
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

@@ -1,0 +1,182 @@
+//! The OpenAPI document, as far as it is not said beside each handler.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::info::{ContactBuilder, LicenseBuilder};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ServerBuilder,
+};
+use utoipa::{IntoResponses, PartialSchema, ToSchema};
+
+use crate::code::Code;
+use crate::context::{PROBLEM_JSON, ProblemBody};
+use crate::words::Language;
+
+const DESCRIPTION: &str = "\
+Takes the reports of district offices and answers what they add up to for a province, at any moment.
+
+A unit reports figures on a form for a period with `POST /v1/submissions`. `GET /v1/totals` answers the figures of a \
+unit with all below it, who has not reported yet, and how fresh the answer is; `GET /v1/totals/contributions` where \
+each number comes from. Totals follow a report within a fraction of a second: `freshness.pending` is 0 when nothing \
+is on its way.
+
+Five things are kept apart everywhere: a number (0 is one), done without a number, not done, not applicable, and not \
+reported.
+
+Errors are problems as in RFC 9457, with a page about each kind at `/problems`. They are told in English, or in \
+Vietnamese with `Accept-Language: vi`. Unknown fields and query parameters are errors.";
+
+/// The document without its paths.
+pub(crate) fn frame() -> OpenApi {
+    let tag = |name: &str, description: &str| {
+        TagBuilder::new()
+            .name(name)
+            .description(Some(description))
+            .build()
+    };
+    let info = InfoBuilder::new()
+        .title("tonghop")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .contact(Some(ContactBuilder::new().name(Some("tonghop")).build()))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0")
+                .identifier(Some("Apache-2.0"))
+                .build(),
+        ))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([ServerBuilder::new()
+            .url("/")
+            .description(Some("This service"))
+            .build()]))
+        .tags(Some([
+            tag("submissions", "Reports of units: send, correct, withdraw, read."),
+            tag(
+                "totals",
+                "What the reports add up to, of whom, and whether that is right.",
+            ),
+            tag(
+                "catalogue",
+                "Units, indicators and forms: what is agreed before anyone reports.",
+            ),
+            tag("service", "The service itself: health, this document, problems."),
+        ]))
+        .components(Some(components()))
+        .build()
+}
+
+/// Says of every operation what is true of all: its answers carry the request's id, and it can fail.
+pub(crate) fn complete(document: &mut OpenApi) {
+    let items = document.paths.paths.values_mut();
+    for operation in items
+        .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])
+        .flatten()
+    {
+        for response in operation.responses.responses.values_mut() {
+            if let RefOr::T(response) = response {
+                let reference = Ref::new("#/components/headers/X-Request-Id");
+                response
+                    .headers
+                    .insert("X-Request-Id".into(), RefOr::Ref(reference));
+            }
+        }
+        operation.responses.responses.extend(Failed::responses());
+    }
+}
+
+fn components() -> Components {
+    let mut components = Components::new();
+    let mut schemas = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
+    ProblemBody::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    components.headers.insert(
+        "X-Request-Id".into(),
+        RefOr::T(header("The id of the request, yours if you sent one")),
+    );
+    for (name, response) in problems() {
+        components.responses.insert(name.into(), RefOr::T(response));
+    }
+    components
+}
+
+fn header(description: &str) -> Header {
+    let text = ObjectBuilder::new().schema_type(Type::String).build();
+    HeaderBuilder::new()
+        .schema(Some(text))
+        .description(Some(description))
+        .build()
+}
+
+/// Problem responses, each a type that handlers name among their responses.
+macro_rules! problems {
+    ($($name:ident $status:literal $($code:ident)+;)*) => {
+        $(
+            #[doc = concat!("Problems of status ", $status, ".")]
+            pub(crate) struct $name;
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    let reference = RefOr::Ref(Ref::from_response_name(stringify!($name)));
+                    BTreeMap::from([($status.to_owned(), reference)])
+                }
+            }
+        )*
+
+        fn problems() -> Vec<(&'static str, Response)> {
+            vec![$((stringify!($name), response(&[$(Code::$code),+]))),*]
+        }
+    };
+}
+
+problems! {
+    BadRequest "400" InvalidJson UnknownParameter InvalidParameter InvalidHeader BrokenBody;
+    NotFound "404" NotFound;
+    NotAcceptable "406" NotAcceptable;
+    TooSlow "408" BodyTimeout;
+    ConditionFailed "412" RevisionConflict;
+    TooLarge "413" BodyTooLarge;
+    WrongMedia "415" UnsupportedMediaType;
+    Unprocessable "422" InvalidSubmission IdempotencyKeyReused;
+    ConditionRequired "428" PreconditionRequired;
+    Busy "429" VerificationRunning;
+    Failed "500" Internal;
+    Unavailable "503" Unavailable Overloaded OtherCatalogue NotMigrated;
+}
+
+/// A problem response: what its codes mean, and an example of the first.
+fn response(codes: &[Code]) -> Response {
+    let told = |code: &Code| format!("`{}`: {}.", code.slug(), code.title().get(Language::En));
+    let described: Vec<String> = codes.iter().map(told).collect();
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name())));
+    let example = codes.first().map(|code| {
+        json!({
+            "type": format!("/problems/{}", code.slug()),
+            "title": code.title().get(Language::En),
+            "status": code.status().as_u16(),
+            "detail": code.help().get(Language::En),
+            "instance": "/v1/submissions",
+            "code": code.slug(),
+            "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
+        })
+    });
+    let mut response = ResponseBuilder::new()
+        .description(described.join(" "))
+        .content(PROBLEM_JSON, content.example(example).build())
+        .header_ref("X-Request-Id", Ref::new("#/components/headers/X-Request-Id"))
+        .header("Content-Language", header("The language of the texts: en or vi"));
+    if codes
+        .iter()
+        .any(|code| matches!(code.status().as_u16(), 429 | 503))
+    {
+        response = response.header("Retry-After", header("After how many seconds to try again"));
+    }
+    response.build()
+}

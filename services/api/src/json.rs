@@ -1,0 +1,204 @@
+//! JSON as it was written: fields in their order, repeated ones kept, whole numbers told from others.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+/// How deep lists and objects may be nested.
+const MAX_DEPTH: u8 = 32;
+
+/// A JSON value.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Json<'a> {
+    /// null
+    Null,
+    /// true or false
+    Flag(bool),
+    /// A whole number. One that does not fit is the nearest that does, which is beyond every bound.
+    Integer(i64),
+    /// Any other number.
+    Fraction,
+    /// A string.
+    Text(Cow<'a, str>),
+    /// An array.
+    List(Vec<Json<'a>>),
+    /// An object.
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+/// Where a text stops being JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotJson {
+    /// The line, counted from 1.
+    pub(crate) line: usize,
+    /// The column, counted from 1.
+    pub(crate) column: usize,
+}
+
+/// Reads one value and nothing after it.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, NotJson> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let value = Value { depth: 0 }.deserialize(&mut deserializer);
+    let value = value.and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| NotJson {
+        line: error.line().max(1),
+        column: error.column().max(1),
+    })
+}
+
+/// A value at a depth.
+#[derive(Clone, Copy)]
+struct Value {
+    depth: u8,
+}
+
+impl Value {
+    fn inner<E: Error>(self) -> Result<Self, E> {
+        if self.depth == MAX_DEPTH {
+            return Err(E::custom("nested too deeply"));
+        }
+        Ok(Self {
+            depth: self.depth + 1,
+        })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Value {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Value {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Flag(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Integer(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Fraction)
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
+        let inner = self.inner()?;
+        let mut list = Vec::new();
+        while let Some(value) = access.next_element_seed(inner)? {
+            list.push(value);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
+        let inner = self.inner()?;
+        let mut fields = Vec::new();
+        while let Some(name) = access.next_key_seed(Name)? {
+            fields.push((name, access.next_value_seed(inner)?));
+        }
+        Ok(Json::Object(fields))
+    }
+}
+
+/// The name of a field, borrowed where it holds no escapes.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_fields_are_kept_and_numbers_told_apart() {
+        let text = |text: &'static str| Cow::Borrowed(text);
+        let read = parse(br#"{"a":1,"a":true,"b":[1.5,-3,18446744073709551615,1e300,null,"x"]}"#);
+        let list = vec![
+            Json::Fraction,
+            Json::Integer(-3),
+            Json::Integer(i64::MAX),
+            Json::Fraction,
+            Json::Null,
+            Json::Text(text("x")),
+        ];
+        let fields = vec![
+            (text("a"), Json::Integer(1)),
+            (text("a"), Json::Flag(true)),
+            (text("b"), Json::List(list)),
+        ];
+        assert_eq!(read, Ok(Json::Object(fields)));
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused_with_its_place() {
+        assert_eq!(parse(b"{not json"), Err(NotJson { line: 1, column: 2 }));
+        assert_eq!(parse(b"{\n\"a\": }"), Err(NotJson { line: 2, column: 6 }));
+        for wrong in [
+            &b""[..],
+            b"1 2",
+            b"[1,]",
+            b"\"\\ud800\"",
+            b"\"\xff\"",
+            b"\xef\xbb\xbf{}",
+            b"1e999",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert!(parse(nested(32).as_bytes()).is_ok());
+        assert!(parse(nested(33).as_bytes()).is_err());
+        assert!(parse("[".repeat(1 << 20).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! The HTTP service: takes submissions and answers what they add up to.
+//!
+//! A handler parses, calls the store once, and replies. What is wrong with a request is a problem (RFC 9457) in the
+//! caller's language, and one table says which. The OpenAPI document is made from the routes that are served, so that
+//! none can be missing in it. This crate knows nothing of SQL, and of messages only that an outbox is relayed.
+//!
+//! ```no_run
+//! # async fn run(store: tonghop_storage::Store) -> Result<(), tonghop_api::StartError> {
+//! let listen = ([127, 0, 0, 1], 8080).into();
+//! let listener = tonghop_api::bind(&tonghop_api::Settings { listen, insecure_open: false })?;
+//! let stop = tokio_util::sync::CancellationToken::new();
+//! tonghop_api::serve(listener, store, stop).await
+//! # }
+//! ```
+
+mod about;
+mod answer;
+mod batch;
+mod body;
+mod catalogue;
+mod code;
+mod context;
+mod contributions;
+mod coverage;
+mod cursor;
+mod document;
+mod fault;
+mod figure;
+mod forms;
+mod header;
+mod health;
+mod history;
+mod json;
+mod lines;
+mod pages;
+mod payload;
+mod problem;
+mod query;
+mod routes;
+mod serve;
+mod submission;
+mod submissions;
+mod totals;
+mod totals_csv;
+mod verification;
+mod wait;
+mod words;
+mod write;
+
+pub use routes::{openapi, openapi_json};
+pub use serve::{Settings, StartError, bind, serve};

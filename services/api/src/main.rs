@@ -1,0 +1,179 @@
+//! `tonghop-api`: the HTTP service and the relay, as a process of its own beside PostgreSQL and RabbitMQ.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use clap::builder::BoolishValueParser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tonghop_api::{Settings, bind, serve};
+use tonghop_events::{AmqpSettings, Bus, Health, relay};
+use tonghop_storage::{DatabaseUrl, Store, StoreError};
+use tracing_subscriber::EnvFilter;
+
+/// The HTTP service of tonghop, for PostgreSQL and RabbitMQ. Run as many as you want.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// postgres://USER@HOST/DATABASE
+    #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// amqp://USER:PASSWORD@HOST:5672/VHOST
+    #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
+    amqp_url: Option<String>,
+    /// What the names of exchanges and queues begin with.
+    #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = AmqpSettings::DEFAULT_NAMESPACE)]
+    amqp_namespace: String,
+    /// The address to listen on.
+    #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// A folder with a catalogue; the built-in one when left out.
+    #[arg(long, env = "TONGHOP_CATALOGUE")]
+    catalogue: Option<PathBuf>,
+    /// What to log, as in `info` or `warn,tonghop_api=debug`.
+    #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
+    log: String,
+    /// Listen on any address, although everyone who reaches it may read and change everything.
+    #[arg(long, env = "TONGHOP_INSECURE_OPEN", value_parser = BoolishValueParser::new())]
+    insecure_open: bool,
+}
+
+/// How long the relay may take for what was recorded last. What it does not manage, another process publishes.
+const RELAY_GRACE: Duration = Duration::from_millis(300);
+
+/// Why the process ends before its time.
+enum Failure {
+    /// A setting is wrong.
+    Configuration(String),
+    /// Something that the process needs is not there.
+    RunTime(String),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return told(&Failure::RunTime(format!("no runtime: {error}"))),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => told(&failure),
+    }
+}
+
+fn told(failure: &Failure) -> ExitCode {
+    let (sentence, code) = match failure {
+        Failure::Configuration(sentence) => (sentence, 2),
+        Failure::RunTime(sentence) => (sentence, 1),
+    };
+    eprintln!("tonghop-api: {sentence}");
+    ExitCode::from(code)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+    let filter = EnvFilter::try_new(&arguments.log)
+        .map_err(|error| Failure::Configuration(format!("the log setting is wrong: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let (database, bus) = (database(&arguments)?, broker(&arguments)?);
+    let catalogue = match &arguments.catalogue {
+        Some(folder) => tonghop_catalogue::load(folder),
+        None => tonghop_catalogue::built_in(),
+    };
+    let catalogue = catalogue.map_err(|faults| configuration(&faults))?;
+    let settings = Settings {
+        listen: arguments.listen,
+        insecure_open: arguments.insecure_open,
+    };
+    let listener = bind(&settings).map_err(|error| configuration(&error))?;
+    let store = Store::open(&database, catalogue)
+        .await
+        .map_err(|error| not_opened(&database, &error))?;
+    let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
+    tracing::info!(listen = %settings.listen, %database, "serving");
+    work(listener, &store, &bus, &stop).await
+}
+
+fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
+    const WANTED: &str = "this process needs PostgreSQL: set --database-url or TONGHOP_DATABASE_URL, as in \
+                          postgres://USER@HOST/DATABASE; with SQLite, run `tonghop serve`";
+    let url = arguments.database_url.as_deref();
+    match url.and_then(|url| url.parse().ok()) {
+        Some(database @ DatabaseUrl::Postgres(_)) => Ok(database),
+        Some(DatabaseUrl::Sqlite(_)) | None => Err(Failure::Configuration(WANTED.into())),
+    }
+}
+
+fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
+    const WANTED: &str = "this process needs RabbitMQ: set --amqp-url or TONGHOP_AMQP_URL, as in \
+                          amqp://USER:PASSWORD@HOST:5672/VHOST; without a broker, run `tonghop serve`";
+    let url = arguments
+        .amqp_url
+        .as_deref()
+        .ok_or_else(|| Failure::Configuration(WANTED.into()))?;
+    let settings = AmqpSettings::parse(url, &arguments.amqp_namespace);
+    settings
+        .map(Bus::Amqp)
+        .map_err(|error| Failure::Configuration(error.to_string()))
+}
+
+/// Serves and relays until the stop; then what is in flight is recorded, and published.
+async fn work(
+    listener: std::net::TcpListener,
+    store: &Store,
+    bus: &Bus,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    let relay_stop = CancellationToken::new();
+    let health = Health::default();
+    let serving = async {
+        let served = serve(listener, store.clone(), stop.clone()).await;
+        store.close().await;
+        store.news().notify_one();
+        tokio::time::sleep(RELAY_GRACE).await;
+        relay_stop.cancel();
+        served
+    };
+    let relaying = relay(store, bus, store.news(), &health, &relay_stop);
+    let (served, ()) = tokio::join!(serving, relaying);
+    tracing::info!("stopped");
+    served.map_err(|error| Failure::RunTime(error.to_string()))
+}
+
+/// Why the database could not be opened: what an administrator has set wrong, or what is not there now.
+fn not_opened(database: &DatabaseUrl, error: &StoreError) -> Failure {
+    let sentence = format!("{database}: {error}");
+    match error {
+        StoreError::OtherCatalogue | StoreError::NotMigrated | StoreError::CatalogueInUse(_) => {
+            Failure::Configuration(sentence)
+        }
+        StoreError::Unavailable(_)
+        | StoreError::Overloaded
+        | StoreError::Contention(_)
+        | StoreError::InUse(_)
+        | StoreError::Corrupt(_)
+        | StoreError::Overflow(_) => Failure::RunTime(sentence),
+    }
+}
+
+/// Cancelled by SIGTERM and SIGINT.
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stopping.cancel();
+    });
+    Ok(stop)
+}

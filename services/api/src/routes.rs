@@ -1,0 +1,121 @@
+//! The routes, the document made from them, and what happens where no route is.
+
+use std::sync::Arc;
+
+use actix_web::dev::ResourceDef;
+use actix_web::web::Data;
+use actix_web::{App, HttpRequest, HttpResponse};
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::problem::{Missing, Problem};
+use crate::{
+    batch, catalogue, contributions, coverage, document, forms, health, history, pages, submissions, totals,
+    verification,
+};
+
+/// Every documented route. A fixed path stands before one with a variable in its place.
+pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(batch::create_submission_batch)
+        .service(submissions::create_submission)
+        .service(history::list_submissions)
+        .service(history::get_submission)
+        .service(submissions::withdraw_submission)
+        .service(history::list_revisions)
+        .service(history::get_revision)
+        .service(totals::get_total)
+        .service(contributions::list_contributions)
+        .service(coverage::list_coverage)
+        .service(verification::get_verification)
+        .service(catalogue::list_units)
+        .service(catalogue::list_indicators)
+        .service(forms::list_forms)
+        .service(forms::get_form)
+        .service(health::get_liveness)
+        .service(health::get_readiness)
+        .service(pages::get_openapi)
+        .service(pages::list_problems)
+        .service(pages::get_problem);
+}
+
+/// The OpenAPI document of the routes.
+pub fn openapi() -> OpenApi {
+    let app = App::new().into_utoipa_app().openapi(document::frame());
+    let (_, mut document) = app.configure(routes).split_for_parts();
+    document::complete(&mut document);
+    document
+}
+
+/// The OpenAPI document as it is served and checked in: indented, with a line end after it.
+pub fn openapi_json() -> String {
+    let mut text = openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Which methods each path takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<&'static str>)>>);
+
+impl Methods {
+    /// Of the routes in a document.
+    pub(crate) fn of(document: &OpenApi) -> Self {
+        let paths = document.paths.paths.iter().map(|(path, item)| {
+            let methods = [
+                (item.get.is_some(), "GET"),
+                (item.get.is_some(), "HEAD"),
+                (item.post.is_some(), "POST"),
+                (item.delete.is_some(), "DELETE"),
+            ];
+            let taken = methods
+                .into_iter()
+                .filter(|(taken, _)| *taken)
+                .map(|(_, name)| name);
+            (ResourceDef::new(path.as_str()), taken.collect())
+        });
+        Self(Arc::new(paths.collect()))
+    }
+
+    /// The methods that a path takes; none for a path that leads nowhere.
+    fn of_path(&self, path: &str) -> Vec<&'static str> {
+        let matching = self.0.iter().filter(|(pattern, _)| pattern.is_match(path));
+        matching
+            .flat_map(|(_, methods)| methods.iter().copied())
+            .collect()
+    }
+}
+
+/// What is answered where no route is: that the path takes other methods, or that it leads nowhere.
+pub(crate) async fn no_route(request: HttpRequest, methods: Data<Methods>) -> Result<HttpResponse, Problem> {
+    let allow = methods.of_path(request.path()).join(", ");
+    if allow.is_empty() {
+        Err(Problem::NotFound(Missing::Path))
+    } else {
+        Err(Problem::MethodNotAllowed { allow })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_which_methods_it_takes() {
+        let methods = Methods::of(&openapi());
+        assert_eq!(methods.of_path("/v1/submissions"), ["GET", "HEAD", "POST"]);
+        assert_eq!(methods.of_path("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
+        assert_eq!(methods.of_path("/v1/submissions/"), [""; 0]);
+    }
+
+    #[test]
+    fn openapi_json_is_current() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
+        let checked_in = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            checked_in == openapi_json(),
+            "openapi/openapi.json is not what the routes say; renew it: cargo run -- export-openapi > openapi/openapi.json"
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! Listening, serving, and stopping in good order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{Bytes, Data, get, to};
+use actix_web::{App, HttpServer};
+use tokio_util::sync::CancellationToken;
+use tonghop_storage::Store;
+use utoipa_actix_web::AppExt;
+
+use crate::answer::answer;
+use crate::pages::{Document, docs, get_index, redirect_docs};
+use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
+use crate::verification::Turn;
+use crate::wait::Wait;
+
+/// How long a connection may be idle between requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many connections a worker takes; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 2_000;
+
+/// How long requests in flight may take after the stop.
+const STOP_TIMEOUT_S: u64 = 30;
+
+/// Where and to whom to listen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address.
+    pub listen: SocketAddr,
+    /// Whether anyone who reaches the address may do everything: there are no access keys yet.
+    pub insecure_open: bool,
+}
+
+/// Why the service does not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is open to others, and nothing would protect the data.
+    #[error(
+        "{0} can be reached from other machines, and there are no access keys yet: listen on 127.0.0.1, or say \
+         --insecure-open if everyone who reaches the address may read and change everything"
+    )]
+    Open(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Bind(SocketAddr, std::io::Error),
+    /// The server failed.
+    #[error("the HTTP server failed: {0}")]
+    Failed(std::io::Error),
+}
+
+/// Binds the address of the service.
+///
+/// # Errors
+/// The address is taken or not ours, or open to others without `insecure_open`.
+pub fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
+    if !settings.listen.ip().to_canonical().is_loopback() && !settings.insecure_open {
+        return Err(StartError::Open(settings.listen));
+    }
+    TcpListener::bind(settings.listen).map_err(|error| StartError::Bind(settings.listen, error))
+}
+
+/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
+///
+/// # Errors
+/// The server could not start, or failed.
+pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken) -> Result<(), StartError> {
+    let wait = Wait::default();
+    let methods = Data::new(Methods::of(&openapi()));
+    let document = Data::new(Document(Bytes::from(openapi_json())));
+    let turn = Data::new(Turn::default());
+    let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(store.clone()));
+    let server = HttpServer::new(move || {
+        let app = App::new()
+            .app_data(shared.clone())
+            .app_data(for_handlers.clone())
+            .app_data(methods.clone())
+            .app_data(document.clone())
+            .app_data(turn.clone())
+            .into_utoipa_app();
+        app.configure(routes)
+            .into_app()
+            .route("/", get().to(get_index))
+            .route("/docs", get().to(redirect_docs))
+            .service(docs())
+            .default_service(to(no_route))
+            .wrap(from_fn(answer))
+    });
+    let server = server
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .max_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(STOP_TIMEOUT_S)
+        .disable_signals()
+        .listen(listener)
+        .map_err(StartError::Failed)?
+        .run();
+    let handle = server.handle();
+    let ending = async {
+        wait.run(&store, &stop).await;
+        handle.stop(true).await;
+    };
+    tokio::pin!(server);
+    tokio::select! {
+        served = &mut server => return served.map_err(StartError::Failed),
+        () = ending => {}
+    }
+    server.await.map_err(StartError::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_open_to_others_is_refused_before_it_is_bound() {
+        for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080", "[::ffff:192.0.2.1]:80"] {
+            let listen = open.parse().unwrap();
+            let refused = bind(&Settings {
+                listen,
+                insecure_open: false,
+            });
+            assert!(matches!(refused, Err(StartError::Open(_))), "{open}");
+        }
+        let listen = "127.0.0.1:0".parse().unwrap();
+        assert!(
+            bind(&Settings {
+                listen,
+                insecure_open: false
+            })
+            .is_ok()
+        );
+    }
+}

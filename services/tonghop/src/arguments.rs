@@ -1,0 +1,151 @@
+//! The command line. Every setting has an environment variable of the same name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tonghop_domain::Catalogue;
+use tonghop_events::{AmqpSettings, Bus};
+use tonghop_storage::{DatabaseUrl, Store, StoreError};
+
+use crate::failure::{Failure, failed, wrong_setting};
+
+/// tonghop: districts report figures as JSON; the province's totals are right within a second and can be proved.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the whole service in this process
+    Serve(ServeOptions),
+    /// Runs the service with an illustrative set of fourteen submissions, in a database that is thrown away
+    Demo(ServeOptions),
+    /// Brings the database to this version and makes the catalogue its own
+    Migrate,
+    /// Recounts every total from the submissions and names each difference
+    Verify,
+    /// Refreshes every total from the submissions, while the service goes on
+    Rebuild,
+    /// Sends a file to a running service: one submission as JSON, or one a line as NDJSON
+    Submit {
+        /// The file; - for standard input
+        file: PathBuf,
+        /// The service
+        #[arg(long, env = "TONGHOP_URL", default_value = "http://127.0.0.1:8080")]
+        url: String,
+    },
+    /// Asks a running service whether it is ready; exit code 0 if it is
+    Healthcheck {
+        /// What to ask
+        #[arg(default_value = "http://127.0.0.1:8080/readyz")]
+        url: String,
+    },
+    /// Prints the OpenAPI document
+    ExportOpenapi,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Where to listen
+    #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Listen on other addresses than this machine's own, although nobody needs a key yet
+    #[arg(long, env = "TONGHOP_INSECURE_OPEN")]
+    pub(crate) insecure_open: bool,
+    /// Milliseconds between two sweeps for totals whose announcements were lost
+    #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sweep_interval_ms: u64,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Settings {
+    /// The database: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:tonghop.db]
+    #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true, global = true)]
+    pub(crate) database_url: Option<String>,
+    /// The broker: amqp://USER:PASSWORD@HOST/VHOST; without it, announcements stay inside the process
+    #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true, global = true)]
+    amqp_url: Option<String>,
+    /// The prefix of exchange and queue names
+    #[arg(
+        long,
+        env = "TONGHOP_AMQP_NAMESPACE",
+        default_value = "tonghop",
+        global = true
+    )]
+    amqp_namespace: String,
+    /// A folder with a catalogue; the built-in one if it is not given
+    #[arg(long, env = "TONGHOP_CATALOGUE", global = true)]
+    catalogue: Option<PathBuf>,
+    /// What to log: error, warn, info, debug, or tracing directives
+    #[arg(long, env = "TONGHOP_LOG", default_value = "info", global = true)]
+    log: String,
+}
+
+impl Settings {
+    pub(crate) fn start_log(&self) -> Result<(), Failure> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
+            .map_err(|error| wrong_setting(format!("--log {}: {error}", self.log)))?;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+        Ok(())
+    }
+
+    /// The same settings with another database.
+    pub(crate) fn with_database(&self, database_url: String) -> Self {
+        Self {
+            database_url: Some(database_url),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn database(&self) -> Result<DatabaseUrl, Failure> {
+        self.database_url
+            .as_deref()
+            .unwrap_or("sqlite:tonghop.db")
+            .parse()
+            .map_err(wrong_setting)
+    }
+
+    pub(crate) fn bus(&self) -> Result<Bus, Failure> {
+        match &self.amqp_url {
+            Some(url) => AmqpSettings::parse(url, &self.amqp_namespace)
+                .map(Bus::Amqp)
+                .map_err(wrong_setting),
+            None => Ok(Bus::in_process()),
+        }
+    }
+
+    pub(crate) fn catalogue(&self) -> Result<Catalogue, Failure> {
+        let catalogue = match &self.catalogue {
+            Some(folder) => tonghop_catalogue::load(folder),
+            None => tonghop_catalogue::built_in(),
+        };
+        catalogue.map_err(wrong_setting)
+    }
+
+    /// Opens the database with the catalogue.
+    pub(crate) async fn open(&self, url: &DatabaseUrl) -> Result<Store, Failure> {
+        let catalogue = self.catalogue()?;
+        Store::open(url, catalogue)
+            .await
+            .map_err(|error| store_failure(url, &error))
+    }
+}
+
+pub(crate) fn store_failure(url: &DatabaseUrl, error: &StoreError) -> Failure {
+    match error {
+        StoreError::OtherCatalogue | StoreError::CatalogueInUse(_) => {
+            wrong_setting(format!("{url}: {error}"))
+        }
+        error => failed(format!("{url}: {error}")),
+    }
+}

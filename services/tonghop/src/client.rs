@@ -1,0 +1,129 @@
+//! Commands that talk to a running service over HTTP.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use serde_json::Value;
+
+use crate::failure::{Failure, failed, print};
+
+/// Sends one submission as JSON, or one a line as NDJSON, and prints what became of each.
+pub(crate) async fn submit(file: &Path, url: &str) -> Result<(), Failure> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin()).map_err(failed)?
+    } else {
+        std::fs::read_to_string(file).map_err(|error| failed(format!("{}: {error}", file.display())))?
+    };
+    // One JSON value is a submission, however many lines it takes; anything else is read line by line.
+    let lines = match serde_json::from_str::<Value>(&text) {
+        Ok(one) => one.to_string(),
+        Err(_) => text,
+    };
+    let url = url.trim_end_matches('/');
+    let results = submit_lines(url, lines).await?;
+    let mut refused = 0;
+    for result in &results {
+        let line = &result["line"];
+        if let Some(submission) = result.get("submission") {
+            let (unit, revision) = (&submission["unit"], &submission["revision"]);
+            let word = if result["status"] == 201 {
+                "recorded"
+            } else {
+                "unchanged"
+            };
+            print(&format!(
+                "line {line}: {word}, unit {unit}, revision {revision}\n"
+            ));
+        } else {
+            refused += 1;
+            print(&format!(
+                "line {line}: refused, {}\n",
+                described(&result["problem"])
+            ));
+        }
+    }
+    if refused > 0 {
+        Err(failed(format!(
+            "{refused} of {} lines were refused",
+            results.len()
+        )))
+    } else {
+        Ok(())
+    }
+}
+
+/// A problem's detail and each of its errors, in one line.
+fn described(problem: &Value) -> String {
+    let mut text = problem["detail"]
+        .as_str()
+        .or(problem["title"].as_str())
+        .unwrap_or("no reason given")
+        .to_owned();
+    for error in problem["errors"].as_array().into_iter().flatten() {
+        let word = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        text.push_str(&format!("; {} {}", word("pointer"), word("detail")));
+    }
+    text
+}
+
+/// Sends NDJSON and answers the results, one a line.
+pub(crate) async fn submit_lines(url: &str, lines: String) -> Result<Vec<Value>, Failure> {
+    let request = client()?
+        .post(format!("{url}/v1/submissions/batch"))
+        .header("Content-Type", "application/x-ndjson")
+        .body(lines);
+    let response = request.send().await.map_err(|error| unreachable(url, &error))?;
+    let status = response.status();
+    let text = response.text().await.map_err(failed)?;
+    if !status.is_success() {
+        let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+        return Err(failed(format!(
+            "{url} answered {status}: {}",
+            described(&problem)
+        )));
+    }
+    text.lines()
+        .map(|line| serde_json::from_str(line).map_err(failed))
+        .collect()
+}
+
+/// Succeeds if the service answers 200.
+pub(crate) async fn healthcheck(url: &str) -> Result<(), Failure> {
+    let response: Response = client()?
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| unreachable(url, &error))?;
+    match response.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(failed(format!("{url} answered {status}"))),
+    }
+}
+
+/// Waits until the service is ready, ten seconds at the most.
+pub(crate) async fn wait_until_ready(url: &str) -> Result<(), Failure> {
+    let ready = format!("{url}/readyz");
+    let mut last = failed("it was never asked");
+    for _ in 0..100 {
+        match healthcheck(&ready).await {
+            Ok(()) => return Ok(()),
+            Err(failure) => last = failure,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(last)
+}
+
+fn client() -> Result<Client, Failure> {
+    Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .build()
+        .map_err(failed)
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
+    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    failed(format!("{url} does not answer: {cause}"))
+}

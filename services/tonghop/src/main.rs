@@ -1,0 +1,44 @@
+//! `tonghop`: the whole service in one binary, and the administrator's commands.
+
+mod arguments;
+mod client;
+mod demo;
+mod failure;
+mod maintenance;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, sentence }) => {
+            eprintln!("tonghop: {sentence}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { settings, command } = arguments;
+    settings.start_log()?;
+    match command {
+        Command::Serve(options) => serve::serve(&settings, &options, None).await,
+        Command::Demo(options) => demo::demo(&settings, &options).await,
+        Command::Migrate => maintenance::migrate(&settings).await,
+        Command::Verify => maintenance::verify(&settings).await,
+        Command::Rebuild => maintenance::rebuild(&settings).await,
+        Command::Submit { file, url } => client::submit(&file, &url).await,
+        Command::Healthcheck { url } => client::healthcheck(&url).await,
+        Command::ExportOpenapi => {
+            failure::print(&tonghop_api::openapi_json());
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The service, run in either way, as its users see it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tonghop_testkit::{TestDatabase, amqp_url, free_port, namespace, postgres_database, sqlite_database};
+
+use crate::process::{Process, run_to_end};
+use crate::{FORM, PERIOD, program};
+
+/// How the service is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// One process with a SQLite file.
+    Embedded,
+    /// PostgreSQL, RabbitMQ, two api and two aggregator processes.
+    Servers,
+}
+
+/// What differs from the defaults.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Milliseconds between sweeps.
+    pub sweep_interval_ms: u64,
+    /// A catalogue folder.
+    pub catalogue: Option<PathBuf>,
+    /// Another broker than the one all tests share.
+    pub amqp_url: Option<String>,
+    /// Another PostgreSQL database than a fresh one on the server all tests share.
+    pub database_url: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            sweep_interval_ms: 1000,
+            catalogue: None,
+            amqp_url: None,
+            database_url: None,
+        }
+    }
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The body as text.
+    pub text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// A header field; empty when absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+/// A running service.
+#[derive(Debug)]
+pub struct TestApp {
+    /// The api processes' addresses.
+    pub bases: Vec<String>,
+    /// The api processes, or the one process.
+    pub apis: Vec<Process>,
+    /// The aggregator processes.
+    pub aggregators: Vec<Process>,
+    /// The database's URL.
+    pub database_url: String,
+    settings: Vec<(&'static str, String)>,
+    client: Client,
+    turn: AtomicUsize,
+    _database: Option<TestDatabase>,
+}
+
+impl TestApp {
+    /// Runs the service with defaults.
+    pub async fn start(way: Way) -> Self {
+        Self::start_with(way, Options::default()).await
+    }
+
+    /// Runs the service and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn start_with(way: Way, options: Options) -> Self {
+        let database = match (way, &options.database_url) {
+            (_, Some(_)) => None,
+            (Way::Embedded, None) => Some(sqlite_database()),
+            (Way::Servers, None) => Some(postgres_database().await),
+        };
+        let database_url = options.database_url.clone().unwrap_or_else(|| {
+            database
+                .as_ref()
+                .map(|database| database.url().to_owned())
+                .expect("there is a database")
+        });
+        let mut settings = vec![
+            ("TONGHOP_DATABASE_URL", database_url.clone()),
+            ("TONGHOP_SWEEP_INTERVAL_MS", options.sweep_interval_ms.to_string()),
+            ("TONGHOP_LOG", "warn".to_owned()),
+        ];
+        if let Some(folder) = &options.catalogue {
+            settings.push(("TONGHOP_CATALOGUE", folder.display().to_string()));
+        }
+        if way == Way::Servers {
+            settings.push((
+                "TONGHOP_AMQP_URL",
+                options.amqp_url.clone().unwrap_or_else(amqp_url),
+            ));
+            settings.push(("TONGHOP_AMQP_NAMESPACE", namespace()));
+        }
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(40))
+            .build()
+            .expect("a client");
+        let mut app = Self {
+            bases: Vec::new(),
+            apis: Vec::new(),
+            aggregators: Vec::new(),
+            database_url,
+            settings,
+            client,
+            turn: AtomicUsize::new(0),
+            _database: database,
+        };
+        if way == Way::Servers {
+            let migrated = run_to_end(app.command("tonghop").arg("migrate"));
+            assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+        }
+        app.run(way);
+        app.wait_until_ready().await;
+        app
+    }
+
+    /// Runs the same service again after its processes ended, and waits until it is ready.
+    pub async fn restart(&mut self, way: Way) {
+        self.bases.clear();
+        self.apis.clear();
+        self.aggregators.clear();
+        self.run(way);
+        self.wait_until_ready().await;
+    }
+
+    fn run(&mut self, way: Way) {
+        match way {
+            Way::Embedded => self.start_api("tonghop", &["serve"]),
+            Way::Servers => {
+                for _ in 0..2 {
+                    self.start_api("tonghop-api", &[]);
+                    self.start_aggregator();
+                }
+            }
+        }
+    }
+
+    /// A program with this service's settings.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command.envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Starts one more api process.
+    pub fn start_api(&mut self, name: &str, arguments: &[&str]) {
+        let port = free_port();
+        let listen = format!("127.0.0.1:{port}");
+        self.bases.push(format!("http://{listen}"));
+        let mut command = self.command(name);
+        self.apis.push(Process::start(
+            command.args(arguments).env("TONGHOP_LISTEN", listen),
+        ));
+    }
+
+    /// Starts one more aggregator process.
+    pub fn start_aggregator(&mut self) {
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut command = self.command("tonghop-aggregator");
+        self.aggregators
+            .push(Process::start(command.env("TONGHOP_LISTEN", listen)));
+    }
+
+    /// Waits until every api process is ready.
+    ///
+    /// # Panics
+    /// When that takes more than 30 seconds.
+    pub async fn wait_until_ready(&self) {
+        for base in &self.bases {
+            let start = Instant::now();
+            while !self.is_ready(base).await {
+                assert!(
+                    start.elapsed() < Duration::from_secs(30),
+                    "{base} does not become ready"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    async fn is_ready(&self, base: &str) -> bool {
+        self.client
+            .get(format!("{base}/readyz"))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Asks one of the api processes, in turn.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Answer {
+        self.try_ask(method, path, headers, body)
+            .await
+            .expect("the service answers")
+    }
+
+    /// Asks one of the api processes, in turn.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn try_ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Result<Answer, reqwest::Error> {
+        let base = &self.bases[self.turn.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        let mut request = self.client.request(method, format!("{base}{path}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer {
+            status,
+            headers,
+            text: response.text().await?,
+        })
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[], None).await
+    }
+
+    /// Submits.
+    pub async fn post(&self, body: &Value) -> Answer {
+        self.post_with(body, &[]).await
+    }
+
+    /// Submits with header fields.
+    pub async fn post_with(&self, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("Content-Type", "application/json")];
+        all.extend(headers);
+        self.ask(Method::POST, "/v1/submissions", &all, Some(body.to_string()))
+            .await
+    }
+
+    /// The totals of a unit for the source report's form and period.
+    pub async fn totals(&self, unit: &str) -> Value {
+        self.get(&format!("/v1/totals?form={FORM}&period={PERIOD}&unit={unit}"))
+            .await
+            .json()
+    }
+
+    /// The totals of a unit as soon as nothing is pending.
+    ///
+    /// # Panics
+    /// When something stays pending for longer than `limit`.
+    pub async fn settled_totals_within(&self, unit: &str, limit: Duration) -> Value {
+        let start = Instant::now();
+        loop {
+            let totals = self.totals(unit).await;
+            if totals["freshness"]["pending"] == 0 {
+                return totals;
+            }
+            assert!(
+                start.elapsed() < limit,
+                "still pending after {limit:?}: {}",
+                totals["freshness"]
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The totals of a unit as soon as nothing is pending, within 20 seconds.
+    pub async fn settled_totals(&self, unit: &str) -> Value {
+        self.settled_totals_within(unit, Duration::from_secs(20)).await
+    }
+
+    /// Fails the test unless every total at or below a unit is what the submissions add up to.
+    ///
+    /// # Panics
+    /// When one differs, or none was compared.
+    pub async fn assert_verified(&self, unit: &str) {
+        let path = format!("/v1/verification?form={FORM}&period={PERIOD}&unit={unit}");
+        let proof = self.get(&path).await.json();
+        assert_eq!(proof["differing"], serde_json::json!([]), "{proof}");
+        assert!(proof["checked"].as_u64() > Some(10), "{proof}");
+    }
+}
+
+/// One indicator of totals.
+impl TestApp {
+    /// The line of an indicator in totals; null when there is none.
+    pub fn line(totals: &Value, indicator: &str) -> Value {
+        let lines = totals["totals"].as_array().into_iter().flatten();
+        lines
+            .into_iter()
+            .find(|line| line["indicator"] == indicator)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The value of an indicator in totals; null when nobody reports it.
+    pub fn value(totals: &Value, indicator: &str) -> Value {
+        Self::line(totals, indicator)["value"].clone()
+    }
+}

@@ -1,0 +1,54 @@
+//! Runs the real programs on real servers and talks to them over HTTP, for the stories in `tests/tests`.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise, and says where"
+)]
+
+mod app;
+mod corruption;
+mod process;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+pub use app::{Answer, Options, TestApp, Way};
+pub use corruption::corrupt_total;
+pub use process::{Ended, Process, run_to_end};
+
+/// The form of the source report.
+pub const FORM: &str = "ngay-30-7";
+/// Its period.
+pub const PERIOD: &str = "2021-07";
+/// Its province.
+pub const PROVINCE: &str = "87";
+
+/// A program of this workspace, built by `cargo build --bins` before the tests.
+///
+/// # Panics
+/// When it was not built.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let built = test
+        .ancestors()
+        .nth(2)
+        .expect("tests lie in target/PROFILE/deps")
+        .join(name);
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo build --workspace --bins` first",
+        built.display()
+    );
+    built
+}
+
+/// A submission of the source report's form and period.
+pub fn submission(unit: &str, figures: Value) -> Value {
+    json!({ "form": FORM, "period": PERIOD, "unit": unit, "figures": figures })
+}
+
+/// A submission with one number: broadcasts.
+pub fn broadcasts(unit: &str, number: i64) -> Value {
+    submission(unit, json!([{ "indicator": "TT.PT", "value": number }]))
+}

@@ -1,0 +1,293 @@
+//! The main job: fourteen submissions become the provincial totals of the source report.
+
+use serde_json::json;
+use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts, submission};
+
+/// Tells a story on both ways of running.
+macro_rules! on_both_ways {
+    ($($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn embedded() {
+                super::stories::$story(super::Way::Embedded).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn servers() {
+                super::stories::$story(super::Way::Servers).await;
+            }
+        })*
+    };
+}
+
+on_both_ways!(
+    fourteen_submissions_become_the_totals_of_the_source_report,
+    a_correction_replaces_the_figure_it_corrects,
+    a_withdrawn_report_is_missing_again,
+    a_wait_is_answered_when_the_totals_include_it,
+    a_retried_request_is_answered_as_the_first,
+    a_batch_answers_line_by_line_and_applies_lines_in_order,
+    a_province_is_in_the_country_too,
+    the_commands_work_beside_a_running_service,
+    a_corrupted_total_is_found_and_mended,
+);
+
+mod stories {
+    use super::*;
+
+    const REPORTS: &str = include_str!("../../services/tonghop/demo/submissions.ndjson");
+
+    pub(super) async fn fourteen_submissions_become_the_totals_of_the_source_report(way: Way) {
+        let app = TestApp::start(way).await;
+        for line in REPORTS.lines() {
+            let answer = app.post(&serde_json::from_str(line).unwrap()).await;
+            assert_eq!(answer.status, 201, "{}", answer.text);
+            assert_eq!(answer.header("etag"), "\"1\"");
+        }
+        let totals = app.settled_totals(PROVINCE).await;
+        for (indicator, value) in [
+            ("TT.CHUYENTRANG", 1),
+            ("TT.BAO", 181),
+            ("TT.PT", 756),
+            ("TT.BANGRON", 48),
+            ("CS.SO", 3),
+            ("NN.TN", 0),
+            ("TT.HOTLINE", 12),
+        ] {
+            assert_eq!(TestApp::value(&totals, indicator), value, "{indicator}");
+        }
+        let cells = json!([{ "facility_type": "cua_khau", "value": 2 }, { "facility_type": "trung_tam", "value": 1 }]);
+        assert_eq!(TestApp::line(&totals, "CS.SO")["breakdowns"], cells);
+        assert_eq!(
+            TestApp::line(&totals, "TT.KHAUHIEU")["items"]
+                .as_array()
+                .unwrap()
+                .len(),
+            4
+        );
+        let billboards = TestApp::line(&totals, "TT.PANO");
+        assert_eq!(
+            (&billboards["value"], &billboards["done_no_number"]),
+            (&json!(null), &json!(12))
+        );
+        assert_eq!(
+            (&totals["coverage"]["reported"], &totals["coverage"]["expected"]),
+            (&json!(14), &json!(14))
+        );
+        app.assert_verified(PROVINCE).await;
+    }
+
+    pub(super) async fn a_correction_replaces_the_figure_it_corrects(way: Way) {
+        let app = TestApp::start(way).await;
+        app.post(&broadcasts("866", 63)).await;
+        app.post(&broadcasts("867", 7)).await;
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 70);
+        let answer = app.post(&broadcasts("866", 60)).await;
+        assert_eq!(
+            (answer.status, answer.json()["revision"].clone()),
+            (201, json!(2))
+        );
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 67);
+        let again = app.post(&broadcasts("866", 60)).await;
+        assert_eq!((again.status, again.json()["revision"].clone()), (200, json!(2)));
+        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        let history = app.get(&format!("/v1/submissions/{id}/revisions")).await.json();
+        let values: Vec<_> = history["revisions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["figures"][0]["value"].clone())
+            .collect();
+        assert_eq!(values, [60, 63]);
+    }
+
+    pub(super) async fn a_withdrawn_report_is_missing_again(way: Way) {
+        let app = TestApp::start(way).await;
+        let answer = app.post(&broadcasts("866", 63)).await;
+        let path = format!("/v1/submissions/{}", answer.json()["id"].as_str().unwrap());
+        let unconditional = app.ask(reqwest::Method::DELETE, &path, &[], None).await;
+        assert_eq!(unconditional.status, 428, "{}", unconditional.text);
+        let stale = app
+            .ask(reqwest::Method::DELETE, &path, &[("If-Match", "\"7\"")], None)
+            .await;
+        assert_eq!(stale.status, 412, "{}", stale.text);
+        let withdrawn = app
+            .ask(reqwest::Method::DELETE, &path, &[("If-Match", "\"1\"")], None)
+            .await;
+        assert_eq!(withdrawn.status, 200, "{}", withdrawn.text);
+        assert_eq!(withdrawn.json()["status"], "withdrawn");
+        let totals = app.settled_totals(PROVINCE).await;
+        assert_eq!(TestApp::value(&totals, "TT.PT"), json!(null));
+        assert_eq!(totals["coverage"]["missing_count"], 14);
+        app.assert_verified(PROVINCE).await;
+    }
+
+    pub(super) async fn a_wait_is_answered_when_the_totals_include_it(way: Way) {
+        let app = TestApp::start(way).await;
+        for number in 1..=10 {
+            let answer = app
+                .post_with(&broadcasts("866", number), &[("Prefer", "wait=10")])
+                .await;
+            assert!(answer.json()["aggregated_at"].is_string(), "{}", answer.text);
+            let totals = app.totals(PROVINCE).await;
+            assert_eq!(TestApp::value(&totals, "TT.PT"), number);
+        }
+    }
+
+    pub(super) async fn a_retried_request_is_answered_as_the_first(way: Way) {
+        let app = TestApp::start(way).await;
+        let retries = (0..100).map(|_| async {
+            app.post_with(&broadcasts("866", 63), &[("Idempotency-Key", "one")])
+                .await
+        });
+        let answers = futures_util::future::join_all(retries).await;
+        let first: Vec<_> = answers
+            .iter()
+            .filter(|answer| answer.header("idempotency-replayed").is_empty())
+            .collect();
+        assert_eq!(first.len(), 1);
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.status == 201 && answer.json()["revision"] == 1)
+        );
+        let ids: std::collections::BTreeSet<_> = answers.iter().map(|a| a.json()["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1);
+        let other = app
+            .post_with(&broadcasts("866", 64), &[("Idempotency-Key", "one")])
+            .await;
+        assert_eq!(
+            (other.status, other.json()["code"].clone()),
+            (422, json!("idempotency-key-reused"))
+        );
+    }
+
+    pub(super) async fn a_batch_answers_line_by_line_and_applies_lines_in_order(way: Way) {
+        let app = TestApp::start(way).await;
+        let mut lines: Vec<String> = (1..=200).map(|n| broadcasts("866", n).to_string()).collect();
+        lines.insert(100, "{not json".into());
+        lines.push(submission("999", json!([])).to_string());
+        let headers = [
+            ("Content-Type", "application/x-ndjson"),
+            ("Idempotency-Key", "file"),
+        ];
+        let send = || {
+            app.ask(
+                reqwest::Method::POST,
+                "/v1/submissions/batch",
+                &headers,
+                Some(lines.join("\n")),
+            )
+        };
+        for _ in 0..2 {
+            let answer = send().await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let results: Vec<serde_json::Value> = answer
+                .text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert_eq!(results.len(), 202);
+            for (at, result) in results.iter().enumerate() {
+                let status = match at {
+                    100 => 400,
+                    201 => 422,
+                    _ => 201,
+                };
+                assert_eq!(
+                    (&result["line"], &result["status"]),
+                    (&json!(at + 1), &json!(status)),
+                    "{result}"
+                );
+            }
+            assert_eq!(results[200]["submission"]["revision"], 200);
+        }
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 200);
+    }
+
+    pub(super) async fn a_province_is_in_the_country_too(way: Way) {
+        let app = TestApp::start(way).await;
+        app.post(&broadcasts("866", 63)).await;
+        let totals = app.settled_totals("VN").await;
+        assert_eq!(TestApp::value(&totals, "TT.PT"), 63);
+        assert_eq!(totals["coverage"]["reported"], 1);
+        app.assert_verified("VN").await;
+    }
+
+    pub(super) async fn the_commands_work_beside_a_running_service(way: Way) {
+        let app = TestApp::start(way).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("reports.ndjson");
+        std::fs::write(&file, REPORTS).unwrap();
+        let submit = |file: &std::path::Path| {
+            let mut command = app.command("tonghop");
+            tonghop_tests::run_to_end(command.arg("submit").arg(file).args(["--url", &app.bases[0]]))
+        };
+        let sent = submit(&file);
+        assert_eq!(
+            (sent.code, sent.output.lines().count()),
+            (Some(0), 14),
+            "{}{}",
+            sent.output,
+            sent.error
+        );
+        std::fs::write(
+            &file,
+            submission("866", json!([{ "indicator": "TT.PT", "value": -1 }])).to_string(),
+        )
+        .unwrap();
+        let refused = submit(&file);
+        assert_eq!(refused.code, Some(1));
+        assert!(refused.output.contains("/figures/0/value"), "{}", refused.output);
+        app.settled_totals("VN").await;
+        let command = |name: &str| tonghop_tests::run_to_end(app.command("tonghop").arg(name));
+        let verified = command("verify");
+        assert!(
+            verified.code == Some(0) && verified.output.contains(" 0 differ"),
+            "{}",
+            verified.output
+        );
+        let rebuilt = command("rebuild");
+        assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.error);
+        let migrated = command("migrate");
+        assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 756);
+    }
+
+    pub(super) async fn a_corrupted_total_is_found_and_mended(way: Way) {
+        let app = TestApp::start(way).await;
+        app.post(&broadcasts("866", 63)).await;
+        app.settled_totals("VN").await;
+        tonghop_tests::corrupt_total(&app.database_url, "\"v\":63", "\"v\":36").await;
+        let path = format!("/v1/verification?form={FORM}&period={PERIOD}&unit={PROVINCE}");
+        let proof = app.get(&path).await.json();
+        let found = &proof["differing"][0];
+        assert_eq!(
+            (
+                &found["unit"],
+                &found["indicator"],
+                &found["number"],
+                &found["served"],
+                &found["recomputed"]
+            ),
+            (
+                &json!("87"),
+                &json!("TT.PT"),
+                &json!("value"),
+                &json!("36"),
+                &json!("63")
+            ),
+            "{proof}"
+        );
+        let command = |name: &str| tonghop_tests::run_to_end(app.command("tonghop").arg(name));
+        let verified = command("verify");
+        assert!(
+            verified.code == Some(1) && verified.output.contains("served 36, recomputed 63"),
+            "{}",
+            verified.output
+        );
+        assert_eq!(command("rebuild").code, Some(0));
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 63);
+        app.assert_verified(PROVINCE).await;
+    }
+}
