@@ -1,7 +1,6 @@
 //! Runs the real programs on real servers and talks to them over HTTP, for the stories in `tests/tests`.
 #![expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a test stops at the first surprise, and says where"
 )]
 

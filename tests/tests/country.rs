@@ -1,4 +1,9 @@
 //! A whole country through a catalogue of one's own, without code changes.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and says where"
+)]
 
 use std::path::Path;
 

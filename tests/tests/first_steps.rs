@@ -1,4 +1,9 @@
 //! What a new user does first: the README's commands, the demonstration's lines, the page at /docs.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and says where"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,4 +1,8 @@
 //! The main job: fourteen submissions become the provincial totals of the source report.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and says where"
+)]
 
 use serde_json::json;
 use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts, submission};
