@@ -227,6 +227,10 @@ fn a_wrong_setting_ends_the_start_with_one_sentence_and_code_2() {
         ),
         (&["serve", "--amqp-url", "http://x"], "amqp"),
         (&["serve", "--catalogue", "/nowhere"], "units.csv"),
+        (
+            &["verify", "--database-url", "sqlite:/nowhere/x.db"],
+            "there is no database",
+        ),
         (&["serve", "--log", "a=b=c"], "--log"),
         (&["serve", "--listen", "0.0.0.0:0"], "--insecure-open"),
     ] {

@@ -105,17 +105,26 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
         return Ok(());
     }
     let old: Vec<UnitRow> = on!(conn, c => units::table.select(UnitRow::as_select()).load(c).await)?;
+    let mut last = old.iter().map(|row| row.unit_id).max().unwrap_or(0);
+    let mut held_before: HashMap<&str, Vec<&UnitRow>> = HashMap::new();
+    for row in &old {
+        held_before.entry(&row.code).or_default().push(row);
+    }
+    let rows_of = |unit: &Unit| held_before.get(unit.code.as_str()).map_or(&[][..], Vec::as_slice);
+    let exact = |unit: &Unit, row: &UnitRow| row.valid_from == unit.valid_from.map(|day| day.to_string());
+    // Units that begin as before come first: where one was split in time, the older part keeps the id.
+    let mut units: Vec<&Unit> = new.units().iter().map(AsRef::as_ref).collect();
+    units.sort_by_key(|unit| (!rows_of(unit).iter().any(|row| exact(unit, row)), unit.valid_from));
     let mut ids = HashMap::new();
     let mut taken = BTreeSet::new();
-    let mut last = old.iter().map(|row| row.unit_id).max().unwrap_or(0);
-    for unit in new.units() {
-        let exact = |row: &&UnitRow| row.valid_from == unit.valid_from.map(|day| day.to_string());
+    for unit in units {
         let candidates = || {
-            old.iter()
+            rows_of(unit)
+                .iter()
                 .filter(|row| row.overlaps(unit) && !taken.contains(&row.unit_id))
         };
         let id = candidates()
-            .find(exact)
+            .find(|row| exact(unit, row))
             .or_else(|| candidates().next())
             .map_or_else(
                 || {
@@ -232,7 +241,12 @@ pub(crate) async fn mark_all(
             .and_then(|scope| scope.tree.by_id(unit).map(|place| place.first_total().id()));
         stale.extend(first.map(|unit| TotalKey { form, period, unit }));
     }
-    for key in totals::keys(conn).await? {
+    let known: BTreeSet<TotalKey> = totals::keys(conn)
+        .await?
+        .into_iter()
+        .chain(marks::keys(conn).await?)
+        .collect();
+    for key in known {
         let scope = catalogue.scope(key.form.as_str(), key.period);
         let exists = scope.is_some_and(|scope| {
             scope
@@ -244,6 +258,7 @@ pub(crate) async fn mark_all(
             stale.insert(key);
         } else {
             totals::delete(conn, &key).await?;
+            marks::delete_of(conn, &key).await?;
         }
     }
     let new: Vec<_> = stale.into_iter().map(|key| (key, now)).collect();

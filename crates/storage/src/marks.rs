@@ -56,6 +56,16 @@ pub(crate) async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), StoreErro
     Ok(())
 }
 
+/// Drops the marks of a total that no longer exists in the catalogue.
+pub(crate) async fn delete_of(conn: &mut Conn, key: &TotalKey) -> Result<(), StoreError> {
+    let marks = marks::table
+        .filter(marks::form.eq(key.form.as_str()))
+        .filter(marks::period.eq(key.period.to_string()))
+        .filter(marks::unit_id.eq(key.unit.0));
+    on!(conn, c => diesel::delete(marks).execute(c).await)?;
+    Ok(())
+}
+
 /// For each of some totals of a form and period that has marks: how many, and the earliest time.
 pub(crate) async fn count(
     conn: &mut Conn,
@@ -91,14 +101,24 @@ pub(crate) async fn stale(
         .order(min(marks::since))
         .limit(limit as i64);
     let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
-    let read = |(form, period, unit): (String, String, i64)| {
-        Ok(TotalKey {
-            form: form.parse().map_err(StoreError::corrupt)?,
-            period: period.parse().map_err(StoreError::corrupt)?,
-            unit: UnitId(unit),
-        })
-    };
-    rows.into_iter().map(read).collect()
+    rows.into_iter().map(read_key).collect()
+}
+
+/// Every total that has marks.
+pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<TotalKey>, StoreError> {
+    let query = marks::table
+        .select((marks::form, marks::period, marks::unit_id))
+        .distinct();
+    let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
+    rows.into_iter().map(read_key).collect()
+}
+
+fn read_key((form, period, unit): (String, String, i64)) -> Result<TotalKey, StoreError> {
+    Ok(TotalKey {
+        form: form.parse().map_err(StoreError::corrupt)?,
+        period: period.parse().map_err(StoreError::corrupt)?,
+        unit: UnitId(unit),
+    })
 }
 
 /// How many marks there are.

@@ -62,14 +62,25 @@ pub(crate) async fn claim(
     let claimed = outbox::table.filter(outbox::outbox_id.eq_any(rows.iter().map(|row| row.0.clone())));
     let update = diesel::update(claimed).set(outbox::claimed_until.eq((now + CLAIM).naive_utc()));
     on!(conn, c => update.execute(c).await)?;
-    let read = |(id, announcement, created_at): (String, String, NaiveDateTime)| {
-        Ok(Envelope {
-            id: Uuid::parse_str(&id).map_err(StoreError::corrupt)?,
-            at: created_at.and_utc(),
-            announcement: codec::read_announcement(&announcement)?,
-        })
-    };
-    rows.into_iter().map(read).collect()
+    let mut envelopes = Vec::with_capacity(rows.len());
+    for (id, announcement, created_at) in rows {
+        match read(&id, &announcement, created_at) {
+            Ok(envelope) => envelopes.push(envelope),
+            // One that cannot be read must not hold up the others. What it announced is marked, and swept up.
+            Err(error) => {
+                tracing::error!(%error, outbox_id = id, "an announcement in the outbox cannot be read")
+            }
+        }
+    }
+    Ok(envelopes)
+}
+
+fn read(id: &str, announcement: &str, created_at: NaiveDateTime) -> Result<Envelope, StoreError> {
+    Ok(Envelope {
+        id: Uuid::parse_str(id).map_err(StoreError::corrupt)?,
+        at: created_at.and_utc(),
+        announcement: codec::read_announcement(announcement)?,
+    })
 }
 
 /// Forgets announcements that were published.

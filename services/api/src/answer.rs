@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpResponse};
 
 use crate::context::{Context, REQUEST_ID, RequestId};
-use crate::problem::Problem;
+use crate::problem::{Missing, Problem};
 
 /// The middleware around all routes.
 pub(crate) async fn answer(
@@ -32,31 +32,32 @@ pub(crate) async fn answer(
     let status = response.status().as_u16();
     let route = response.request().match_pattern();
     let route = route.as_deref().unwrap_or("none");
-    let ms = started.elapsed().as_secs_f64() * 1000.0;
+    let ms = started.elapsed().as_micros() as f64 / 1000.0;
     tracing::info!(%method, route, status, ms, request_id = id.0, "answered");
     Ok(response)
 }
 
 /// The response with the words of its problem, if it is one.
 fn worded(response: ServiceResponse) -> ServiceResponse {
-    let Some(error) = response.response().error() else {
-        return response;
-    };
-    let context = Context::of(response.request());
-    let rendered = match error.as_error::<Problem>() {
-        Some(problem) => {
-            if let Some(cause) = problem.cause() {
-                tracing::error!(cause, request_id = context.request_id, code = %problem, "not answered as asked");
-            }
-            context.response(problem)
+    let request = response.request();
+    let rendered = match response.response().error() {
+        Some(error) => told(error, &Context::of(request)),
+        // The interactive page answers with nothing but a status where it has no file.
+        None if response.status() == StatusCode::NOT_FOUND => {
+            Context::of(request).response(&Problem::NotFound(Missing::Path))
         }
-        None => {
-            tracing::error!(cause = %error, request_id = context.request_id, "not answered as asked");
-            context.response(&Problem::Internal(String::new()))
-        }
+        None => return response,
     };
     let (request, _) = response.into_parts();
     ServiceResponse::new(request, rendered)
+}
+
+fn told(error: &Error, context: &Context) -> HttpResponse {
+    // What is no problem of ours is a failure of a part that cannot fail when all is well.
+    let internal = Problem::Internal(error.to_string());
+    let problem = error.as_error::<Problem>().unwrap_or(&internal);
+    problem.log(&context.request_id, None);
+    context.response(problem)
 }
 
 fn set(response: &mut ServiceResponse, name: HeaderName, value: &str) {

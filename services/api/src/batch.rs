@@ -31,7 +31,7 @@ const LINES_IN_FLIGHT: usize = 64;
 /// What became of one line of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "line": 2, "status": 415,
+    "line": 2, "status": 400,
     "problem": {
         "type": "/problems/invalid-json", "title": "The body is not JSON", "status": 400,
         "detail": "The body is not JSON at line 1, column 2, or it is nested more than 32 levels deep.",
@@ -168,9 +168,7 @@ fn told(line: u64, result: Result<(StatusCode, SubmissionBody), Problem>, contex
             problem: None,
         },
         Err(problem) => {
-            if let Some(cause) = problem.cause() {
-                tracing::error!(cause, line, request_id = context.request_id, code = %problem, "line not stored");
-            }
+            problem.log(&context.request_id, Some(line));
             BatchResult {
                 line,
                 status: problem.code().status().as_u16(),

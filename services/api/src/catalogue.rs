@@ -86,7 +86,7 @@ pub(crate) struct IndicatorBody {
     max: Option<i64>,
     /// How a ratio is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "100*DH.BH/DH.TS")]
+    #[schema(example = "100*HT.NG/NN.XD")]
     formula: Option<String>,
     /// The dimensions by which it may be broken down, alone or crossed.
     breakdowns: Vec<DimensionBody>,

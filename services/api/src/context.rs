@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::fault;
-use crate::problem::Problem;
+use crate::problem::{Missing, Problem};
 use crate::words::Language;
 
 /// The header by which a request can be found in the log.
@@ -90,6 +90,12 @@ impl Context {
                 });
                 Some(told.collect())
             }
+            Problem::NotFound(Missing::Parameter(name)) => Some(vec![FaultBody {
+                pointer: None,
+                parameter: Some((*name).to_owned()),
+                code: problem.code().slug().to_owned(),
+                detail: problem.detail().get(self.language).to_owned(),
+            }]),
             _ => None,
         }
     }

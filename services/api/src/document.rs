@@ -15,6 +15,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::code::Code;
 use crate::context::{PROBLEM_JSON, ProblemBody};
+use crate::nulls;
 use crate::words::Language;
 
 const DESCRIPTION: &str = "\
@@ -75,6 +76,7 @@ pub(crate) fn frame() -> OpenApi {
 
 /// Says of every operation what is true of all: its answers carry the request's id, and it can fail.
 pub(crate) fn complete(document: &mut OpenApi) {
+    nulls::take_away(document);
     let items = document.paths.paths.values_mut();
     for operation in items
         .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use actix_web::web::Data;
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tokio::time::timeout;
 use tonghop_storage::Store;
 use utoipa::ToSchema;
 
-use crate::document::Unavailable;
+use crate::document::{BadRequest, Unavailable};
 use crate::problem::Problem;
+use crate::query::Query;
 
 /// How long the database may take to answer that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,18 +28,20 @@ pub(crate) struct HealthBody {
 /// Is the process alive?
 ///
 /// Answers as long as the process does anything at all. It does not ask the database.
-#[utoipa::path(tag = "service", responses((status = 200, description = "It is", body = HealthBody)))]
+#[utoipa::path(tag = "service", responses((status = 200, description = "It is", body = HealthBody), BadRequest))]
 #[get("/livez")]
-pub(crate) async fn get_liveness() -> HttpResponse {
-    HttpResponse::Ok().json(HealthBody { status: "ok" })
+pub(crate) async fn get_liveness(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
+    Ok(HttpResponse::Ok().json(HealthBody { status: "ok" }))
 }
 
 /// Can the process work?
 ///
 /// Asks the database. Send no requests here while the answer is 503.
-#[utoipa::path(tag = "service", responses((status = 200, description = "It can", body = HealthBody), Unavailable))]
+#[utoipa::path(tag = "service", responses((status = 200, description = "It can", body = HealthBody), BadRequest, Unavailable))]
 #[get("/readyz")]
-pub(crate) async fn get_readiness(store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_readiness(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
     match timeout(PING_TIMEOUT, store.ping()).await {
         Ok(pong) => pong?,
         Err(_) => return Err(Problem::Unavailable("the database did not answer in time".into())),

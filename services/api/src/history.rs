@@ -58,7 +58,7 @@ pub(crate) struct PageQuery {
     params(
         ("form" = Option<String>, Query, description = "Only on this form", example = "ngay-30-7"),
         ("period" = Option<String>, Query, description = "Only for this period", example = "2021-07"),
-        ("unit" = Option<String>, Query, description = "Only of this unit and all below it, in the tree of the period's last day; without a form and a period, in today's", example = "87"),
+        ("unit" = Option<String>, Query, description = "Only of this unit and all below it, in the tree of the period's last day, or of today without a period", example = "87"),
         ("updated_since" = Option<String>, Query, format = DateTime, description = "Only those whose current revision was recorded at this time or later", example = "2021-08-01T00:00:00Z"),
         PageQuery
     ),
@@ -115,8 +115,7 @@ fn units(
     unit: Option<&UnitCode>,
 ) -> Result<Option<Vec<UnitId>>, Problem> {
     let missing = |name| Problem::NotFound(Missing::Parameter(name));
-    if let Some(form) = form.filter(|form| !catalogue.has_form(form.as_str())) {
-        tracing::debug!(%form, "no such form");
+    if form.is_some_and(|form| !catalogue.has_form(form.as_str())) {
         return Err(missing("form"));
     }
     let tree = match (form, period) {
@@ -177,7 +176,7 @@ pub(crate) async fn get_submission(
 
 /// Read one revision
 ///
-/// A revision never changes; only `aggregated_at` is filled in once.
+/// A revision never changes; only `aggregated_at` does.
 #[utoipa::path(
     tag = "submissions",
     params(

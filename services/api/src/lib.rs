@@ -32,6 +32,7 @@ mod health;
 mod history;
 mod json;
 mod lines;
+mod nulls;
 mod pages;
 mod payload;
 mod problem;

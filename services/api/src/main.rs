@@ -1,5 +1,6 @@
 //! `tonghop-api`: the HTTP service and the relay, as a process of its own beside PostgreSQL and RabbitMQ.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -80,6 +81,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let (database, bus) = (database(&arguments)?, broker(&arguments)?);

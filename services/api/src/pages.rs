@@ -1,21 +1,27 @@
 //! Pages for people, and the OpenAPI document.
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
-use actix_web::web::{Bytes, Data, Path};
-use actix_web::{HttpResponse, get};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::web::{Bytes, Data, Path, scope};
+use actix_web::{HttpRequest, HttpResponse, get};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::code::Code;
-use crate::document::NotFound;
+use crate::document::{BadRequest, NotFound};
 use crate::header::JSON;
 use crate::problem::{Missing, Problem};
+use crate::query::Query;
 use crate::words::Language;
 
 /// The bytes of the OpenAPI document.
 #[derive(Clone, Debug)]
 pub(crate) struct Document(pub(crate) Bytes);
 
-/// Nothing is loaded from elsewhere; the styles of the pages stand in them.
+/// Nothing is loaded from elsewhere, and only the service itself is asked.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'";
+
+/// Nothing is loaded at all; the styles of the pages stand in them.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const INDEX: &str = r#"<p>tonghop takes the reports of district offices and answers what they add up to.</p>
@@ -40,24 +46,31 @@ pub(crate) async fn redirect_docs() -> HttpResponse {
 }
 
 /// The interactive page about the API. All its files come from this service.
-pub(crate) fn docs() -> SwaggerUi {
+pub(crate) fn docs() -> impl HttpServiceFactory {
     let config = Config::from("/openapi.json")
         .validator_url("none")
         .use_base_layout();
-    SwaggerUi::new("/docs/{_:.*}").config(config)
+    let policy = DefaultHeaders::new().add((CONTENT_SECURITY_POLICY, DOCS_POLICY));
+    scope("/docs")
+        .wrap(policy)
+        .service(SwaggerUi::new("/{_:.*}").config(config))
 }
 
 /// Read this document
 ///
 /// The OpenAPI document of the service.
-#[utoipa::path(tag = "service", responses((status = 200, description = "The document", body = Object)))]
+#[utoipa::path(tag = "service", responses((status = 200, description = "The document", body = Object), BadRequest))]
 #[get("/openapi.json")]
-pub(crate) async fn get_openapi(document: Data<Document>) -> HttpResponse {
+pub(crate) async fn get_openapi(
+    request: HttpRequest,
+    document: Data<Document>,
+) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, JSON))
         .insert_header((CACHE_CONTROL, "no-cache"));
-    response.body(document.0.clone())
+    Ok(response.body(document.0.clone()))
 }
 
 /// List the kinds of problem
@@ -65,10 +78,11 @@ pub(crate) async fn get_openapi(document: Data<Document>) -> HttpResponse {
 /// A page for people, in English and Vietnamese.
 #[utoipa::path(
     tag = "service",
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), BadRequest)
 )]
 #[get("/problems")]
-pub(crate) async fn list_problems() -> HttpResponse {
+pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
     let entry = |code: &Code| {
         let (slug, status) = (code.slug(), code.status().as_u16());
         let (en, vi) = (code.title(), code.title());
@@ -78,7 +92,10 @@ pub(crate) async fn list_problems() -> HttpResponse {
         )
     };
     let entries: String = Code::ALL.iter().map(entry).collect();
-    page("Problems", &format!("<h1>Problems</h1>\n<ul>\n{entries}</ul>"))
+    Ok(page(
+        "Problems",
+        &format!("<h1>Problems</h1>\n<ul>\n{entries}</ul>"),
+    ))
 }
 
 /// Read about a kind of problem
@@ -89,11 +106,12 @@ pub(crate) async fn list_problems() -> HttpResponse {
     params(("code" = String, Path, description = "The problem's code", example = "revision-conflict")),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html"),
-        NotFound
+        BadRequest, NotFound
     )
 )]
 #[get("/problems/{code}")]
-pub(crate) async fn get_problem(code: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_problem(request: HttpRequest, code: Path<String>) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
     let code = Code::of_slug(&code).ok_or(Problem::NotFound(Missing::Problem))?;
     let (title, help, status) = (code.title(), code.help(), code.status().as_u16());
     let part = |language: Language| {

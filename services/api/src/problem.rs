@@ -221,8 +221,20 @@ impl Problem {
         }
     }
 
+    /// Tells the log what only it may tell: the cause, which the caller does not learn.
+    pub(crate) fn log(&self, request_id: &str, line: Option<u64>) {
+        let Some(cause) = self.cause() else {
+            return;
+        };
+        let code = self.code().slug();
+        match self {
+            Self::Internal(_) => tracing::error!(code, cause, request_id, line, "not answered as asked"),
+            _ => tracing::warn!(code, cause, request_id, line, "not answered as asked"),
+        }
+    }
+
     /// What only the log may tell.
-    pub(crate) fn cause(&self) -> Option<&str> {
+    fn cause(&self) -> Option<&str> {
         match self {
             Self::Internal(cause) | Self::Unavailable(cause) | Self::Overloaded(cause) => Some(cause),
             _ => None,
@@ -250,8 +262,8 @@ impl Missing {
                 "Báo cáo không có lần sửa này.",
             ),
             Self::Parameter(name) => words(
-                format!("What the query parameter {name} names does not exist for this form and period."),
-                format!("Mã ở tham số {name} không tồn tại đối với biểu mẫu và kỳ này."),
+                format!("The query parameter {name} names something that does not exist here."),
+                format!("Tham số {name} nêu một mã không tồn tại ở đây."),
             ),
             Self::Form => words("No form has this code.", "Không có biểu mẫu nào mang mã này."),
             Self::Problem => words("No problem has this code.", "Không có lỗi nào mang mã này."),

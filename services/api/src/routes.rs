@@ -60,7 +60,7 @@ pub fn openapi_json() -> String {
 pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<&'static str>)>>);
 
 impl Methods {
-    /// Of the routes in a document.
+    /// Of the routes in a document, and of the pages that are not in it.
     pub(crate) fn of(document: &OpenApi) -> Self {
         let paths = document.paths.paths.iter().map(|(path, item)| {
             let methods = [
@@ -75,7 +75,8 @@ impl Methods {
                 .map(|(_, name)| name);
             (ResourceDef::new(path.as_str()), taken.collect())
         });
-        Self(Arc::new(paths.collect()))
+        let pages = ["/", "/docs", "/docs/{_:.*}"].map(|path| (ResourceDef::new(path), vec!["GET", "HEAD"]));
+        Self(Arc::new(paths.chain(pages).collect()))
     }
 
     /// The methods that a path takes; none for a path that leads nowhere.

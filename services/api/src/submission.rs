@@ -66,7 +66,8 @@ pub(crate) struct SubmissionBody {
     status: StatusBody,
     /// When this revision was recorded.
     received_at: DateTime<Utc>,
-    /// Since when the province's total (above a province: the country's) holds it; null while it may not.
+    /// When the province's total (above a province: the country's) that holds it was refreshed last; null while it
+    /// may not hold it.
     #[schema(required = true)]
     pub(crate) aggregated_at: Option<DateTime<Utc>>,
     /// The figures as they were sent, texts in Unicode's normal form C; none in a withdrawal.

@@ -36,7 +36,7 @@ use crate::words::words;
         {"indicator": "CS.SO", "value": 3, "breakdowns": [{"facility_type": "cua_khau", "value": 2}, {"facility_type": "trung_tam", "value": 1}],
          "reporting": 3, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 11}
     ],
-    "ratios": [{"indicator": "KH.TL", "value": null}]
+    "ratios": [{"indicator": "HT.TYLE", "value": null}]
 }))]
 pub(crate) struct TotalsBody {
     form: String,

@@ -1,10 +1,10 @@
 //! Commands on the database: migrate, verify, rebuild. All but the first work beside a running service.
 
 use chrono::Duration;
-use tonghop_storage::{Difference, Store};
+use tonghop_storage::{DatabaseUrl, Difference, Store};
 
 use crate::arguments::{Settings, store_failure};
-use crate::failure::{Failure, failed, print};
+use crate::failure::{Failure, failed, print, wrong_setting};
 
 /// Brings the database to this version and makes the catalogue its own.
 pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
@@ -19,8 +19,7 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
 
 /// Recounts every total and prints each difference.
 pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
-    let url = settings.database()?;
-    let store = settings.open(&url).await?;
+    let store = open_existing(settings).await?;
     let (mut checked, mut skipped, mut differing) = (0, 0, 0);
     for scope in store.scopes().await.map_err(failed)? {
         let roots = scope.tree.places().filter(|place| place.parent().is_none());
@@ -51,6 +50,20 @@ pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
+/// Opens a database that is there: a mistyped path shall not be answered by an empty one.
+async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
+    let url = settings.database()?;
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.exists()
+    {
+        return Err(wrong_setting(format!(
+            "there is no database at {}",
+            path.display()
+        )));
+    }
+    settings.open(&url).await
+}
+
 fn described(difference: &Difference) -> String {
     let indicator = difference
         .indicator
@@ -72,8 +85,7 @@ fn described(difference: &Difference) -> String {
 
 /// Marks every total and refreshes until nothing is marked. Readers see the old or the new total, never another.
 pub(crate) async fn rebuild(settings: &Settings) -> Result<(), Failure> {
-    let url = settings.database()?;
-    let store = settings.open(&url).await?;
+    let store = open_existing(settings).await?;
     let marked = store.mark_all().await.map_err(failed)?;
     // Marks of this rebuild, and those they leave on the totals above; not what comes in meanwhile.
     let until = store.now().await.map_err(failed)? + Duration::microseconds(1);

@@ -1,0 +1,59 @@
+//! What may be left out of a body or a query is never null: the document says so, in one place.
+
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
+use utoipa::openapi::{OpenApi, RefOr, Required};
+
+/// Takes null away from the fields and parameters that are not required. Those that are and may be null keep it.
+pub(crate) fn take_away(document: &mut OpenApi) {
+    let components = document.components.iter_mut();
+    for schema in components.flat_map(|components| components.schemas.values_mut()) {
+        if let RefOr::T(Schema::Object(object)) = schema {
+            let required = &object.required;
+            let optional = object
+                .properties
+                .iter_mut()
+                .filter(|(name, _)| !required.contains(name));
+            optional.for_each(|(_, field)| never_null(field));
+        }
+    }
+    let items = document.paths.paths.values_mut();
+    let operations = items
+        .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])
+        .flatten();
+    for parameter in operations.flat_map(|operation| operation.parameters.iter_mut().flatten()) {
+        if let RefOr::T(parameter) = parameter
+            && parameter.required != Required::True
+        {
+            parameter.schema.iter_mut().for_each(never_null);
+        }
+    }
+}
+
+fn never_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => only(&mut object.schema_type),
+        RefOr::T(Schema::Array(array)) => only(&mut array.schema_type),
+        RefOr::T(Schema::OneOf(choice)) => {
+            choice.items.retain(|item| !is_null(item));
+            if choice.items.len() == 1
+                && let Some(left) = choice.items.pop()
+            {
+                *schema = left;
+            }
+        }
+        _ => {}
+    }
+}
+
+fn only(kind: &mut SchemaType) {
+    if let SchemaType::Array(kinds) = kind {
+        kinds.retain(|kind| *kind != Type::Null);
+        if let [kind_left] = kinds.as_slice() {
+            *kind = SchemaType::Type(kind_left.clone());
+        }
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
