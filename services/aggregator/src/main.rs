@@ -61,7 +61,8 @@ async fn main() -> ExitCode {
 }
 
 async fn work(arguments: Arguments) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log)
+    // lapin calls errors what tonghop-events mends and tells of itself.
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("lapin=off,{}", arguments.log))
         .map_err(|error| wrong_setting(format!("--log {}: {error}", arguments.log)))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -76,7 +76,8 @@ fn told(failure: &Failure) -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
-    let filter = EnvFilter::try_new(&arguments.log)
+    // lapin calls errors what tonghop-events mends and tells of itself.
+    let filter = EnvFilter::try_new(format!("lapin=off,{}", arguments.log))
         .map_err(|error| Failure::Configuration(format!("the log setting is wrong: {error}")))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -89,7 +89,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn start_log(&self) -> Result<(), Failure> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log)
+        // lapin calls errors what tonghop-events mends and tells of itself.
+        let filter = tracing_subscriber::EnvFilter::try_new(format!("lapin=off,{}", self.log))
             .map_err(|error| wrong_setting(format!("--log {}: {error}", self.log)))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)

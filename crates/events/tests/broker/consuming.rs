@@ -17,10 +17,7 @@ async fn news_reach_the_judge_in_batches_and_leave_the_queue() {
         .await;
     eventually("the first batch", RECOVERY, async || judge.batches().len() == 1).await;
     // While the judge ponders, the broker hands out as many as are allowed to be unsettled.
-    eventually("the prefetch is full", RECOVERY, async || {
-        scene.ready("aggregator").await == 250
-    })
-    .await;
+    scene.holds("aggregator", 250).await;
     for _ in 0..450 {
         judge.decide();
     }
@@ -29,18 +26,13 @@ async fn news_reach_the_judge_in_batches_and_leave_the_queue() {
         judge.seen() == (0..450).collect::<Vec<_>>()
     })
     .await;
-    let sizes: Vec<usize> = judge.batches().iter().map(Vec::len).collect();
-    assert!(sizes.iter().all(|size| (1..=200).contains(size)), "{sizes:?}");
+    let largest = judge.batches().iter().map(Vec::len).max();
     assert!(
-        sizes.len() < 100,
-        "batches hardly ever hold more than one: {sizes:?}"
+        largest.is_some_and(|size| (2..=200).contains(&size)),
+        "{largest:?}"
     );
     consumer.stop().await;
-    assert_eq!(
-        scene.ready("aggregator").await,
-        0,
-        "something was not acknowledged"
-    );
+    scene.holds("aggregator", 0).await;
     scene.end().await;
 }
 
@@ -53,14 +45,11 @@ async fn an_unreadable_message_is_put_aside_and_its_neighbours_are_judged() {
     let bodies = [encode(&recorded(1)), broken(), encode(&recorded(2)), broken()];
     scene.put(bodies).await;
     judge.sees(2, RECOVERY).await;
-    eventually("put aside", RECOVERY, async || {
-        scene.ready("dead-letters").await == 2
-    })
-    .await;
+    scene.holds("dead-letters", 2).await;
     assert_eq!(scene.take("dead-letters").await.unwrap().data, broken());
     consumer.stop().await;
     assert_eq!(judge.seen(), [1, 2]);
-    assert_eq!(scene.ready("aggregator").await, 0);
+    scene.holds("aggregator", 0).await;
     scene.end().await;
 }
 
@@ -77,8 +66,8 @@ async fn news_that_must_wait_come_again_until_they_are_done() {
         "came again without the pauses"
     );
     consumer.stop().await;
-    assert_eq!(scene.ready("aggregator").await, 0);
-    assert_eq!(scene.ready("dead-letters").await, 0);
+    scene.holds("aggregator", 0).await;
+    scene.holds("dead-letters", 0).await;
     scene.end().await;
 }
 
@@ -88,10 +77,7 @@ async fn poison_is_put_aside() {
     let judge = Recorder::saying([Verdict::Poison]);
     let consumer = Consumer::start(&judge, scene.bus()).await;
     scene.put([encode(&recorded(1))]).await;
-    eventually("put aside", RECOVERY, async || {
-        scene.ready("dead-letters").await == 1
-    })
-    .await;
+    scene.holds("dead-letters", 1).await;
     scene.put([encode(&recorded(2))]).await;
     judge.sees(2, RECOVERY).await;
     consumer.stop().await;
@@ -111,11 +97,7 @@ async fn a_judge_is_let_finish_before_the_consumer_stops() {
     assert!(!consumer.has_stopped());
     judge.decide();
     consumer.stop().await;
-    assert_eq!(
-        scene.ready("aggregator").await,
-        0,
-        "judged and yet not acknowledged"
-    );
+    scene.holds("aggregator", 0).await;
     scene.end().await;
 }
 

@@ -16,10 +16,7 @@ async fn announcements_are_published_and_then_settled() {
     let outbox = MemoryOutbox::holding(&envelopes);
     let relay = Relay::start(&outbox, scene.bus());
     outbox.settles(&envelopes, RECOVERY).await;
-    eventually("all in the queue", RECOVERY, async || {
-        scene.ready("aggregator").await == 1200
-    })
-    .await;
+    scene.holds("aggregator", 1200).await;
     relay.stop().await;
     scene.end().await;
 }
@@ -58,7 +55,7 @@ async fn a_changed_total_is_settled_though_nobody_listens() {
     let outbox = MemoryOutbox::holding(&envelopes);
     let relay = Relay::start(&outbox, scene.bus());
     outbox.settles(&envelopes, RECOVERY).await;
-    assert_eq!(scene.ready("aggregator").await, 1);
+    scene.holds("aggregator", 1).await;
     relay.stop().await;
     scene.end().await;
 }

@@ -61,17 +61,27 @@ impl Scene {
         format!("{}.{suffix}", self.namespace).into()
     }
 
-    /// How many messages lie ready in a queue; none if it is not there yet.
-    pub(crate) async fn ready(&self, queue: &str) -> u32 {
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let channel = self.channel().await;
-        let declared = channel
-            .queue_declare(self.name(queue), options, FieldTable::default())
-            .await;
-        declared.map_or(0, |queue| queue.message_count())
+    /// Waits until so many messages lie ready in a queue.
+    pub(crate) async fn holds(&self, queue: &str, count: u32) {
+        let (begin, channel) = (Instant::now(), self.channel().await);
+        loop {
+            let options = QueueDeclareOptions {
+                passive: true,
+                ..QueueDeclareOptions::default()
+            };
+            let declared = channel
+                .queue_declare(self.name(queue), options, FieldTable::default())
+                .await;
+            let found = declared.unwrap().message_count();
+            if found == count {
+                return;
+            }
+            assert!(
+                begin.elapsed() < RECOVERY,
+                "{found} messages in {queue}, where there should be {count}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Takes the next message out of a queue.
