@@ -1,0 +1,156 @@
+//! A database that goes away: errors within seconds, and work goes on by itself when it is back.
+
+use std::time::{Duration, Instant};
+
+use tonghop_domain::Outbox as _;
+use tonghop_storage::{DatabaseUrl, Outcome, Store, StoreError, Write};
+use tonghop_testkit::{FaultProxy, PrivatePostgres, postgres_database};
+
+use crate::support::catalogue::Parts;
+use crate::support::figures::flow;
+use crate::support::{FORM, PERIOD};
+
+/// How soon a call must answer when there is no database.
+const SOON: Duration = Duration::from_secs(6);
+
+fn write(store: &Store, value: i64) -> Write {
+    let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
+    Write {
+        key: tonghop_domain::SubmissionKey {
+            form: scope.form.code.clone(),
+            period: scope.period,
+            unit: scope.tree.get("01-A-1").unwrap().id(),
+        },
+        change: tonghop_domain::Change::Report(tonghop_domain::Content {
+            figures: vec![flow(value)],
+            note: None,
+        }),
+        condition: tonghop_domain::Precondition::None,
+        idempotency: None,
+    }
+}
+
+async fn opened(url: &str) -> Store {
+    let url: DatabaseUrl = url.parse().unwrap();
+    let catalogue = || Parts::default().catalogue("first");
+    Store::migrate(&url, &catalogue()).await.unwrap();
+    Store::open(&url, catalogue()).await.unwrap()
+}
+
+async fn is_unavailable<T: std::fmt::Debug>(call: impl Future<Output = Result<T, StoreError>>) {
+    let start = Instant::now();
+    let answer = call.await;
+    assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert!(start.elapsed() < SOON, "after {:?}", start.elapsed());
+}
+
+/// That nothing works, and everything says so soon.
+async fn is_away(store: &Store) {
+    let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
+    let (root, district) = ("VN".parse().unwrap(), scope.tree.get("01-A").unwrap().id());
+    let key = tonghop_domain::TotalKey {
+        form: scope.form.code.clone(),
+        period: scope.period,
+        unit: district,
+    };
+    tokio::join!(
+        is_unavailable(store.record(write(store, -1))),
+        is_unavailable(store.total(&scope, &root)),
+        is_unavailable(store.refresh(&key)),
+        is_unavailable(store.claim(10)),
+        is_unavailable(store.ping()),
+        is_unavailable(store.rehearse(write(store, -1))),
+        is_unavailable(store.pending()),
+    );
+}
+
+/// That everything works again, by itself.
+async fn comes_back(store: &Store, value: i64) {
+    let start = Instant::now();
+    loop {
+        match store.record(write(store, value)).await {
+            Ok(Outcome::Recorded { .. } | Outcome::Unchanged { .. }) => break,
+            Err(StoreError::Unavailable(_)) => assert!(start.elapsed() < SOON),
+            other => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while store.pending().await.unwrap() > 0 {
+        let soon = store.now().await.unwrap() + chrono::Duration::seconds(1);
+        for key in store.stale(soon, 100).await.unwrap() {
+            store.refresh(&key).await.unwrap();
+        }
+    }
+    let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
+    let total = store.total(&scope, &"VN".parse().unwrap()).await.unwrap().total;
+    assert_eq!(total.lines[0].value, Some(value));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stops_or_crashes_is_unavailable_until_it_is_back() {
+    let server = PrivatePostgres::start().await;
+    let store = opened(&server.url()).await;
+    comes_back(&store, 1).await;
+    server.stop().await;
+    is_away(&store).await;
+    server.start_again().await;
+    comes_back(&store, 2).await;
+    server.kill().await;
+    is_away(&store).await;
+    server.start_again().await;
+    comes_back(&store, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_or_silent_are_unavailable_until_they_are_back() {
+    let database = postgres_database().await;
+    let proxy = FaultProxy::in_front_of(database.url());
+    let store = opened(&proxy.url_through(database.url())).await;
+    comes_back(&store, 1).await;
+    proxy.cut();
+    is_away(&store).await;
+    proxy.restore();
+    comes_back(&store, 2).await;
+    proxy.stall();
+    is_away(&store).await;
+    proxy.restore();
+    comes_back(&store, 3).await;
+}
+
+/// Each change either was recorded or was not; sent again, it is there once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_met_a_crash_can_be_sent_again() {
+    let server = PrivatePostgres::start().await;
+    let store = opened(&server.url()).await;
+    let sender = |at: i64| {
+        let (store, key) = (store.clone(), crate::support::under(&format!("k{at}"), "r"));
+        tokio::spawn(async move {
+            let write = Write {
+                idempotency: key,
+                ..write(&store, at)
+            };
+            let start = Instant::now();
+            loop {
+                match store.record(write.clone()).await {
+                    Ok(Outcome::Recorded { revision, .. }) => return revision.revision,
+                    Err(StoreError::Unavailable(_) | StoreError::Contention(_)) => {
+                        assert!(start.elapsed() < Duration::from_secs(30));
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        })
+    };
+    let mut senders: Vec<_> = (0..100).map(sender).collect();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.kill().await;
+    senders.extend((100..200).map(sender));
+    server.start_again().await;
+    let mut numbers = Vec::new();
+    for sender in senders {
+        numbers.push(sender.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=200).collect::<Vec<i32>>());
+}

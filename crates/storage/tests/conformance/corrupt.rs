@@ -1,0 +1,138 @@
+//! Rows that cannot be read: an error that says so, never a panic, and no harm to others.
+
+use futures_util::future::join_all;
+use tonghop_domain::{Outbox as _, Revision};
+use tonghop_storage::{StoreError, SubmissionFilter};
+
+use crate::support::figures::flow;
+use crate::support::{PERIOD, TestStore, recorded};
+
+on_both!(
+    figures_that_cannot_be_read_are_corrupt,
+    a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed,
+    a_head_that_cannot_be_read_fails_only_changes_of_its_own,
+    a_mark_on_nothing_is_corrupt,
+    an_announcement_that_cannot_be_read_holds_up_no_other,
+);
+
+fn is_corrupt<T: std::fmt::Debug>(what: &str, result: Result<T, StoreError>) {
+    assert!(
+        matches!(result, Err(StoreError::Corrupt(_))),
+        "{what}: {result:?}"
+    );
+}
+
+async fn figures_that_cannot_be_read_are_corrupt(store: TestStore) {
+    let revision = store.reports("01-A-1", 5).await;
+    let id = revision.id;
+    let (scope, district, leaf) = (
+        store.scope(PERIOD),
+        "01-A".parse().unwrap(),
+        "01-A-1".parse().unwrap(),
+    );
+    for figures in [
+        "",
+        "no json",
+        "{}",
+        r#"[{"i":"FLOW"}]"#,
+        r#"[{"i":"FLOW","v":"5"}]"#,
+        r#"[{"i":"FLOW","v":99999999999999999999}]"#,
+        r#"[{"i":"lower case","v":5}]"#,
+        r#"[{"i":"FLOW","s":"perhaps"}]"#,
+        r#"[{"i":"FLOW","v":5,"c":[[[["Sex","nu"]],5]]}]"#,
+    ] {
+        store
+            .sql(&format!("UPDATE revisions SET figures = '{figures}'"))
+            .await;
+        is_corrupt(figures, store.submission(id).await);
+        is_corrupt(figures, store.revision(id, 1).await);
+        is_corrupt(figures, store.revisions(id, None, 10).await);
+        is_corrupt(figures, store.submissions(SubmissionFilter::default(), 10).await);
+        is_corrupt(figures, store.total(&scope, &leaf).await);
+        is_corrupt(figures, store.coverage(&scope, &leaf).await);
+        is_corrupt(figures, store.verify(&scope, &district).await);
+        is_corrupt(figures, store.refresh(&store.total_key("01-A")).await);
+    }
+    assert_eq!(store.rows("marks").await, 1, "the change is still to be done");
+    assert_eq!(store.rows("totals").await, 0);
+    store.reports("02-A-1", 7).await;
+    store.refreshes("02-A").await;
+    assert_eq!(store.value("02-A").await, Some(7), "others go on");
+    store.reports("01-A-1", 6).await;
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(13), "and a correction mends it");
+}
+
+async fn a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.drain().await;
+    let (scope, unit) = (store.scope(PERIOD), "01-A".parse().unwrap());
+    for body in [
+        "",
+        "{}",
+        r#"{"expected":-1,"reported":0,"missing":[],"late":[],"late_count":0,"lines":{}}"#,
+        r#"{"expected":1,"reported":0,"missing":["a b"],"late":[],"late_count":0,"lines":{}}"#,
+        r#"{"expected":1,"reported":0,"missing":[],"late":[],"late_count":0,"lines":{"FLOW":{"n":[1]}}}"#,
+    ] {
+        let id = store.unit_id("01-A").0;
+        store
+            .sql(&format!("UPDATE totals SET body = '{body}' WHERE unit_id = {id}"))
+            .await;
+        is_corrupt(body, store.total(&scope, &unit).await);
+        is_corrupt(body, store.verify(&scope, &"VN".parse().unwrap()).await);
+    }
+    store.mark_all().await.unwrap();
+    store.refreshes("01-A").await;
+    assert_eq!(store.value("01-A").await, Some(5));
+    store.drain().await;
+    store.is_proved(PERIOD).await;
+}
+
+async fn a_head_that_cannot_be_read_fails_only_changes_of_its_own(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    let revision: Revision = store.reports("01-A-2", 5).await;
+    // As a table without its foreign keys would let it happen.
+    let (off, on) = if store.is_postgres() {
+        (
+            "SET session_replication_role = replica",
+            "SET session_replication_role = origin",
+        )
+    } else {
+        ("PRAGMA foreign_keys = OFF", "PRAGMA foreign_keys = ON")
+    };
+    let break_it = format!(
+        "UPDATE submissions SET submission_id = 'x' WHERE submission_id = '{}'",
+        revision.id
+    );
+    store.sql(&format!("{off}; {break_it}; {on}")).await;
+    let sent =
+        (0..40).map(|at| store.record(store.write(["01-A-1", "01-A-2"][at % 2], [flow(at as i64 + 100)])));
+    for (at, outcome) in join_all(sent).await.into_iter().enumerate() {
+        match at % 2 {
+            0 => drop(recorded(outcome.unwrap())),
+            _ => is_corrupt("a head", outcome),
+        }
+    }
+}
+
+async fn a_mark_on_nothing_is_corrupt(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.sql("UPDATE marks SET unit_id = 4711").await;
+    let soon = store.now().await.unwrap() + chrono::Duration::seconds(1);
+    let key = store.stale(soon, 10).await.unwrap().remove(0);
+    is_corrupt("no such unit", store.refresh(&key).await);
+    store.sql("UPDATE marks SET form = 'keine'").await;
+    let key = store.stale(soon, 10).await.unwrap().remove(0);
+    is_corrupt("no such form", store.refresh(&key).await);
+    store.sql("UPDATE marks SET period = 'July'").await;
+    is_corrupt("no such period", store.stale(soon, 10).await);
+    assert_eq!(store.rows("totals").await, 0);
+}
+
+async fn an_announcement_that_cannot_be_read_holds_up_no_other(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.sql("UPDATE outbox SET announcement = '{}'").await;
+    store.reports("01-A-2", 5).await;
+    let claimed = store.claim(1).await.unwrap().len() + store.claim(1).await.unwrap().len();
+    assert_eq!(claimed, 1);
+}

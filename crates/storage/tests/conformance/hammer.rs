@@ -1,0 +1,269 @@
+//! Writers, refreshers and readers all at once: what is read is never older than it says, and all is right in the end.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use tonghop_domain::{Change, Content, Figure, Outbox as _, Precondition, Reported, SubmissionKey, TotalKey};
+use tonghop_storage::{Store, StoreError, Write};
+
+use crate::support::figures::flow;
+use crate::support::{PERIOD, TestStore, recorded};
+
+on_both!(
+    a_total_holds_everything_recorded_before_the_time_it_names,
+    reports_and_refreshes_at_once_end_exact_in_every_round,
+    reports_withdrawals_and_refreshes_at_once_end_exact,
+);
+
+/// What one unit has sent so far: each report is one higher than the one before.
+#[derive(Default)]
+struct Ledger {
+    sent: AtomicI64,
+    acknowledged: Mutex<Vec<(DateTime<Utc>, i64)>>,
+}
+
+impl Ledger {
+    fn acknowledge(&self, recorded: DateTime<Utc>, value: i64) {
+        self.acknowledged.lock().unwrap().push((recorded, value));
+    }
+
+    /// The highest number that was acknowledged and recorded before `time`.
+    fn least(known: &[(DateTime<Utc>, i64)], time: DateTime<Utc>) -> i64 {
+        let before = known.iter().filter(|(recorded, _)| *recorded < time);
+        before.map(|(_, value)| *value).max().unwrap_or(0)
+    }
+}
+
+const WRITERS: [&str; 5] = ["01-A-1", "01-A-2", "01-B-1", "01-X", "02-A"];
+
+struct Arena {
+    store: TestStore,
+    ledgers: [Ledger; 5],
+    is_over: AtomicBool,
+}
+
+impl Arena {
+    fn goes_on(&self) -> bool {
+        !self.is_over.load(Ordering::SeqCst)
+    }
+
+    async fn write(&self, process: &Store, unit: usize) {
+        let ledger = &self.ledgers[unit];
+        while self.goes_on() {
+            let value = ledger.sent.fetch_add(1, Ordering::SeqCst) + 1;
+            let write = self.store.write(WRITERS[unit], [flow(value)]);
+            let revision = recorded(process.record(write).await.unwrap());
+            assert_eq!(i64::from(revision.revision), value);
+            ledger.acknowledge(revision.received_at, value);
+            // Now and then a pause, in which totals can come to rest.
+            if value % 3 == 0 {
+                tokio::time::sleep(Duration::from_millis(30 + 17 * unit as u64)).await;
+            }
+        }
+    }
+
+    async fn refresh(&self, process: &Store) {
+        while self.goes_on() {
+            refresh_stale(process).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Reads one total again and again; answers how often it was at rest.
+    async fn read(&self, process: &Store, unit: &str, parts: &[usize]) -> usize {
+        let (scope, unit) = (self.store.scope(PERIOD), unit.parse().unwrap());
+        let mut at_rest = 0;
+        while self.goes_on() {
+            let known: Vec<Vec<_>> = parts
+                .iter()
+                .map(|part| self.ledgers[*part].acknowledged.lock().unwrap().clone())
+                .collect();
+            let read = process.total(&scope, &unit).await.unwrap();
+            let as_of = read.freshness.as_of;
+            let least: i64 = known.iter().map(|known| Ledger::least(known, as_of)).sum();
+            let most: i64 = parts
+                .iter()
+                .map(|part| self.ledgers[*part].sent.load(Ordering::SeqCst))
+                .sum();
+            let value = read.total.lines[0].value.unwrap_or(0);
+            assert!(
+                (least..=most).contains(&value),
+                "{unit}: {least} {value} {most}, {:?}",
+                read.freshness
+            );
+            at_rest += usize::from(read.freshness.pending == 0);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        at_rest
+    }
+}
+
+async fn refresh_stale(process: &Store) {
+    let soon = process.now().await.unwrap() + chrono::Duration::seconds(1);
+    for key in process.stale(soon, 100).await.unwrap() {
+        match process.refresh(&key).await {
+            Ok(_) | Err(StoreError::Contention(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn a_total_holds_everything_recorded_before_the_time_it_names(store: TestStore) {
+    let processes = store.processes().await;
+    let [first, second] = &processes;
+    let arena = Arena {
+        store,
+        ledgers: Default::default(),
+        is_over: AtomicBool::new(false),
+    };
+    let writers = async {
+        let write = |unit| arena.write(&processes[unit % 2], unit);
+        tokio::join!(write(0), write(1), write(2), write(3), write(4));
+    };
+    let refreshers =
+        async { tokio::join!(arena.refresh(first), arena.refresh(second), arena.refresh(second)) };
+    let readers = async {
+        tokio::join!(
+            arena.read(first, "VN", &[0, 1, 2, 3, 4]),
+            arena.read(second, "01", &[0, 1, 2, 3]),
+            arena.read(first, "01-A", &[0, 1])
+        )
+    };
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        arena.is_over.store(true, Ordering::SeqCst);
+    };
+    let ((), _, at_rest, ()) = tokio::join!(writers, refreshers, readers, end);
+    assert!(at_rest.0 + at_rest.1 + at_rest.2 > 0, "no total was ever at rest");
+
+    let store = arena.store;
+    store.drain().await;
+    let sum: i64 = arena
+        .ledgers
+        .iter()
+        .map(|ledger| ledger.sent.load(Ordering::SeqCst))
+        .sum();
+    assert_eq!(store.value("VN").await, Some(sum));
+    store.is_proved(PERIOD).await;
+}
+
+/// The province of the built-in catalogue: 14 reports race with refreshes of the total that they all go into.
+async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore) {
+    let built_in = || tonghop_catalogue::built_in().unwrap();
+    let store = store.adopting(built_in).await;
+    let processes = if store.is_postgres() {
+        [store.handle(), Store::open(&store.url, built_in()).await.unwrap()]
+    } else {
+        [store.handle(), store.handle()]
+    };
+    let form = "ngay-30-7";
+    let scope = store.catalogue().scope(form, "2021-07".parse().unwrap()).unwrap();
+    let province = scope.tree.get("87").unwrap();
+    let units: Vec<_> = province.children().map(|child| child.id()).collect();
+    assert_eq!(units.len(), 14);
+    let key = TotalKey {
+        form: scope.form.code.clone(),
+        period: scope.period,
+        unit: province.id(),
+    };
+    let indicator = scope
+        .form
+        .reportable()
+        .position(|one| one.code.as_str() == "TT.PT");
+    let start = Instant::now();
+    for round in 1.. {
+        let value = |at: usize| round * 100 + at as i64;
+        let report = |(at, unit)| {
+            let figure = Figure {
+                indicator: "TT.PT".parse().unwrap(),
+                reported: Reported::Value(value(at)),
+                cells: Vec::new(),
+            };
+            let write = Write {
+                key: SubmissionKey {
+                    form: key.form.clone(),
+                    period: key.period,
+                    unit,
+                },
+                change: Change::Report(Content {
+                    figures: vec![figure],
+                    note: None,
+                }),
+                condition: Precondition::None,
+                idempotency: None,
+            };
+            let process = processes[at % 2].clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_micros(at as u64 * 400)).await;
+                recorded(process.record(write).await.unwrap());
+            })
+        };
+        let refresh = |at: usize| {
+            let (process, key) = (processes[at % 2].clone(), key.clone());
+            tokio::spawn(async move {
+                for _ in 0..3 {
+                    process.refresh(&key).await.unwrap();
+                }
+            })
+        };
+        let reports: Vec<_> = units.iter().copied().enumerate().map(report).collect();
+        let refreshes: Vec<_> = (0..4).map(refresh).collect();
+        for done in join_all(reports)
+            .await
+            .into_iter()
+            .chain(join_all(refreshes).await)
+        {
+            done.unwrap();
+        }
+        store.drain().await;
+        let read = store.total(&scope, &"87".parse().unwrap()).await.unwrap();
+        let sum: i64 = (0..units.len()).map(value).sum();
+        assert_eq!(
+            indicator.and_then(|at| read.total.lines[at].value),
+            Some(sum),
+            "round {round}"
+        );
+        if start.elapsed() > Duration::from_secs(3) {
+            assert!(round >= 10, "only {round} rounds");
+            break;
+        }
+    }
+    let verification = store.verify(&scope, &"VN".parse().unwrap()).await.unwrap();
+    assert_eq!(verification.differing, []);
+}
+
+async fn reports_withdrawals_and_refreshes_at_once_end_exact(store: TestStore) {
+    let processes = store.processes().await;
+    let units = [
+        "01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X", "02-A", "02-A-1", "VN-X",
+    ];
+    for round in 0..8 {
+        let change = |at: usize| {
+            let write = match (at + round) % 4 {
+                0 => store.withdrawal(units[at % 8]),
+                _ => store.write(units[at % 8], [flow((at + round) as i64)]),
+            };
+            let process = processes[at % 2].clone();
+            tokio::spawn(async move { process.record(write).await.map(drop).unwrap() })
+        };
+        let refresh = |at: usize| {
+            let process = processes[at % 2].clone();
+            tokio::spawn(async move {
+                refresh_stale(&process).await;
+                refresh_stale(&process).await;
+            })
+        };
+        let tasks: Vec<_> = (0..40).map(change).chain((0..4).map(refresh)).collect();
+        for done in join_all(tasks).await {
+            done.unwrap();
+        }
+        store.drain().await;
+        store.is_proved(PERIOD).await;
+        assert_eq!(store.pending().await.unwrap(), 0);
+    }
+    let claimed = store.claim(10_000).await.unwrap();
+    assert!(claimed.len() as i64 == store.rows("outbox").await);
+}

@@ -1,0 +1,243 @@
+//! The order of locks and reads on PostgreSQL, where transactions really run side by side. A gate in the database
+//! holds one of them up at the worst moment.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+use tonghop_storage::{Refreshed, StoreError};
+
+use crate::support::figures::flow;
+use crate::support::session::Session;
+use crate::support::{PERIOD, TestStore, recorded};
+
+/// Holds up the first statement that comes by until it is opened.
+struct Gate {
+    keeper: Session,
+}
+
+impl Gate {
+    /// Before the refresh has locked its total.
+    async fn before_the_lock(store: &TestStore) -> Self {
+        Self::at(store, "BEFORE INSERT ON totals").await
+    }
+
+    /// After the refresh has read all that it reads, and before it deletes marks.
+    async fn before_the_total_is_written(store: &TestStore) -> Self {
+        Self::at(store, "BEFORE UPDATE ON totals").await
+    }
+
+    async fn at(store: &TestStore, place: &str) -> Self {
+        let mut keeper = store.session().await;
+        keeper
+            .run(&format!(
+                "CREATE SEQUENCE visits; \
+                 CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                     IF nextval('visits') = 1 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; \
+                 END $$; \
+                 CREATE TRIGGER gate {place} FOR EACH ROW EXECUTE FUNCTION gate(); \
+                 SELECT pg_advisory_lock(1)"
+            ))
+            .await;
+        Self { keeper }
+    }
+
+    async fn somebody_waits(&mut self) {
+        somebody_waits(&mut self.keeper, "advisory").await;
+    }
+
+    async fn open(mut self) {
+        self.keeper.run("SELECT pg_advisory_unlock(1)").await;
+    }
+}
+
+async fn somebody_waits(keeper: &mut Session, lock: &str) {
+    let waiting = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+         AND wait_event_type = 'Lock' AND wait_event = '{lock}'"
+    );
+    let start = Instant::now();
+    while keeper.number(&waiting).await == 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(2),
+            "nobody waits for the lock"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn begin_refresh(store: &TestStore, unit: &str) -> JoinHandle<Result<Refreshed, StoreError>> {
+    let (process, key) = (store.handle(), store.total_key(unit));
+    tokio::spawn(async move { process.refresh(&key).await })
+}
+
+async fn is_right(store: &TestStore, value: i64) {
+    store.drain().await;
+    for unit in ["01-A", "01", "VN"] {
+        assert_eq!(store.value(unit).await, Some(value), "{unit}");
+    }
+    store.is_proved(PERIOD).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_comes_before_the_lock_is_in_the_total() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut gate = Gate::before_the_lock(&store).await;
+    let slow = begin_refresh(&store, "01-A");
+    gate.somebody_waits().await;
+    store.reports("01-A-2", 10).await;
+    gate.open().await;
+    slow.await.unwrap().unwrap();
+    assert_eq!(store.value("01-A").await, Some(11));
+    is_right(&store, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_was_slow_to_lock_does_not_bring_back_what_was() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut gate = Gate::before_the_lock(&store).await;
+    let slow = begin_refresh(&store, "01-A");
+    gate.somebody_waits().await;
+    store.reports("01-A-2", 10).await;
+    assert!(matches!(store.refreshes("01-A").await, Refreshed::Written { .. }));
+    gate.open().await;
+    assert_eq!(
+        slow.await.unwrap().unwrap(),
+        Refreshed::Clean,
+        "the other has done its work"
+    );
+    is_right(&store, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_comes_while_a_refresh_writes_survives_it() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut gate = Gate::before_the_total_is_written(&store).await;
+    let slow = begin_refresh(&store, "01-A");
+    gate.somebody_waits().await;
+    let later = store.reports("01-A-2", 10).await;
+    gate.open().await;
+    slow.await.unwrap().unwrap();
+    let read = store.total_of("01-A").await;
+    assert_eq!((read.total.lines[0].value, read.freshness.pending), (Some(1), 1));
+    assert_eq!(read.freshness.as_of, later.received_at);
+    is_right(&store, 11).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_refresh_waits_for_the_first_and_sees_what_it_left() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut gate = Gate::before_the_total_is_written(&store).await;
+    let first = begin_refresh(&store, "01-A");
+    gate.somebody_waits().await;
+    store.reports("01-A-2", 10).await;
+    let second = begin_refresh(&store, "01-A");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!second.is_finished());
+    gate.open().await;
+    for refresh in [first, second] {
+        assert!(matches!(
+            refresh.await.unwrap().unwrap(),
+            Refreshed::Written { .. }
+        ));
+    }
+    assert_eq!(store.value("01-A").await, Some(11));
+    assert_eq!(store.total_of("01-A").await.version, 2);
+    is_right(&store, 11).await;
+}
+
+/// A refresh that commits while a reader is between the total and its marks, played by hand.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_and_its_marks_are_of_one_moment() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    store.drain().await;
+    store.reports("01-A-1", 2).await;
+    let mut refresh = store.session().await;
+    refresh
+        .run("BEGIN; LOCK TABLE marks IN ACCESS EXCLUSIVE MODE")
+        .await;
+    let (process, scope) = (store.handle(), store.scope(PERIOD));
+    let reader = tokio::spawn(async move { process.total(&scope, &"01-A".parse().unwrap()).await });
+    somebody_waits(&mut refresh, "relation").await;
+    refresh
+        .run("UPDATE totals SET body = replace(body, '\"v\":1', '\"v\":2'); DELETE FROM marks; COMMIT")
+        .await;
+    let read = reader.await.unwrap().unwrap();
+    assert_eq!((read.total.lines[0].value, read.freshness.pending), (Some(1), 1));
+    assert_eq!(store.value("01-A").await, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_has_the_time_at_which_it_was_its_turn() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut other = store.session().await;
+    other.run("BEGIN; SELECT * FROM submissions FOR UPDATE").await;
+    let (process, write) = (store.handle(), store.write("01-A-1", [flow(2)]));
+    let correction = tokio::spawn(async move { process.record(write).await.unwrap() });
+    somebody_waits(&mut other, "transactionid").await;
+    let turn = store.now().await.unwrap();
+    other.run("COMMIT").await;
+    assert!(recorded(correction.await.unwrap()).received_at >= turn);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_waits_for_no_other_total_and_a_report_for_none() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    store.drain().await;
+    let mut other = store.session().await;
+    let district = store.unit_id("01-A").0;
+    other
+        .run(&format!(
+            "BEGIN; SELECT * FROM totals WHERE unit_id <> {district} FOR UPDATE"
+        ))
+        .await;
+    store.reports("01-A-1", 2).await;
+    store.refreshes("01-A").await;
+    other.run("COMMIT; BEGIN; SELECT * FROM totals FOR UPDATE").await;
+    store.reports("01-A-1", 3).await;
+    assert_eq!(
+        store.value("01-A").await,
+        Some(2),
+        "nor does a reader wait for anyone"
+    );
+    other.run("COMMIT").await;
+    is_right(&store, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    store.drain().await;
+    let mut other = store.session().await;
+    other.run("BEGIN; SELECT * FROM totals FOR UPDATE").await;
+    store.reports("01-A-1", 2).await;
+    let start = Instant::now();
+    let given_up = store.refresh(&store.total_key("01-A")).await;
+    assert!(matches!(given_up, Err(StoreError::Contention(_))), "{given_up:?}");
+    assert!(start.elapsed() < Duration::from_secs(4));
+    other.run("COMMIT").await;
+    is_right(&store, 2).await;
+}
+
+/// A session of ours that stops in the middle of a transaction is ended by the server after two seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let mut hanging = store.session().await;
+    hanging
+        .run("SET idle_in_transaction_session_timeout = 2000; BEGIN; SELECT * FROM submissions FOR UPDATE")
+        .await;
+    let start = Instant::now();
+    let corrected = recorded(store.send(store.write("01-A-1", [flow(2)])).await);
+    assert_eq!(corrected.revision, 2);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    is_right(&store, 2).await;
+}

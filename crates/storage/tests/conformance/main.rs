@@ -1,0 +1,21 @@
+//! What the store promises, told as stories, on PostgreSQL and on SQLite alike.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+#[macro_use]
+mod support;
+
+mod adoption;
+mod adoption_moves;
+mod away;
+mod corrupt;
+mod group_commit;
+mod hammer;
+mod idempotency;
+mod listing;
+mod locks;
+mod opening;
+mod outbox;
+mod reading;
+mod recording;
+mod refreshing;
+mod verification;

@@ -1,0 +1,143 @@
+//! Opening and closing a store, and the lock of the one service on a SQLite file.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tonghop_storage::{DatabaseUrl, ServiceLock, Store, StoreError};
+use tonghop_testkit::{free_port, postgres_database, sqlite_database};
+
+use crate::support::TestStore;
+use crate::support::catalogue::Parts;
+use crate::support::figures::flow;
+
+on_both!(
+    what_was_recorded_is_there_after_the_next_start,
+    closing_finishes_what_was_asked_for,
+    another_process_may_open_while_changes_are_recorded,
+    a_store_answers_while_it_is_well,
+);
+
+async fn what_was_recorded_is_there_after_the_next_start(store: TestStore) {
+    let revision = store.reports("01-A-1", 5).await;
+    store.drain().await;
+    store.close().await;
+    let store = store.adopting(|| Parts::default().catalogue("first")).await;
+    assert_eq!(store.submission(revision.id).await.unwrap(), Some(revision));
+    assert_eq!(store.value("VN").await, Some(5));
+    assert_eq!(store.pending().await.unwrap(), 0, "nothing to do again");
+    store.reports("01-A-1", 6).await;
+}
+
+async fn closing_finishes_what_was_asked_for(store: TestStore) {
+    let sent = (0..500).map(|value| store.record(store.write("01-A-1", [flow(value)])));
+    // A task may ask for some hundred things before it gives way to another, here to the closing.
+    let (answers, ()) = tokio::join!(join_all(sent), store.close());
+    let done = answers.iter().take_while(|answer| answer.is_ok()).count();
+    assert!(done > 0, "what was asked for before is done");
+    for refused in &answers[done..] {
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    }
+    let late = store.record(store.write("01-A-1", [flow(1000)])).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    assert_eq!(store.rows("revisions").await, done as i64);
+    store.drain().await;
+    assert_eq!(store.total_of("01-A-1").await.version, done as i64);
+    assert!(store.value("VN").await.is_some(), "reading and refreshing go on");
+    store.close().await;
+}
+
+async fn another_process_may_open_while_changes_are_recorded(store: TestStore) {
+    let writing = async {
+        for value in 0..200 {
+            store.reports("01-A-1", value).await;
+        }
+    };
+    let opening = async {
+        for _ in 0..5 {
+            let catalogue = || Parts::default().catalogue("first");
+            Store::migrate(&store.url, &catalogue()).await.unwrap();
+            let other = Store::open(&store.url, catalogue()).await.unwrap();
+            let write = store.write("01-A-2", [flow(store.now().await.unwrap().timestamp_micros())]);
+            other.record(write).await.unwrap();
+            other.close().await;
+        }
+    };
+    tokio::join!(writing, opening);
+    assert_eq!(store.rows("revisions").await, 205);
+}
+
+async fn a_store_answers_while_it_is_well(store: TestStore) {
+    store.ping().await.unwrap();
+    let (a, b) = (store.now().await.unwrap(), store.now().await.unwrap());
+    assert!(a <= b);
+    assert!((chrono::Utc::now() - b).abs() < chrono::Duration::seconds(5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_must_have_been_migrated() {
+    let database = postgres_database().await;
+    let url: DatabaseUrl = database.url().parse().unwrap();
+    let opened = Store::open(&url, Parts::default().catalogue("first")).await;
+    assert!(matches!(opened, Err(StoreError::NotMigrated)), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_may_migrate_at_once() {
+    let database = postgres_database().await;
+    let url: DatabaseUrl = database.url().parse().unwrap();
+    let migrations = (0..4).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move { Store::migrate(&url, &Parts::default().catalogue("first")).await })
+    });
+    for migrated in join_all(migrations).await {
+        migrated.unwrap().unwrap();
+    }
+    Store::open(&url, Parts::default().catalogue("first"))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_reached_is_unavailable() {
+    let port = free_port();
+    let postgres = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    for url in [postgres.as_str(), "sqlite:/no/such/folder/tonghop.db"] {
+        let start = Instant::now();
+        let opened = Store::open(&url.parse().unwrap(), Parts::default().catalogue("first")).await;
+        assert!(
+            matches!(opened, Err(StoreError::Unavailable(_))),
+            "{url}: {opened:?}"
+        );
+        assert!(start.elapsed() < Duration::from_secs(6), "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_service_holds_a_sqlite_file() {
+    let database = sqlite_database();
+    let url: DatabaseUrl = database.url().parse().unwrap();
+    let lock = ServiceLock::take(&url).unwrap();
+    match ServiceLock::take(&url) {
+        Err(StoreError::InUse(path)) => assert!(database.url().ends_with(&path), "{path}"),
+        other => panic!("{other:?}"),
+    }
+    let command = Store::open(&url, Parts::default().catalogue("first")).await;
+    command.unwrap().ping().await.unwrap();
+    drop(lock);
+    let lock = ServiceLock::take(&url).unwrap();
+    assert!(ServiceLock::take(&url).is_err());
+    drop(lock);
+
+    let database = sqlite_database();
+    let other: DatabaseUrl = database.url().parse().unwrap();
+    let _both = (
+        ServiceLock::take(&url).unwrap(),
+        ServiceLock::take(&other).unwrap(),
+    );
+}
+
+#[test]
+fn any_number_of_services_share_a_postgres_database() {
+    let url: DatabaseUrl = "postgres://postgres@127.0.0.1:1/none".parse().unwrap();
+    let _both = (ServiceLock::take(&url).unwrap(), ServiceLock::take(&url).unwrap());
+}

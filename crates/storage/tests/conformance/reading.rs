@@ -1,0 +1,268 @@
+//! What is read of totals: contributions, coverage, and whether a revision has arrived.
+
+use chrono::{DateTime, Utc};
+use tonghop_domain::{Reported, Revision};
+use tonghop_storage::{Contribution, StoreError, Write};
+
+use crate::support::figures::{figure, flow, list, text};
+use crate::support::{PAST, PERIOD, TestStore, recorded};
+
+on_both!(
+    contributions_add_up_to_the_total_and_name_their_submissions,
+    children_with_totals_bring_their_totals,
+    who_said_nothing_brings_nothing,
+    contributions_of_flags_lists_and_texts_say_what_was_said,
+    a_long_list_is_cut_and_says_so,
+    coverage_names_every_expected_unit_once,
+    a_report_after_the_due_time_is_late_until_it_is_withdrawn,
+    a_revision_has_arrived_when_its_province_holds_it,
+    a_revision_outside_provinces_has_arrived_when_the_root_holds_it,
+    a_unit_that_is_not_there_is_an_error_and_no_panic,
+);
+
+async fn contributions(store: &TestStore, unit: &str, indicator: &str) -> Vec<Contribution> {
+    let scope = store.scope(PERIOD);
+    let (unit, indicator) = (unit.parse().unwrap(), indicator.parse().unwrap());
+    store.contributions(&scope, &unit, &indicator).await.unwrap()
+}
+
+fn units(contributions: &[Contribution]) -> Vec<&str> {
+    contributions.iter().map(|one| one.unit.as_str()).collect()
+}
+
+async fn contributions_add_up_to_the_total_and_name_their_submissions(store: TestStore) {
+    store.reports("01-A-1", 4).await;
+    let corrected = store.reports("01-A-1", 5).await;
+    let other = store.reports("01-A-3", -2).await;
+    store.drain().await;
+    let parts = contributions(&store, "01-A", "FLOW").await;
+    assert_eq!(units(&parts), ["01-A-1", "01-A-2", "01-A-3"]);
+    assert_eq!(parts[0].submission, Some((corrected.id, 2)));
+    assert_eq!(parts[0].reported, Some(Reported::Value(5)));
+    assert_eq!(parts[2].submission, Some((other.id, 1)));
+    let sum: i64 = parts.iter().filter_map(|part| part.value).sum();
+    assert_eq!(Some(sum), store.value("01-A").await);
+}
+
+async fn children_with_totals_bring_their_totals(store: TestStore) {
+    let own = store.reports("02-A", 1).await;
+    store.reports("02-A-1", 10).await;
+    store.reports("01-A-1", 100).await;
+    let agency = store.reports("01-X", 1000).await;
+    store.drain().await;
+
+    let parts = contributions(&store, "02-A", "FLOW").await;
+    assert_eq!(units(&parts), ["02-A", "02-A-1"], "the unit's own part first");
+    assert_eq!(parts[0].submission, Some((own.id, 1)));
+    assert_eq!(parts[0].value, Some(1), "its own part, not its total");
+
+    let parts = contributions(&store, "02", "FLOW").await;
+    assert_eq!(units(&parts), ["02-A"]);
+    assert_eq!(parts[0].value, Some(11));
+    assert_eq!((&parts[0].submission, &parts[0].reported), (&None, &None));
+
+    let parts = contributions(&store, "01", "FLOW").await;
+    assert_eq!(units(&parts), ["01-A", "01-B", "01-X"]);
+    let values: Vec<Option<i64>> = parts.iter().map(|part| part.value).collect();
+    assert_eq!(values, [Some(100), None, Some(1000)]);
+    assert_eq!(parts[2].submission, Some((agency.id, 1)));
+
+    let parts = contributions(&store, "VN", "FLOW").await;
+    assert_eq!(units(&parts), ["01", "02", "VN-X"]);
+    let sum: i64 = parts.iter().filter_map(|part| part.value).sum();
+    assert_eq!(Some(sum), store.value("VN").await);
+
+    let parts = contributions(&store, "01-X", "FLOW").await;
+    assert_eq!(
+        units(&parts),
+        ["01-X"],
+        "a unit with none below it is its own part"
+    );
+}
+
+async fn who_said_nothing_brings_nothing(store: TestStore) {
+    recorded(store.send(store.write("01-A-1", [text("chỉ lời văn")])).await);
+    recorded(
+        store
+            .send(store.write("01-A-2", [figure("FLOW", Reported::DoneNoNumber)]))
+            .await,
+    );
+    store.reports("01-A-3", 5).await;
+    store.withdraws("01-A-3").await;
+    store.drain().await;
+    let parts = contributions(&store, "01-A", "FLOW").await;
+    let said: Vec<_> = parts.iter().map(|part| (part.value, &part.reported)).collect();
+    assert_eq!(
+        said,
+        [
+            (None, &None),
+            (None, &Some(Reported::DoneNoNumber)),
+            (None, &None)
+        ]
+    );
+    assert!(parts[0].submission.is_some(), "it reported, if not of this");
+    assert_eq!(
+        parts[2].submission, None,
+        "what was withdrawn contributes nothing"
+    );
+}
+
+async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestStore) {
+    for (unit, flag, item) in [
+        ("01-A-1", true, "b"),
+        ("01-A-2", false, "a"),
+        ("01-A-3", true, "b"),
+    ] {
+        let figures = [
+            figure("FLAG", Reported::Flag(flag)),
+            list(&[item, "c"]),
+            text(unit),
+        ];
+        recorded(store.send(store.write(unit, figures)).await);
+    }
+    store.drain().await;
+    let total = store.total_of("01-A").await.total;
+    let flags = contributions(&store, "01-A", "FLAG").await;
+    let yes: i64 = flags.iter().filter_map(|part| part.value).sum();
+    assert_eq!((yes, total.lines[2].value), (2, Some(2)));
+    assert_eq!(flags[1].reported, Some(Reported::Flag(false)));
+
+    let lists = contributions(&store, "01-A", "LIST").await;
+    assert_eq!(lists[0].items, ["b", "c"]);
+    assert_eq!(
+        total.lines[3].items,
+        ["b", "c", "a"],
+        "in the order of the units, each once"
+    );
+
+    let texts = contributions(&store, "01-A", "TEXT").await;
+    let words: Vec<_> = texts.iter().map(|part| part.reported.clone()).collect();
+    assert_eq!(
+        words,
+        ["01-A-1", "01-A-2", "01-A-3"].map(|unit| Some(Reported::Text(unit.into())))
+    );
+    assert_eq!((total.lines[4].value, total.lines[4].counts.reporting), (None, 3));
+}
+
+async fn a_long_list_is_cut_and_says_so(store: TestStore) {
+    for unit in ["01-A-1", "01-A-2", "01-A-3"] {
+        let items: Vec<String> = (0..100).map(|at| format!("{unit} {at}")).collect();
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        recorded(store.send(store.write(unit, [list(&items)])).await);
+    }
+    store.drain().await;
+    for unit in ["01-A", "VN"] {
+        let line = &store.total_of(unit).await.total.lines[3];
+        assert_eq!((line.items.len(), line.items_truncated), (200, true), "{unit}");
+    }
+    store.is_proved(PERIOD).await;
+}
+
+async fn coverage_names_every_expected_unit_once(store: TestStore) {
+    let first = store.reports("02-A", 1).await;
+    let last = store.reports("02-A", 2).await;
+    store.reports("01-A-1", 3).await;
+    store.withdraws("01-A-1").await;
+    let scope = store.scope(PERIOD);
+    let rows = store.coverage(&scope, &"VN".parse().unwrap()).await.unwrap();
+    let codes: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
+    assert_eq!(
+        codes,
+        [
+            "01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X", "02-A", "02-A-1", "VN-X"
+        ]
+    );
+    for row in &rows {
+        match (row.unit.as_str(), &row.report) {
+            ("02-A", Some(times)) => {
+                assert_eq!((times.submission, times.revision), (first.id, 2));
+                assert_eq!(times.first_received_at, first.received_at);
+                assert_eq!(times.last_received_at, last.received_at);
+                assert!(!times.late);
+            }
+            (_, report) => assert_eq!(report, &None, "withdrawn is missing too"),
+        }
+    }
+    let below = store.coverage(&scope, &"01-B".parse().unwrap()).await.unwrap();
+    assert_eq!(below.len(), 1);
+}
+
+async fn a_report_after_the_due_time_is_late_until_it_is_withdrawn(store: TestStore) {
+    let late = Write {
+        key: store.key_for(PAST, "01-A-1"),
+        ..store.write("01-A-1", [flow(9)])
+    };
+    recorded(store.send(late.clone()).await);
+    store.drain().await;
+    let (scope, unit) = (store.scope(PAST), "01-A".parse().unwrap());
+    let rows = store.coverage(&scope, &unit).await.unwrap();
+    assert!(rows[0].report.as_ref().unwrap().late);
+    let coverage = store.total(&scope, &unit).await.unwrap().total.coverage;
+    assert_eq!((coverage.reported, coverage.late_count), (1, 1));
+    assert_eq!(coverage.late, [rows[0].unit.clone()]);
+    assert_eq!(coverage.missing.len(), 2);
+
+    let withdrawal = Write {
+        change: tonghop_domain::Change::Withdraw,
+        ..late
+    };
+    recorded(store.send(withdrawal).await);
+    store.drain().await;
+    let coverage = store.total(&scope, &unit).await.unwrap().total.coverage;
+    assert_eq!(
+        (coverage.late_count, coverage.late.len(), coverage.missing.len()),
+        (0, 0, 3)
+    );
+}
+
+async fn arrived(store: &TestStore, revisions: &[&Revision]) -> Vec<Option<DateTime<Utc>>> {
+    let asked = revisions
+        .iter()
+        .map(|revision| (revision.key.clone(), revision.received_at));
+    store.aggregated_at(asked.collect()).await.unwrap()
+}
+
+async fn a_revision_has_arrived_when_its_province_holds_it(store: TestStore) {
+    let first = store.reports("01-A-1", 5).await;
+    let agency = store.reports("01-X", 6).await;
+    assert_eq!(arrived(&store, &[&first, &agency]).await, [None, None]);
+    store.refreshes("01-A").await;
+    assert_eq!(arrived(&store, &[&first]).await, [None]);
+    store.refreshes("01").await;
+    let both = arrived(&store, &[&first, &agency]).await;
+    assert!(both[0].unwrap() >= agency.received_at);
+    assert_eq!(both[0], both[1]);
+    assert!(store.pending_below("VN").await > 0, "whatever the root holds");
+
+    let later = store.reports("01-B-1", 7).await;
+    let elsewhere = store.reports("02-A-1", 8).await;
+    assert_eq!(
+        arrived(&store, &[&elsewhere, &first, &later]).await,
+        [None, both[0], None],
+        "what arrived stays"
+    );
+    store.drain().await;
+    let all = arrived(&store, &[&first, &agency, &later, &elsewhere]).await;
+    assert!(all.iter().all(Option::is_some));
+    assert!(arrived(&store, &[]).await.is_empty());
+}
+
+async fn a_revision_outside_provinces_has_arrived_when_the_root_holds_it(store: TestStore) {
+    let revision = store.reports("VN-X", 5).await;
+    assert_eq!(arrived(&store, &[&revision]).await, [None]);
+    store.refreshes("VN").await;
+    assert!(arrived(&store, &[&revision]).await[0].is_some());
+}
+
+async fn a_unit_that_is_not_there_is_an_error_and_no_panic(store: TestStore) {
+    let (scope, unit) = (store.scope(PERIOD), "99".parse().unwrap());
+    let indicator = "FLOW".parse().unwrap();
+    let is_corrupt = |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))));
+    is_corrupt(store.total(&scope, &unit).await.err());
+    is_corrupt(store.coverage(&scope, &unit).await.err());
+    is_corrupt(store.verify(&scope, &unit).await.err());
+    is_corrupt(store.contributions(&scope, &unit, &indicator).await.err());
+    let nothing = "NO.SUCH".parse().unwrap();
+    let unit = "01".parse().unwrap();
+    is_corrupt(store.contributions(&scope, &unit, &nothing).await.err());
+}

@@ -1,0 +1,268 @@
+//! Marks, and the refreshes that carry a change up to the root.
+
+use chrono::Duration;
+use tonghop_storage::{Refreshed, Write};
+
+use crate::support::catalogue::EXPECTED;
+use crate::support::figures::{everything, flow};
+use crate::support::{PAST, PERIOD, TestStore, recorded};
+
+on_both!(
+    a_report_marks_the_first_total_that_holds_it,
+    a_refresh_marks_the_parent_since_the_earliest_change,
+    a_refresh_without_marks_writes_nothing,
+    a_report_reaches_the_root_level_by_level,
+    a_unit_with_units_below_it_may_report_too,
+    a_correction_replaces_the_figure_it_corrects,
+    a_withdrawn_report_counts_no_more,
+    a_hundred_changes_refresh_a_total_once,
+    a_total_of_everything_is_read_as_it_was_written,
+    the_total_of_a_unit_without_units_below_is_its_report,
+    each_period_has_totals_of_its_own,
+    what_waits_longest_is_refreshed_first,
+    a_refresh_takes_no_more_than_it_can_and_the_rest_later,
+);
+
+async fn a_report_marks_the_first_total_that_holds_it(store: TestStore) {
+    for (reporting, first) in [
+        ("01-A-1", "01-A"),
+        ("01-X", "01"),
+        ("02-A-1", "02-A"),
+        ("02-A", "02-A"),
+        ("VN-X", "VN"),
+    ] {
+        let soon = store.now().await.unwrap() + Duration::seconds(5);
+        let revision = store.reports(reporting, 5).await;
+        let key = store.total_key(first);
+        assert_eq!(store.stale(soon, 10).await.unwrap(), std::slice::from_ref(&key));
+        assert_eq!(store.pending().await.unwrap(), 1);
+        for above in ["VN", first] {
+            let freshness = store.total_of(above).await.freshness;
+            assert_eq!((freshness.pending, freshness.as_of), (1, revision.received_at));
+        }
+        assert_eq!(
+            store.pending_below("01-B").await,
+            0,
+            "the mark is on no other total"
+        );
+        store.drain().await;
+    }
+}
+
+async fn a_refresh_marks_the_parent_since_the_earliest_change(store: TestStore) {
+    let first = store.reports("01-A-2", 5).await;
+    store.reports("01-A-1", 6).await;
+    assert_eq!(store.pending_below("01-A").await, 2);
+    for (unit, parent) in [("01-A", Some("01")), ("01", Some("VN")), ("VN", None)] {
+        let parent = parent.map(|parent| store.total_key(parent));
+        assert_eq!(
+            store.refreshes(unit).await,
+            Refreshed::Written {
+                parent: parent.clone()
+            }
+        );
+        assert_eq!(store.pending_below(unit).await, 0);
+        let freshness = store.total_of("VN").await.freshness;
+        if parent.is_some() {
+            assert_eq!((freshness.pending, freshness.as_of), (1, first.received_at));
+        } else {
+            assert_eq!(freshness.pending, 0);
+            assert!(freshness.as_of > first.received_at);
+        }
+    }
+    assert_eq!(store.pending().await.unwrap(), 0);
+}
+
+async fn a_refresh_without_marks_writes_nothing(store: TestStore) {
+    assert_eq!(store.refreshes("01-A").await, Refreshed::Clean);
+    store.has_seen_nothing().await;
+    store.reports("01-A-1", 5).await;
+    assert_eq!(store.refreshes("01").await, Refreshed::Clean);
+    assert_eq!(store.rows("totals").await, 0);
+    store.drain().await;
+    let before = store.total_of("01-A").await;
+    assert_eq!(store.refreshes("01-A").await, Refreshed::Clean);
+    let after = store.total_of("01-A").await;
+    assert_eq!((before.version, before.total), (after.version, after.total));
+}
+
+async fn a_report_reaches_the_root_level_by_level(store: TestStore) {
+    for (at, unit) in ["01-A-1", "01-A-2", "01-B-1", "01-X", "02-A-1", "VN-X"]
+        .into_iter()
+        .enumerate()
+    {
+        store.reports(unit, 10_i64.pow(at as u32)).await;
+    }
+    assert_eq!(store.value("VN").await, None, "nothing is refreshed yet");
+    store.drain().await;
+    for (unit, value, reported, expected) in [
+        ("01-A", 11, 2, 3),
+        ("01-B", 100, 1, 1),
+        ("01", 1_111, 4, 5),
+        ("02-A", 10_000, 1, 2),
+        ("02", 10_000, 1, 2),
+        ("VN", 111_111, 6, EXPECTED),
+    ] {
+        let read = store.total_of(unit).await;
+        let (coverage, line) = (&read.total.coverage, &read.total.lines[0]);
+        assert_eq!(line.value, Some(value), "{unit}");
+        assert_eq!(
+            (coverage.reported, coverage.expected),
+            (reported, expected),
+            "{unit}"
+        );
+        assert_eq!(line.counts.reporting, reported, "{unit}");
+        assert!(read.version > 0);
+    }
+    store.is_proved(PERIOD).await;
+}
+
+async fn a_unit_with_units_below_it_may_report_too(store: TestStore) {
+    store.reports("02-A", 5).await;
+    store.reports("02-A-1", 7).await;
+    store.drain().await;
+    for unit in ["02-A", "02"] {
+        assert_eq!(store.value(unit).await, Some(12), "{unit}");
+    }
+    store.withdraws("02-A").await;
+    store.drain().await;
+    assert_eq!(store.value("02").await, Some(7));
+    store.is_proved(PERIOD).await;
+}
+
+async fn a_correction_replaces_the_figure_it_corrects(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.reports("01-A-2", 7).await;
+    store.drain().await;
+    store.reports("01-A-1", 50).await;
+    assert_eq!(
+        store.value("VN").await,
+        Some(12),
+        "the old total is served until it is refreshed"
+    );
+    assert_eq!(store.pending_below("VN").await, 1, "and says so");
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(57));
+    store.is_proved(PERIOD).await;
+}
+
+async fn a_withdrawn_report_counts_no_more(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.drain().await;
+    store.withdraws("01-A-1").await;
+    store.drain().await;
+    let total = store.total_of("VN").await.total;
+    assert_eq!((total.lines[0].value, total.coverage.reported), (None, 0));
+    assert_eq!(total.coverage.missing_count(), EXPECTED);
+    assert_eq!(total.lines[0].counts.reporting, 0);
+    store.is_proved(PERIOD).await;
+}
+
+async fn a_hundred_changes_refresh_a_total_once(store: TestStore) {
+    for value in 1..=100 {
+        store
+            .reports(["01-A-1", "01-A-2"][value as usize % 2], value)
+            .await;
+    }
+    store.drain().await;
+    for unit in ["01-A", "01", "VN"] {
+        assert_eq!(store.total_of(unit).await.version, 1, "{unit}");
+    }
+    assert_eq!(store.value("VN").await, Some(199));
+}
+
+async fn a_total_of_everything_is_read_as_it_was_written(store: TestStore) {
+    for unit in ["01-A-1", "01-A-2"] {
+        recorded(store.send(store.write(unit, everything())).await);
+    }
+    store.drain().await;
+    store.is_proved(PERIOD).await;
+    let lines = store.total_of("01").await.total.lines;
+    let values: Vec<Option<i64>> = lines.iter().map(|line| line.value).collect();
+    assert_eq!(
+        values,
+        [
+            Some(-14),
+            Some(2_000_000_000_000),
+            Some(0),
+            None,
+            None,
+            None,
+            None,
+            None
+        ]
+    );
+    let cells: Vec<i64> = lines[0].cells.values().copied().collect();
+    assert_eq!(cells, [-20, 6]);
+    assert_eq!(lines[3].items.len(), 3, "each item once");
+    let counts: Vec<[u32; 4]> = lines
+        .iter()
+        .map(|line| {
+            [
+                line.counts.reporting,
+                line.counts.done_no_number,
+                line.counts.not_done,
+                line.counts.not_applicable,
+            ]
+        })
+        .collect();
+    assert!(counts[..5].iter().all(|counts| *counts == [2, 0, 0, 0]));
+    assert_eq!(counts[5..], [[0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]]);
+}
+
+async fn the_total_of_a_unit_without_units_below_is_its_report(store: TestStore) {
+    let read = store.total_of("01-A-1").await;
+    assert_eq!((read.version, read.total.coverage.missing_count()), (0, 1));
+    store.reports("01-A-1", 5).await;
+    store.reports("01-A-1", 6).await;
+    let read = store.total_of("01-A-1").await;
+    assert_eq!(
+        (read.version, read.total.lines[0].value, read.freshness.pending),
+        (2, Some(6), 0)
+    );
+}
+
+async fn each_period_has_totals_of_its_own(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    let past = Write {
+        key: store.key_for(PAST, "01-A-1"),
+        ..store.write("01-A-1", [flow(9)])
+    };
+    recorded(store.send(past).await);
+    assert_eq!(store.pending_below("VN").await, 1);
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(5));
+    let past = store
+        .total(&store.scope(PAST), &"VN".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(past.total.lines[0].value, Some(9));
+    assert_eq!(store.scopes().await.unwrap().len(), 2);
+}
+
+async fn what_waits_longest_is_refreshed_first(store: TestStore) {
+    let first = store.reports("02-A-1", 1).await;
+    store.reports("01-A-1", 2).await;
+    let third = store.reports("01-B-1", 3).await;
+    store.reports("02-A-1", 4).await;
+    let keys = ["02-A", "01-A", "01-B"].map(|unit| store.total_key(unit));
+    let soon = store.now().await.unwrap() + Duration::seconds(1);
+    assert_eq!(store.stale(soon, 10).await.unwrap(), keys);
+    assert_eq!(store.stale(soon, 2).await.unwrap(), keys[..2]);
+    assert_eq!(store.stale(third.received_at, 10).await.unwrap(), keys[..2]);
+    assert_eq!(store.stale(first.received_at, 10).await.unwrap(), []);
+}
+
+async fn a_refresh_takes_no_more_than_it_can_and_the_rest_later(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5999) \
+        INSERT INTO marks (form, period, unit_id, since) SELECT form, period, unit_id, since FROM marks, n";
+    store.sql(copies).await;
+    assert_eq!(store.pending().await.unwrap(), 6000);
+    store.refreshes("01-A").await;
+    let left = store.pending_below("01-A").await;
+    assert!((1..6000).contains(&left), "{left} marks are left");
+    assert_eq!(store.value("01-A").await, Some(5));
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(5));
+}

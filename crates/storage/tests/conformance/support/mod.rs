@@ -1,0 +1,273 @@
+//! A store on a fresh database with a small catalogue, and the words in which the stories are told.
+
+pub(crate) mod catalogue;
+pub(crate) mod figures;
+pub(crate) mod session;
+
+use std::ops::Deref;
+
+use chrono::Duration;
+use tonghop_domain::{
+    Catalogue, Change, Content, Figure, Outbox as _, Period, Precondition, Revision, Scope, SubmissionKey,
+    TotalKey, UnitId,
+};
+use tonghop_storage::{DatabaseUrl, Idempotency, Outcome, Refreshed, Store, TotalRead, Write};
+use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
+
+use catalogue::Parts;
+use session::Session;
+
+/// The form of the small catalogue.
+pub(crate) const FORM: &str = "mau";
+/// A period in which every report is in time.
+pub(crate) const PERIOD: &str = "2199-07";
+/// A period in which every report is late.
+pub(crate) const PAST: &str = "2021-07";
+
+/// Makes two tests of each story, one a database.
+macro_rules! on_both {
+    ($($story:ident),+ $(,)?) => {
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $story() {
+                    super::$story($crate::support::TestStore::on_postgres().await).await;
+                }
+            )+
+        }
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $story() {
+                    super::$story($crate::support::TestStore::on_sqlite().await).await;
+                }
+            )+
+        }
+    };
+}
+
+/// A store with the database under it. The database goes with it.
+pub(crate) struct TestStore {
+    store: Store,
+    pub(crate) url: DatabaseUrl,
+    _database: TestDatabase,
+}
+
+impl Deref for TestStore {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl TestStore {
+    pub(crate) async fn on_postgres() -> Self {
+        Self::on(postgres_database().await).await
+    }
+
+    pub(crate) async fn on_sqlite() -> Self {
+        Self::on(sqlite_database()).await
+    }
+
+    async fn on(database: TestDatabase) -> Self {
+        let url: DatabaseUrl = database.url().parse().unwrap();
+        let catalogue = || Parts::default().catalogue("first");
+        Store::migrate(&url, &catalogue()).await.unwrap();
+        Self {
+            store: Store::open(&url, catalogue()).await.unwrap(),
+            url,
+            _database: database,
+        }
+    }
+
+    /// The same database with another catalogue, as after `tonghop migrate` and a new start.
+    pub(crate) async fn adopting(self, catalogue: impl Fn() -> Catalogue) -> Self {
+        Store::migrate(&self.url, &catalogue()).await.unwrap();
+        Self {
+            store: Store::open(&self.url, catalogue()).await.unwrap(),
+            ..self
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// The store as the process holds it, for a task of its own.
+    pub(crate) fn handle(&self) -> Store {
+        self.store.clone()
+    }
+
+    /// As many processes as may serve from the database at once: two of PostgreSQL, one of SQLite.
+    pub(crate) async fn processes(&self) -> [Store; 2] {
+        let second = if self.is_postgres() {
+            let catalogue = Parts::default().catalogue("first");
+            Store::open(&self.url, catalogue).await.unwrap()
+        } else {
+            self.handle()
+        };
+        [self.handle(), second]
+    }
+
+    /// A session of its own with the database, beside the store's.
+    pub(crate) async fn session(&self) -> Session {
+        Session::with(&self.url).await
+    }
+
+    /// Runs statements behind the store's back.
+    pub(crate) async fn sql(&self, statements: &str) {
+        self.session().await.run(statements).await;
+    }
+
+    /// How many rows a table has.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        let query = format!("SELECT count(*) FROM {table}");
+        self.session().await.number(&query).await
+    }
+
+    pub(crate) fn scope(&self, period: &str) -> Scope {
+        self.catalogue().scope(FORM, period.parse().unwrap()).unwrap()
+    }
+
+    pub(crate) fn unit_id(&self, unit: &str) -> UnitId {
+        self.scope(PERIOD).tree.get(unit).unwrap().id()
+    }
+
+    pub(crate) fn key_for(&self, period: &str, unit: &str) -> SubmissionKey {
+        SubmissionKey {
+            form: FORM.parse().unwrap(),
+            period: period.parse().unwrap(),
+            unit: self.scope(period).tree.get(unit).unwrap().id(),
+        }
+    }
+
+    pub(crate) fn total_key(&self, unit: &str) -> TotalKey {
+        let SubmissionKey { form, period, unit } = self.key_for(PERIOD, unit);
+        TotalKey { form, period, unit }
+    }
+
+    /// A report of some figures for [`PERIOD`], without conditions.
+    pub(crate) fn write(&self, unit: &str, figures: impl Into<Vec<Figure>>) -> Write {
+        let content = Content {
+            figures: figures.into(),
+            note: None,
+        };
+        Write {
+            key: self.key_for(PERIOD, unit),
+            change: Change::Report(content),
+            condition: Precondition::None,
+            idempotency: None,
+        }
+    }
+
+    pub(crate) fn withdrawal(&self, unit: &str) -> Write {
+        Write {
+            change: Change::Withdraw,
+            ..self.write(unit, [])
+        }
+    }
+
+    pub(crate) async fn send(&self, write: Write) -> Outcome {
+        self.record(write).await.unwrap()
+    }
+
+    /// Reports one number, which must be news.
+    pub(crate) async fn reports(&self, unit: &str, flow: i64) -> Revision {
+        recorded(self.send(self.write(unit, [figures::flow(flow)])).await)
+    }
+
+    pub(crate) async fn withdraws(&self, unit: &str) -> Revision {
+        recorded(self.send(self.withdrawal(unit)).await)
+    }
+
+    pub(crate) async fn refreshes(&self, unit: &str) -> Refreshed {
+        self.refresh(&self.total_key(unit)).await.unwrap()
+    }
+
+    /// Refreshes until nothing is marked.
+    pub(crate) async fn drain(&self) {
+        for _ in 0..100 {
+            if self.pending().await.unwrap() == 0 {
+                return;
+            }
+            let soon = self.now().await.unwrap() + Duration::seconds(1);
+            for key in self.stale(soon, 1000).await.unwrap() {
+                self.refresh(&key).await.unwrap();
+            }
+        }
+        panic!("there is no end of refreshing");
+    }
+
+    pub(crate) async fn total_of(&self, unit: &str) -> TotalRead {
+        let scope = self.scope(PERIOD);
+        self.total(&scope, &unit.parse().unwrap()).await.unwrap()
+    }
+
+    /// The number of [`figures::flow`] in a total.
+    pub(crate) async fn value(&self, unit: &str) -> Option<i64> {
+        self.total_of(unit).await.total.lines[0].value
+    }
+
+    pub(crate) async fn pending_below(&self, unit: &str) -> i64 {
+        self.total_of(unit).await.freshness.pending
+    }
+
+    /// That the totals of a period are what the submissions add up to, all of them.
+    pub(crate) async fn is_proved(&self, period: &str) {
+        let root = "VN".parse().unwrap();
+        let verification = self.verify(&self.scope(period), &root).await.unwrap();
+        assert_eq!((verification.skipped, verification.differing), (0, vec![]));
+        assert!(verification.checked > 0);
+    }
+
+    /// That not a single row remembers a change.
+    pub(crate) async fn has_seen_nothing(&self) {
+        for table in [
+            "submissions",
+            "revisions",
+            "totals",
+            "marks",
+            "idempotency_keys",
+            "outbox",
+        ] {
+            assert_eq!(self.rows(table).await, 0, "{table}");
+        }
+    }
+
+    /// Takes all announcements out of the outbox, so that a story begins with none.
+    pub(crate) async fn clear_outbox(&self) {
+        let published: Vec<_> = self
+            .claim(1000)
+            .await
+            .unwrap()
+            .iter()
+            .map(|news| news.id)
+            .collect();
+        self.settle(&published).await.unwrap();
+    }
+}
+
+/// The revision that was recorded just now.
+pub(crate) fn recorded(outcome: Outcome) -> Revision {
+    match outcome {
+        Outcome::Recorded {
+            revision,
+            replayed: false,
+        } => revision,
+        other => panic!("not recorded: {other:?}"),
+    }
+}
+
+/// A key of the one caller in most stories.
+pub(crate) fn under(key: &str, request: &str) -> Option<Idempotency> {
+    Some(Idempotency {
+        caller: "district system".into(),
+        key: key.into(),
+        request: request.into(),
+    })
+}
+
+pub(crate) fn period(text: &str) -> Period {
+    text.parse().unwrap()
+}
