@@ -20,7 +20,8 @@ pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Scene {
     url: String,
     namespace: String,
-    connection: Connection,
+    channel: Channel,
+    _connection: Connection,
 }
 
 impl Scene {
@@ -33,10 +34,13 @@ impl Scene {
         let connection = Connection::connect(&url, ConnectionProperties::default())
             .await
             .unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let namespace = format!("test-{}", Uuid::now_v7());
         Self {
             url,
-            namespace: format!("test-{}", Uuid::now_v7()),
-            connection,
+            namespace,
+            channel,
+            _connection: connection,
         }
     }
 
@@ -46,9 +50,8 @@ impl Scene {
 
     /// The same namespace, reached through a local port.
     pub(crate) fn bus_through(&self, port: u16) -> Bus {
-        let (before, host_and_port, after) = self.split_url();
+        let (before, _, after) = self.split_url();
         let url = format!("{before}127.0.0.1:{port}{after}");
-        assert!(!host_and_port.is_empty());
         Bus::Amqp(AmqpSettings::parse(&url, &self.namespace).unwrap())
     }
 
@@ -63,13 +66,14 @@ impl Scene {
 
     /// Waits until so many messages lie ready in a queue.
     pub(crate) async fn holds(&self, queue: &str, count: u32) {
-        let (begin, channel) = (Instant::now(), self.channel().await);
+        let begin = Instant::now();
         loop {
             let options = QueueDeclareOptions {
                 passive: true,
                 ..QueueDeclareOptions::default()
             };
-            let declared = channel
+            let declared = self
+                .channel
                 .queue_declare(self.name(queue), options, FieldTable::default())
                 .await;
             let found = declared.unwrap().message_count();
@@ -87,17 +91,12 @@ impl Scene {
     /// Takes the next message out of a queue.
     pub(crate) async fn take(&self, queue: &str) -> Option<BasicGetMessage> {
         let options = BasicGetOptions { no_ack: true };
-        self.channel()
-            .await
-            .basic_get(self.name(queue), options)
-            .await
-            .unwrap()
+        self.channel.basic_get(self.name(queue), options).await.unwrap()
     }
 
     pub(crate) async fn delete_queue(&self, queue: &str) {
         let options = QueueDeleteOptions::default();
-        self.channel()
-            .await
+        self.channel
             .queue_delete(self.name(queue), options)
             .await
             .unwrap();
@@ -105,8 +104,7 @@ impl Scene {
 
     /// Puts bodies straight into the aggregator's queue, and answers once they are there.
     pub(crate) async fn put(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
-        let channel = self.channel().await;
-        channel
+        self.channel
             .confirm_select(ConfirmSelectOptions::default())
             .await
             .unwrap();
@@ -115,7 +113,7 @@ impl Scene {
             let (queue, options) = (self.name("aggregator"), BasicPublishOptions::default());
             let properties = BasicProperties::default().with_delivery_mode(2);
             confirms.push(
-                channel
+                self.channel
                     .basic_publish("".into(), queue, options, &body, properties)
                     .await
                     .unwrap(),
@@ -127,23 +125,18 @@ impl Scene {
     }
 
     pub(crate) async fn end(self) {
-        let channel = self.channel().await;
         for queue in ["aggregator", "dead-letters"] {
-            channel
+            self.channel
                 .queue_delete(self.name(queue), QueueDeleteOptions::default())
                 .await
                 .unwrap();
         }
         for exchange in ["events", "dead-letters"] {
-            channel
+            self.channel
                 .exchange_delete(self.name(exchange), ExchangeDeleteOptions::default())
                 .await
                 .unwrap();
         }
-    }
-
-    async fn channel(&self) -> Channel {
-        self.connection.create_channel().await.unwrap()
     }
 
     fn split_url(&self) -> (&str, &str, &str) {
