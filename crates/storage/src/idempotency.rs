@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use tonghop_domain::SubmissionId;
 
+use crate::books::{Answer, Used};
 use crate::conn::{Conn, insert_all, on};
 use crate::schema::idempotency_keys;
 use crate::submissions::read_id;
@@ -22,22 +22,6 @@ struct KeyRow {
     submission_id: String,
     revision: i32,
     created_at: NaiveDateTime,
-}
-
-/// What a key was used for, and what was answered.
-#[derive(Clone, Debug)]
-pub(crate) struct Used {
-    pub(crate) request: String,
-    pub(crate) answer: Answer,
-}
-
-/// The answer that a key stands for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    /// Whether a revision was recorded; else the current one said the same.
-    pub(crate) created: bool,
-    pub(crate) id: SubmissionId,
-    pub(crate) revision: i32,
 }
 
 /// Takes keys for this transaction, in their order; a key that another transaction holds is waited for. Answers

@@ -5,6 +5,7 @@
 //! RabbitMQ.
 
 mod adoption;
+mod books;
 mod codec;
 mod conn;
 mod error;
@@ -25,11 +26,14 @@ mod totals;
 mod url;
 mod verification;
 
+pub use books::{Answer, Books, FiledReport, LockedHead, MarksRead, StoredTotal, Used};
 pub use error::StoreError;
 pub use lock::ServiceLock;
 pub use model::{
     Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes, SubmissionFilter,
     TotalRead, UnitCoverage, Verification, Write,
 };
+pub use record::record;
+pub use refresh::refresh;
 pub use store::Store;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::StoreError;
+use crate::books::MarksRead;
 use crate::conn::{Conn, insert_all, on};
 use crate::schema::marks;
 
@@ -33,11 +34,8 @@ pub(crate) async fn insert(conn: &mut Conn, new: &[(TotalKey, DateTime<Utc>)]) -
     Ok(())
 }
 
-/// The marks of one total: their ids and the earliest time; none when there are none.
-pub(crate) async fn of_total(
-    conn: &mut Conn,
-    key: &TotalKey,
-) -> Result<Option<(Vec<i64>, DateTime<Utc>)>, StoreError> {
+/// The marks of one total; none when there are none.
+pub(crate) async fn of_total(conn: &mut Conn, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
     let query = marks::table
         .filter(marks::form.eq(key.form.as_str()))
         .filter(marks::period.eq(key.period.to_string()))
@@ -47,7 +45,10 @@ pub(crate) async fn of_total(
         .select((marks::mark_id, marks::since));
     let rows: Vec<(i64, NaiveDateTime)> = on!(conn, c => query.load(c).await)?;
     let earliest = rows.as_slice().first().map(|(_, since)| since.and_utc());
-    Ok(earliest.map(|earliest| (rows.into_iter().map(|(id, _)| id).collect(), earliest)))
+    Ok(earliest.map(|since| MarksRead {
+        ids: rows.into_iter().map(|(id, _)| id).collect(),
+        since,
+    }))
 }
 
 pub(crate) async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), StoreError> {
@@ -101,7 +102,13 @@ pub(crate) async fn stale(
         .order(min(marks::since))
         .limit(limit as i64);
     let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
-    rows.into_iter().map(read_key).collect()
+    // One that cannot be read must not keep the sweep from the others.
+    let readable = |row| {
+        read_key(row)
+            .inspect_err(|error| tracing::error!(%error, "a mark cannot be read"))
+            .ok()
+    };
+    Ok(rows.into_iter().filter_map(readable).collect())
 }
 
 /// Every total that has marks.

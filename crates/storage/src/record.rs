@@ -8,10 +8,8 @@ use tonghop_domain::{
     Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
 };
 
-use crate::conn::{Conn, clock};
-use crate::idempotency::{Answer, Used};
-use crate::submissions::LockedHead;
-use crate::{Idempotency, Outcome, StoreError, Write, adoption, idempotency, marks, outbox, submissions};
+use crate::books::{Answer, Books, LockedHead, Used};
+use crate::{Idempotency, Outcome, StoreError, Write};
 
 /// What a batch writes beside the heads.
 #[derive(Default)]
@@ -24,21 +22,21 @@ struct Batch {
 }
 
 /// Decides and writes a batch; the caller commits. No two writes of a batch have the same idempotency key.
-pub(crate) async fn record(
-    conn: &mut Conn,
+pub async fn record(
+    books: &mut impl Books,
     catalogue: &Catalogue,
     writes: &[Write],
 ) -> Result<Vec<Outcome>, StoreError> {
-    adoption::share_lock(conn, catalogue.digest()).await?;
+    books.share_catalogue(catalogue.digest()).await?;
     let wanted: BTreeSet<&Idempotency> = writes
         .iter()
         .filter_map(|write| write.idempotency.as_ref())
         .collect();
-    let before = clock(conn).await?;
+    let before = books.clock().await?;
     let used = if wanted.is_empty() {
         HashMap::new()
     } else {
-        idempotency::reserve(conn, &wanted, before).await?
+        books.reserve_keys(&wanted, before).await?
     };
     let keys: BTreeSet<&SubmissionKey> = writes
         .iter()
@@ -46,14 +44,14 @@ pub(crate) async fn record(
         .map(|write| &write.key)
         .collect();
     let keys: Vec<SubmissionKey> = keys.into_iter().cloned().collect();
-    let mut heads = submissions::lock_heads(conn, &keys, before).await?;
+    let mut heads = books.lock_heads(&keys, before).await?;
     // After the locks, so that a later revision has a later time.
-    let now = clock(conn).await?;
+    let now = books.clock().await?;
     let mut batch = Batch::default();
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         outcomes.push(match replay_of(write, &used) {
-            Some(used) => replay(conn, write, used).await?,
+            Some(used) => replay(books, write, used).await?,
             None => {
                 let locked = heads
                     .get_mut(&write.key)
@@ -62,7 +60,7 @@ pub(crate) async fn record(
             }
         });
     }
-    batch.write(conn, &heads, now).await?;
+    batch.write(books, &heads, now).await?;
     Ok(outcomes)
 }
 
@@ -71,7 +69,7 @@ fn replay_of<'a>(write: &Write, used: &'a HashMap<Idempotency, Used>) -> Option<
 }
 
 /// The answer that was given to an earlier request with the same key.
-async fn replay(conn: &mut Conn, write: &Write, used: &Used) -> Result<Outcome, StoreError> {
+async fn replay(books: &mut impl Books, write: &Write, used: &Used) -> Result<Outcome, StoreError> {
     if write
         .idempotency
         .as_ref()
@@ -84,7 +82,8 @@ async fn replay(conn: &mut Conn, write: &Write, used: &Used) -> Result<Outcome, 
         id,
         revision,
     } = used.answer;
-    let revision = submissions::revision(conn, id, revision)
+    let revision = books
+        .revision(id, revision)
         .await?
         .ok_or_else(|| StoreError::corrupt(format!("revision {revision} of {id} is missing")))?;
     Ok(if created {
@@ -225,7 +224,7 @@ impl Batch {
 
     async fn write(
         self,
-        conn: &mut Conn,
+        books: &mut impl Books,
         heads: &HashMap<SubmissionKey, LockedHead>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -252,16 +251,18 @@ impl Batch {
             )
             .collect();
         if !self.revisions.is_empty() {
-            submissions::update_heads(conn, &new_heads).await?;
-            submissions::insert_revisions(conn, &self.revisions).await?;
-            marks::insert(conn, &self.stale.into_iter().collect::<Vec<_>>()).await?;
-            outbox::insert(conn, &news, now).await?;
+            books.update_heads(&new_heads).await?;
+            books.insert_revisions(&self.revisions).await?;
+            books
+                .insert_marks(&self.stale.into_iter().collect::<Vec<_>>())
+                .await?;
+            books.insert_announcements(&news, now).await?;
         }
         if !empty.is_empty() {
-            submissions::drop_empty_heads(conn, &empty).await?;
+            books.drop_empty_heads(&empty).await?;
         }
-        idempotency::answer(conn, &self.answers).await?;
-        idempotency::release(conn, &self.released).await
+        books.answer_keys(&self.answers).await?;
+        books.release_keys(&self.released).await
     }
 }
 

@@ -4,47 +4,45 @@ use std::collections::HashMap;
 
 use tonghop_domain::{Announcement, Catalogue, Place, Scope, Total, TotalKey, UnitCode, UnitId};
 
-use crate::conn::{Conn, clock};
-use crate::submissions::FiledReport;
-use crate::totals::StoredTotal;
-use crate::{Refreshed, StoreError, adoption, marks, outbox, submissions, totals};
+use crate::books::{Books, FiledReport, StoredTotal};
+use crate::{Refreshed, StoreError};
 
 /// Refreshes a total; the caller commits when something was written and rolls back when nothing was marked.
 ///
 /// The order is the point: the total is locked first, then its marks are read, then its parts, each in a statement
 /// of its own, whose snapshot is younger than the lock. Exactly the marks that were read are deleted.
-pub(crate) async fn refresh(
-    conn: &mut Conn,
+pub async fn refresh(
+    books: &mut impl Books,
     catalogue: &Catalogue,
     key: &TotalKey,
 ) -> Result<Refreshed, StoreError> {
-    adoption::share_lock(conn, catalogue.digest()).await?;
+    books.share_catalogue(catalogue.digest()).await?;
     let scope = catalogue.scope(key.form.as_str(), key.period);
     let scope =
         scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {} for {}", key.form, key.period)))?;
     let place = scope.tree.by_id(key.unit).filter(|place| place.has_children());
     let place = place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", key.unit.0)))?;
-    let before = clock(conn).await?;
-    let version = totals::lock(conn, key, before).await?;
-    let Some((read, since)) = marks::of_total(conn, key).await? else {
+    let before = books.clock().await?;
+    let version = books.lock_total(key, before).await?;
+    let Some(marks) = books.marks_of(key).await? else {
         return Ok(Refreshed::Clean);
     };
-    let parts = Parts::read(conn, &scope, place).await?;
+    let parts = Parts::read(books, &scope, place).await?;
     let total = parts.total(&scope, place)?;
-    let now = clock(conn).await?;
+    let now = books.clock().await?;
     let new = StoredTotal {
         total,
         version: version + 1,
         refreshed_at: now,
     };
-    totals::update(conn, key, &scope.form, &new).await?;
-    marks::delete(conn, &read).await?;
+    books.update_total(key, &scope.form, &new).await?;
+    books.delete_marks(&marks.ids).await?;
     let parent = place.parent().map(|parent| TotalKey {
         unit: parent.id(),
         ..key.clone()
     });
     if let Some(parent) = &parent {
-        marks::insert(conn, &[(parent.clone(), since)]).await?;
+        books.insert_marks(&[(parent.clone(), marks.since)]).await?;
     }
     let news = Announcement::TotalChanged {
         form: key.form.clone(),
@@ -53,7 +51,7 @@ pub(crate) async fn refresh(
         unit: place.code().clone(),
         version: new.version,
     };
-    outbox::insert(conn, &[news], now).await?;
+    books.insert_announcements(&[news], now).await?;
     Ok(Refreshed::Written { parent })
 }
 
@@ -64,7 +62,11 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) async fn read(conn: &mut Conn, scope: &Scope, place: Place<'_>) -> Result<Self, StoreError> {
+    pub(crate) async fn read(
+        books: &mut impl Books,
+        scope: &Scope,
+        place: Place<'_>,
+    ) -> Result<Self, StoreError> {
         let reporting = std::iter::once(place)
             .chain(place.children().filter(|child| !child.has_children()))
             .filter(|unit| scope.form.is_reported_by(unit.unit()));
@@ -75,8 +77,8 @@ impl Parts {
             .map(Place::id)
             .collect();
         Ok(Self {
-            reports: submissions::reports(conn, &scope.form.code, scope.period, &reporting).await?,
-            totals: totals::of_units(conn, &scope.form, scope.period, &with_totals).await?,
+            reports: books.reports(&scope.form.code, scope.period, &reporting).await?,
+            totals: books.totals(&scope.form, scope.period, &with_totals).await?,
         })
     }
 

@@ -10,6 +10,7 @@ use tonghop_domain::{
 };
 use uuid::Uuid;
 
+use crate::books::{FiledReport, LockedHead};
 use crate::conn::{Conn, insert_all, on};
 use crate::schema::{revisions, submissions};
 use crate::{StoreError, SubmissionFilter, codec};
@@ -40,13 +41,6 @@ struct RevisionRow {
     received_at: NaiveDateTime,
     figures: String,
     note: Option<String>,
-}
-
-/// A submission's place in a batch: what it is about and its current state; `revision` 0 when it has none yet.
-#[derive(Clone, Debug)]
-pub(crate) struct LockedHead {
-    pub(crate) key: SubmissionKey,
-    pub(crate) head: Head,
 }
 
 impl HeadRow {
@@ -306,15 +300,6 @@ pub(crate) async fn list(
     rows.into_iter()
         .map(|(head, row)| row.read(head.read()?.key))
         .collect()
-}
-
-/// An accepted report with the submission behind it.
-#[derive(Clone, Debug)]
-pub(crate) struct FiledReport {
-    pub(crate) id: SubmissionId,
-    pub(crate) revision: i32,
-    pub(crate) received_at: DateTime<Utc>,
-    pub(crate) report: Report,
 }
 
 /// The accepted reports of some units for a form and period.

@@ -5,19 +5,12 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
+use tonghop_domain::{Form, FormCode, Period, TotalKey, UnitId};
 
+use crate::books::StoredTotal;
 use crate::conn::{Conn, on};
 use crate::schema::totals;
 use crate::{StoreError, codec};
-
-/// A total as it is stored.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredTotal {
-    pub(crate) total: Total,
-    pub(crate) version: i64,
-    pub(crate) refreshed_at: DateTime<Utc>,
-}
 
 /// Makes sure that a total has a row and locks it until the transaction ends. Answers its version, 0 for a new one.
 pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {

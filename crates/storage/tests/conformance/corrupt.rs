@@ -125,8 +125,12 @@ async fn a_mark_on_nothing_is_corrupt(store: TestStore) {
     let key = store.stale(soon, 10).await.unwrap().remove(0);
     is_corrupt("no such form", store.refresh(&key).await);
     store.sql("UPDATE marks SET period = 'July'").await;
-    is_corrupt("no such period", store.stale(soon, 10).await);
+    assert_eq!(store.stale(soon, 10).await.unwrap(), []);
     assert_eq!(store.rows("totals").await, 0);
+    // It holds up no other.
+    store.reports("01-A-2", 5).await;
+    let soon = store.now().await.unwrap() + chrono::Duration::seconds(1);
+    assert_eq!(store.stale(soon, 10).await.unwrap().len(), 1);
 }
 
 async fn an_announcement_that_cannot_be_read_holds_up_no_other(store: TestStore) {

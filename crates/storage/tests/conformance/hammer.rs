@@ -42,7 +42,11 @@ const WRITERS: [&str; 5] = ["01-A-1", "01-A-2", "01-B-1", "01-X", "02-A"];
 struct Arena {
     store: TestStore,
     ledgers: [Ledger; 5],
+    /// While it is calm nobody writes, and totals come to rest.
+    is_calm: AtomicBool,
     is_over: AtomicBool,
+    /// How often each reader saw its total at rest.
+    rests: [AtomicI64; 3],
 }
 
 impl Arena {
@@ -58,9 +62,8 @@ impl Arena {
             let revision = recorded(process.record(write).await.unwrap());
             assert_eq!(i64::from(revision.revision), value);
             ledger.acknowledge(revision.received_at, value);
-            // Now and then a pause, in which totals can come to rest.
-            if value % 3 == 0 {
-                tokio::time::sleep(Duration::from_millis(30 + 17 * unit as u64)).await;
+            while self.is_calm.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
             }
         }
     }
@@ -72,10 +75,9 @@ impl Arena {
         }
     }
 
-    /// Reads one total again and again; answers how often it was at rest.
-    async fn read(&self, process: &Store, unit: &str, parts: &[usize]) -> usize {
+    /// Reads one total again and again.
+    async fn read(&self, process: &Store, reader: usize, unit: &str, parts: &[usize]) {
         let (scope, unit) = (self.store.scope(PERIOD), unit.parse().unwrap());
-        let mut at_rest = 0;
         while self.goes_on() {
             let known: Vec<Vec<_>> = parts
                 .iter()
@@ -94,10 +96,28 @@ impl Arena {
                 "{unit}: {least} {value} {most}, {:?}",
                 read.freshness
             );
-            at_rest += usize::from(read.freshness.pending == 0);
+            let is_at_rest = read.freshness.pending == 0;
+            self.rests[reader].fetch_add(i64::from(is_at_rest), Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        at_rest
+    }
+
+    /// Storm and calm in turn. A calm ends as soon as each reader has seen its total at rest.
+    async fn conduct(&self) {
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            self.is_calm.store(true, Ordering::SeqCst);
+            let start = Instant::now();
+            for rests in &self.rests {
+                rests.store(0, Ordering::SeqCst);
+            }
+            while self.rests.iter().any(|rests| rests.load(Ordering::SeqCst) == 0) {
+                assert!(start.elapsed() < Duration::from_secs(20), "no rest in the calm");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            self.is_calm.store(false, Ordering::SeqCst);
+        }
+        self.is_over.store(true, Ordering::SeqCst);
     }
 }
 
@@ -117,7 +137,9 @@ async fn a_total_holds_everything_recorded_before_the_time_it_names(store: TestS
     let arena = Arena {
         store,
         ledgers: Default::default(),
+        is_calm: AtomicBool::new(false),
         is_over: AtomicBool::new(false),
+        rests: Default::default(),
     };
     let writers = async {
         let write = |unit| arena.write(&processes[unit % 2], unit);
@@ -127,17 +149,12 @@ async fn a_total_holds_everything_recorded_before_the_time_it_names(store: TestS
         async { tokio::join!(arena.refresh(first), arena.refresh(second), arena.refresh(second)) };
     let readers = async {
         tokio::join!(
-            arena.read(first, "VN", &[0, 1, 2, 3, 4]),
-            arena.read(second, "01", &[0, 1, 2, 3]),
-            arena.read(first, "01-A", &[0, 1])
+            arena.read(first, 0, "VN", &[0, 1, 2, 3, 4]),
+            arena.read(second, 1, "01", &[0, 1, 2, 3]),
+            arena.read(first, 2, "01-A", &[0, 1])
         )
     };
-    let end = async {
-        tokio::time::sleep(Duration::from_millis(2500)).await;
-        arena.is_over.store(true, Ordering::SeqCst);
-    };
-    let ((), _, at_rest, ()) = tokio::join!(writers, refreshers, readers, end);
-    assert!(at_rest.0 + at_rest.1 + at_rest.2 > 0, "no total was ever at rest");
+    tokio::join!(writers, refreshers, readers, arena.conduct());
 
     let store = arena.store;
     store.drain().await;

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tonghop_storage::{Refreshed, StoreError};
+use tonghop_storage::{Refreshed, Store, StoreError};
 
+use crate::support::catalogue::Parts;
 use crate::support::figures::flow;
 use crate::support::session::Session;
 use crate::support::{PERIOD, TestStore, recorded};
@@ -26,6 +27,11 @@ impl Gate {
         Self::at(store, "BEFORE UPDATE ON totals").await
     }
 
+    /// After the change has been decided.
+    async fn before_a_revision_is_written(store: &TestStore) -> Self {
+        Self::at(store, "BEFORE INSERT ON revisions").await
+    }
+
     async fn at(store: &TestStore, place: &str) -> Self {
         let mut keeper = store.session().await;
         keeper
@@ -42,7 +48,7 @@ impl Gate {
     }
 
     async fn somebody_waits(&mut self) {
-        somebody_waits(&mut self.keeper, "advisory").await;
+        wait_for(&mut self.keeper, 1, "advisory").await;
     }
 
     async fn open(mut self) {
@@ -50,13 +56,14 @@ impl Gate {
     }
 }
 
-async fn somebody_waits(keeper: &mut Session, lock: &str) {
+/// Waits until so many sessions wait for a lock, `%` for any.
+async fn wait_for(keeper: &mut Session, count: i64, lock: &str) {
     let waiting = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-         AND wait_event_type = 'Lock' AND wait_event = '{lock}'"
+         AND wait_event_type = 'Lock' AND wait_event LIKE '{lock}'"
     );
     let start = Instant::now();
-    while keeper.number(&waiting).await == 0 {
+    while keeper.number(&waiting).await < count {
         assert!(
             start.elapsed() < Duration::from_secs(2),
             "nobody waits for the lock"
@@ -162,7 +169,7 @@ async fn a_total_and_its_marks_are_of_one_moment() {
         .await;
     let (process, scope) = (store.handle(), store.scope(PERIOD));
     let reader = tokio::spawn(async move { process.total(&scope, &"01-A".parse().unwrap()).await });
-    somebody_waits(&mut refresh, "relation").await;
+    wait_for(&mut refresh, 1, "relation").await;
     refresh
         .run("UPDATE totals SET body = replace(body, '\"v\":1', '\"v\":2'); DELETE FROM marks; COMMIT")
         .await;
@@ -179,7 +186,7 @@ async fn a_revision_has_the_time_at_which_it_was_its_turn() {
     other.run("BEGIN; SELECT * FROM submissions FOR UPDATE").await;
     let (process, write) = (store.handle(), store.write("01-A-1", [flow(2)]));
     let correction = tokio::spawn(async move { process.record(write).await.unwrap() });
-    somebody_waits(&mut other, "transactionid").await;
+    wait_for(&mut other, 1, "transactionid").await;
     let turn = store.now().await.unwrap();
     other.run("COMMIT").await;
     assert!(recorded(correction.await.unwrap()).received_at >= turn);
@@ -240,4 +247,25 @@ async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only
     assert_eq!(corrected.revision, 2);
     assert!(start.elapsed() < Duration::from_secs(5));
     is_right(&store, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way() {
+    let store = TestStore::on_postgres().await;
+    let mut gate = Gate::before_a_revision_is_written(&store).await;
+    let (process, write) = (store.handle(), store.write("01-A-3", [flow(1)]));
+    let report = tokio::spawn(async move { process.record(write).await.unwrap() });
+    gate.somebody_waits().await;
+    let url = store.url.clone();
+    let without = Parts::default().without("01-A-3").catalogue("without");
+    let adoption = tokio::spawn(async move { Store::migrate(&url, &without).await });
+    wait_for(&mut gate.keeper, 2, "%").await;
+    gate.open().await;
+    recorded(report.await.unwrap());
+    let refused = adoption.await.unwrap();
+    assert!(
+        matches!(refused, Err(StoreError::CatalogueInUse(_))),
+        "{refused:?}"
+    );
+    is_right(&store, 1).await;
 }

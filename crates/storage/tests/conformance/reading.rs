@@ -226,6 +226,10 @@ async fn a_revision_has_arrived_when_its_province_holds_it(store: TestStore) {
     let first = store.reports("01-A-1", 5).await;
     let agency = store.reports("01-X", 6).await;
     assert_eq!(arrived(&store, &[&first, &agency]).await, [None, None]);
+    store.refreshes("01").await;
+    let [None, Some(_)] = arrived(&store, &[&first, &agency]).await[..] else {
+        panic!("the province was refreshed, but not with what waits in its district")
+    };
     store.refreshes("01-A").await;
     assert_eq!(arrived(&store, &[&first]).await, [None]);
     store.refreshes("01").await;

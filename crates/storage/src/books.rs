@@ -1,0 +1,287 @@
+//! What recording and refreshing need of a database transaction.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+use tonghop_domain::{
+    Announcement, Form, FormCode, Head, Period, Report, Revision, SubmissionId, SubmissionKey, Total,
+    TotalKey, UnitId,
+};
+
+use crate::conn::{Conn, clock};
+use crate::{Idempotency, StoreError, adoption, idempotency, marks, outbox, submissions, totals};
+
+/// A submission's current state, locked; revision 0 when it has none yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedHead {
+    /// What the submission is about.
+    pub key: SubmissionKey,
+    /// Its state.
+    pub head: Head,
+}
+
+/// What an idempotency key was used for, and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The digest of the request.
+    pub request: String,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The answer that an idempotency key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether a revision was recorded; else the current one said the same.
+    pub created: bool,
+    /// The submission.
+    pub id: SubmissionId,
+    /// The revision.
+    pub revision: i32,
+}
+
+/// An accepted report with the submission behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FiledReport {
+    /// The submission.
+    pub id: SubmissionId,
+    /// Its current revision.
+    pub revision: i32,
+    /// When that was recorded.
+    pub received_at: DateTime<Utc>,
+    /// What it says.
+    pub report: Report,
+}
+
+/// A total as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTotal {
+    /// The total.
+    pub total: Total,
+    /// Counts its refreshes.
+    pub version: i64,
+    /// When it was last refreshed.
+    pub refreshed_at: DateTime<Utc>,
+}
+
+/// The marks of a total, as a refresh reads them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarksRead {
+    /// Which, so that exactly these are deleted.
+    pub ids: Vec<i64>,
+    /// The earliest time among them.
+    pub since: DateTime<Utc>,
+}
+
+/// An open READ COMMITTED transaction on the books: each call sees what was committed before it, and what this
+/// transaction wrote. Locks are held until the transaction ends.
+///
+/// The rules of recording and refreshing are written against this trait, so that a test can drive the very code that
+/// ships against a database of its own making, which fails and interleaves as it pleases.
+pub trait Books: Send {
+    /// Holds the catalogue as it is; fails when the database has another than `digest` names.
+    fn share_catalogue(&mut self, digest: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The database's time.
+    fn clock(&mut self) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// Takes idempotency keys, in their order; one that another transaction holds is waited for. Answers those that
+    /// were used before.
+    fn reserve_keys(
+        &mut self,
+        keys: &BTreeSet<&Idempotency>,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<HashMap<Idempotency, Used>, StoreError>> + Send;
+
+    /// Writes what was answered under keys that this transaction took.
+    fn answer_keys(
+        &mut self,
+        answers: &[(Idempotency, Answer)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Gives keys back under which nothing was recorded.
+    fn release_keys(&mut self, keys: &[Idempotency]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes sure that each submission has a row, then locks the rows in the order of `keys`, which are sorted.
+    fn lock_heads(
+        &mut self,
+        keys: &[SubmissionKey],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<HashMap<SubmissionKey, LockedHead>, StoreError>> + Send;
+
+    /// Writes the new state of submissions that are locked.
+    fn update_heads(&mut self, heads: &[LockedHead]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes back rows of which nothing was recorded after all.
+    fn drop_empty_heads(
+        &mut self,
+        ids: &[SubmissionId],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Adds revisions.
+    fn insert_revisions(
+        &mut self,
+        revisions: &[Revision],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// One revision.
+    fn revision(
+        &mut self,
+        id: SubmissionId,
+        number: i32,
+    ) -> impl Future<Output = Result<Option<Revision>, StoreError>> + Send;
+
+    /// The accepted reports of some units.
+    fn reports(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> impl Future<Output = Result<HashMap<UnitId, FiledReport>, StoreError>> + Send;
+
+    /// Adds marks.
+    fn insert_marks(
+        &mut self,
+        marks: &[(TotalKey, DateTime<Utc>)],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The marks of a total; none when there are none.
+    fn marks_of(
+        &mut self,
+        key: &TotalKey,
+    ) -> impl Future<Output = Result<Option<MarksRead>, StoreError>> + Send;
+
+    /// Drops marks by their ids.
+    fn delete_marks(&mut self, ids: &[i64]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes sure that a total has a row and locks it. Answers its version, 0 for a new one.
+    fn lock_total(
+        &mut self,
+        key: &TotalKey,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+
+    /// The totals of some units, as far as they were ever refreshed.
+    fn totals(
+        &mut self,
+        form: &Form,
+        period: Period,
+        units: &[UnitId],
+    ) -> impl Future<Output = Result<HashMap<UnitId, StoredTotal>, StoreError>> + Send;
+
+    /// Writes a total that is locked.
+    fn update_total(
+        &mut self,
+        key: &TotalKey,
+        form: &Form,
+        new: &StoredTotal,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Puts announcements into the outbox.
+    fn insert_announcements(
+        &mut self,
+        news: &[Announcement],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Books for Conn {
+    async fn share_catalogue(&mut self, digest: &str) -> Result<(), StoreError> {
+        adoption::share_lock(self, digest).await
+    }
+
+    async fn clock(&mut self) -> Result<DateTime<Utc>, StoreError> {
+        clock(self).await
+    }
+
+    async fn reserve_keys(
+        &mut self,
+        keys: &BTreeSet<&Idempotency>,
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<Idempotency, Used>, StoreError> {
+        idempotency::reserve(self, keys, now).await
+    }
+
+    async fn answer_keys(&mut self, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
+        idempotency::answer(self, answers).await
+    }
+
+    async fn release_keys(&mut self, keys: &[Idempotency]) -> Result<(), StoreError> {
+        idempotency::release(self, keys).await
+    }
+
+    async fn lock_heads(
+        &mut self,
+        keys: &[SubmissionKey],
+        now: DateTime<Utc>,
+    ) -> Result<HashMap<SubmissionKey, LockedHead>, StoreError> {
+        submissions::lock_heads(self, keys, now).await
+    }
+
+    async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {
+        submissions::update_heads(self, heads).await
+    }
+
+    async fn drop_empty_heads(&mut self, ids: &[SubmissionId]) -> Result<(), StoreError> {
+        submissions::drop_empty_heads(self, ids).await
+    }
+
+    async fn insert_revisions(&mut self, revisions: &[Revision]) -> Result<(), StoreError> {
+        submissions::insert_revisions(self, revisions).await
+    }
+
+    async fn revision(&mut self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
+        submissions::revision(self, id, number).await
+    }
+
+    async fn reports(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, FiledReport>, StoreError> {
+        submissions::reports(self, form, period, units).await
+    }
+
+    async fn insert_marks(&mut self, new: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
+        marks::insert(self, new).await
+    }
+
+    async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
+        marks::of_total(self, key).await
+    }
+
+    async fn delete_marks(&mut self, ids: &[i64]) -> Result<(), StoreError> {
+        marks::delete(self, ids).await
+    }
+
+    async fn lock_total(&mut self, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {
+        totals::lock(self, key, now).await
+    }
+
+    async fn totals(
+        &mut self,
+        form: &Form,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, StoredTotal>, StoreError> {
+        totals::of_units(self, form, period, units).await
+    }
+
+    async fn update_total(
+        &mut self,
+        key: &TotalKey,
+        form: &Form,
+        new: &StoredTotal,
+    ) -> Result<(), StoreError> {
+        totals::update(self, key, form, new).await
+    }
+
+    async fn insert_announcements(
+        &mut self,
+        news: &[Announcement],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        outbox::insert(self, news, now).await
+    }
+}
