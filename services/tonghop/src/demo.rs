@@ -63,7 +63,7 @@ The province's totals:
 What the 756 broadcasts are made of:
   curl '{url}/v1/totals/contributions?form=ngay-30-7&period=2021-07&unit=87&indicator=TT.PT'
 
-A correction by the district 866; read the totals again after it:
+A correction by the district 866, which replaces its whole report; read the totals again after it:
   curl '{url}/v1/submissions' -H 'Content-Type: application/json' -H 'Prefer: wait=5' -d '{{"form":"ngay-30-7","period":"2021-07","unit":"866","figures":[{{"indicator":"TT.PT","value":100}}]}}'
 
 "#
