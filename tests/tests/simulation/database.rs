@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -76,8 +76,9 @@ impl Database {
         })))
     }
 
+    /// A simulation that has failed already still ends its transactions.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().expect("nobody panics while holding it")
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn begin(&self) -> Transaction {

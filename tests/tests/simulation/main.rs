@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 
 use chrono::TimeDelta;
@@ -146,7 +146,7 @@ fn simulate(seed: u64) {
 /// Each report is another number, so that it can be told apart; some are sent twice.
 fn send_requests(simulation: &Simulation, random: &mut fastrand::Rng) {
     let scope = world::scope(&simulation.catalogue);
-    let mut shared = simulation.shared.lock().expect("nobody else");
+    let mut shared = simulation.shared.lock().unwrap_or_else(PoisonError::into_inner);
     for number in 0..REQUESTS {
         let unit = REPORTING[random.usize(..REPORTING.len())];
         let unit = scope.tree.get(unit).expect("a unit").id();
@@ -169,7 +169,7 @@ fn send_requests(simulation: &Simulation, random: &mut fastrand::Rng) {
 
 fn is_settled(simulation: &Simulation) -> bool {
     let marked = !simulation.database.world().state.marks.is_empty();
-    let shared = simulation.shared.lock().expect("nobody panics while holding it");
+    let shared = simulation.shared.lock().unwrap_or_else(PoisonError::into_inner);
     !marked && shared.requests.is_empty() && shared.answered.len() as i64 == REQUESTS
 }
 
@@ -214,7 +214,7 @@ fn assert_unmarked_totals_are_right(simulation: &Simulation) {
 /// them, the one that its answer named.
 fn assert_every_request_was_recorded_once(simulation: &Simulation) {
     let world = simulation.database.world();
-    let shared = simulation.shared.lock().expect("nobody panics while holding it");
+    let shared = simulation.shared.lock().unwrap_or_else(PoisonError::into_inner);
     let mut revisions: BTreeMap<&SubmissionKey, Vec<_>> = BTreeMap::new();
     for revision in world.state.revisions.values() {
         revisions.entry(&revision.key).or_default().push(revision);

@@ -1,7 +1,7 @@
 //! The processes of the simulation, each a task that may be killed at any step.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tonghop_aggregator::stale_totals;
@@ -38,7 +38,7 @@ pub(crate) struct Shared {
 
 impl Simulation {
     fn shared<T>(&self, act: impl FnOnce(&mut Shared) -> T) -> T {
-        act(&mut self.shared.lock().expect("nobody panics while holding it"))
+        act(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes requests, records them together, answers; a request without an answer comes again.
