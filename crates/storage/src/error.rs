@@ -17,7 +17,7 @@ pub enum StoreError {
     /// The database holds another catalogue than this process.
     #[error("the database has another catalogue than this process; run `tonghop migrate` and start again")]
     OtherCatalogue,
-    /// The database has no tables, or older or newer ones.
+    /// The database lacks tables, or changes to them, that this version needs. Newer ones are not noticed.
     #[error("the database has not been migrated to this version; run `tonghop migrate`")]
     NotMigrated,
     /// Another process holds the SQLite file.

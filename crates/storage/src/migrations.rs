@@ -32,7 +32,7 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
 }
 
 /// # Errors
-/// `NotMigrated` when the database has no tables, or older or newer ones.
+/// `NotMigrated` when a migration of this version has not run there.
 pub(crate) async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(());

@@ -10,7 +10,7 @@ use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
 use crate::failure::{Failure, failed, wrong_setting};
 
-/// tonghop: districts report figures as JSON; the province's totals are right within a second and can be proved.
+/// tonghop: districts report figures as JSON; the province's totals follow at once and can be proved.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
