@@ -1,5 +1,6 @@
 //! Changing a stored total behind the service's back.
 
+use diesel::connection::SimpleConnection;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 
 /// Replaces a text in every stored total.
@@ -11,6 +12,10 @@ pub async fn corrupt_total(database_url: &str, from: &str, to: &str) {
     let changed = match database_url.strip_prefix("sqlite:") {
         Some(path) => {
             let mut connection = SqliteConnection::establish(path).expect("the file opens");
+            // The service may be writing: the change waits for its turn, as the service's own writers do.
+            connection
+                .batch_execute("PRAGMA busy_timeout = 4000")
+                .expect("the setting is taken");
             diesel::sql_query(sql)
                 .execute(&mut connection)
                 .expect("the update runs") as u64

@@ -25,7 +25,7 @@ const SQLITE_READERS: usize = 4;
 /// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = 2000; SET statement_timeout = 4000; \
     SET idle_in_transaction_session_timeout = 2000; SET synchronous_commit = on; SET TIME ZONE 'UTC'";
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 4000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 4000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON";
 
 /// A connection to either database. Queries are written once with [`on!`].

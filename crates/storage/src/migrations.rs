@@ -1,10 +1,11 @@
 //! Brings a database to this version.
 
+use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::conn::{establish_postgres, unavailable};
+use crate::conn::{SQLITE_SETTINGS, establish_postgres, unavailable};
 use crate::{DatabaseUrl, StoreError};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -24,6 +25,7 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
         DatabaseUrl::Sqlite(path) => {
             blocking(move || {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(unavailable)?;
+                conn.batch_execute(SQLITE_SETTINGS).map_err(unavailable)?;
                 migrate(&mut conn, SQLITE)
             })
             .await
