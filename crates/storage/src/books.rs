@@ -8,7 +8,7 @@ use tonghop_domain::{
     TotalKey, UnitId,
 };
 
-use crate::conn::{Conn, clock};
+use crate::conn::{Conn, Pools, Purpose, Tx, clock};
 use crate::{Idempotency, StoreError, adoption, idempotency, marks, outbox, submissions, totals};
 
 /// A submission's current state, locked; revision 0 when it has none yet.
@@ -73,11 +73,39 @@ pub struct MarksRead {
     pub since: DateTime<Utc>,
 }
 
+/// Where transactions on the books are opened; cheap to clone.
+///
+/// The rules of recording and refreshing, with their retries and deadlines, are written against this trait and
+/// [`Books`], so that a test can drive the very code that ships against a database of its own making, which fails and
+/// interleaves as it pleases.
+pub trait Ledger: Clone + Send + Sync + 'static {
+    /// What it opens.
+    type Transaction: Transaction;
+
+    /// Opens a transaction that writes.
+    fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
+}
+
+/// An open transaction. Dropped without an end, it is rolled back.
+pub trait Transaction: Send {
+    /// Through which it reads and writes.
+    type Books: Books;
+
+    /// Its books.
+    ///
+    /// # Errors
+    /// It has ended.
+    fn books(&mut self) -> Result<&mut Self::Books, StoreError>;
+
+    /// Ends it. After an error nobody knows whether it was committed.
+    fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Ends it as if it had never been.
+    fn rollback(self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// An open READ COMMITTED transaction on the books: each call sees what was committed before it, and what this
 /// transaction wrote. Locks are held until the transaction ends.
-///
-/// The rules of recording and refreshing are written against this trait, so that a test can drive the very code that
-/// ships against a database of its own making, which fails and interleaves as it pleases.
 pub trait Books: Send {
     /// Holds the catalogue as it is; fails when the database has another than `digest` names.
     fn share_catalogue(&mut self, digest: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -183,6 +211,30 @@ pub trait Books: Send {
         news: &[Announcement],
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Ledger for Pools {
+    type Transaction = Tx;
+
+    async fn begin(&self) -> Result<Tx, StoreError> {
+        self.begin(Purpose::Write).await
+    }
+}
+
+impl Transaction for Tx {
+    type Books = Conn;
+
+    fn books(&mut self) -> Result<&mut Conn, StoreError> {
+        self.conn()
+    }
+
+    async fn commit(self) -> Result<(), StoreError> {
+        self.commit().await
+    }
+
+    async fn rollback(self) -> Result<(), StoreError> {
+        self.rollback().await
+    }
 }
 
 impl Books for Conn {

@@ -116,6 +116,14 @@ impl Pools {
         }
     }
 
+    /// How many transactions may record at a time: several on PostgreSQL, one on SQLite, which has one writer.
+    pub(crate) fn writers(&self) -> usize {
+        match self {
+            Self::Pg(_) => 4,
+            Self::Lite { .. } => 1,
+        }
+    }
+
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
         let mut tries = POSTGRES_CONNECTIONS;

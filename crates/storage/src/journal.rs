@@ -1,14 +1,15 @@
 //! The journal: concurrent changes of all callers share transactions.
+//!
+//! Callers wait at a bounded queue; workers take what waits there, a batch at a time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tonghop_domain::Catalogue;
 
-use crate::conn::{Pools, Purpose};
+use crate::books::{Ledger, Transaction};
 use crate::{Idempotency, Outcome, StoreError, Write, record};
 
 /// How many changes may wait.
@@ -22,89 +23,64 @@ const TRIES: u32 = 8;
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
+/// A change with its caller.
+#[derive(Debug)]
 struct Waiting {
     write: Write,
     reply: Reply,
 }
 
-/// The queue before the transactions.
-pub(crate) struct Journal {
-    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
+/// Where callers leave changes. Clones lead to the same queue.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    sender: mpsc::Sender<Waiting>,
 }
 
-/// What each worker needs.
-#[derive(Clone)]
-pub(crate) struct Recorder {
-    pub(crate) pools: Pools,
-    pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) news: Arc<Notify>,
+/// Where workers take them. Clones take turns.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+}
+
+/// What records changes; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder<L> {
+    /// Where they are recorded.
+    pub ledger: L,
+    /// By which catalogue.
+    pub catalogue: Arc<Catalogue>,
+    /// Woken after each commit that put announcements into the outbox.
+    pub news: Arc<Notify>,
 }
 
 impl Journal {
-    /// Starts the workers: several for PostgreSQL, one for SQLite, which has one writer.
-    pub(crate) fn start(recorder: &Recorder) -> Self {
-        let count = match recorder.pools {
-            Pools::Pg(_) => 4,
-            Pools::Lite { .. } => 1,
-        };
+    /// An empty queue.
+    pub fn new() -> (Self, Changes) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let receiver = Arc::new(Mutex::new(receiver));
-        let worker = |_| tokio::spawn(work(recorder.clone(), receiver.clone()));
-        Self {
-            queue: Mutex::new(Some(sender)),
-            workers: Mutex::new((0..count).map(worker).collect()),
-        }
+        (Self { sender }, Changes { receiver })
     }
 
-    pub(crate) async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
-        let closed = || StoreError::Unavailable("the journal is closed".into());
+    /// Has a change recorded. Answers after the commit.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    pub async fn record(self, write: Write) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let queue = self.queue.lock().await.clone().ok_or_else(closed)?;
-        queue
-            .try_send(Waiting { write, reply })
-            .map_err(|refused| match refused {
-                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => closed(),
-            })?;
-        drop(queue);
+        let waiting = Waiting { write, reply };
+        self.sender.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })?;
+        // While it waits for the answer, it does not keep the queue open.
+        drop(self);
         answer.await.map_err(|_| closed())?
-    }
-
-    /// Records what is waiting, then stops.
-    pub(crate) async fn close(&self) {
-        drop(self.queue.lock().await.take());
-        for worker in self.workers.lock().await.drain(..) {
-            if let Err(panic) = worker.await {
-                tracing::error!(%panic, "a journal worker failed");
-            }
-        }
     }
 }
 
-async fn work(recorder: Recorder, queue: Arc<Mutex<mpsc::Receiver<Waiting>>>) {
-    let mut deferred: Vec<Waiting> = Vec::new();
-    loop {
-        let mut batch = take_apart(&mut deferred);
-        if batch.is_empty() {
-            let mut queue = queue.lock().await;
-            if queue.recv_many(&mut batch, BATCH).await == 0 {
-                return;
-            }
-            drop(queue);
-            deferred = batch;
-            batch = take_apart(&mut deferred);
-        }
-        let (writes, replies): (Vec<Write>, Vec<Reply>) = batch
-            .into_iter()
-            .map(|waiting| (waiting.write, waiting.reply))
-            .unzip();
-        let outcomes = recorder.record_all(&writes).await;
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // A caller that went away does not want the answer.
-            drop(reply.send(outcome));
-        }
-    }
+/// The journal takes no more changes.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Unavailable("the journal is closed".into())
 }
 
 /// Takes what may share a transaction: of changes with one idempotency key, the first; the others follow later.
@@ -122,7 +98,33 @@ fn take_apart(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     now
 }
 
-impl Recorder {
+impl<L: Ledger> Recorder<L> {
+    /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
+    pub async fn work(self, changes: Changes) {
+        let mut deferred: Vec<Waiting> = Vec::new();
+        loop {
+            let mut batch = take_apart(&mut deferred);
+            if batch.is_empty() {
+                let mut receiver = changes.receiver.lock().await;
+                if receiver.recv_many(&mut batch, BATCH).await == 0 {
+                    return;
+                }
+                drop(receiver);
+                deferred = batch;
+                batch = take_apart(&mut deferred);
+            }
+            let (writes, replies): (Vec<Write>, Vec<Reply>) = batch
+                .into_iter()
+                .map(|waiting| (waiting.write, waiting.reply))
+                .unzip();
+            let outcomes = self.record_all(&writes).await;
+            for (reply, outcome) in replies.into_iter().zip(outcomes) {
+                // A caller that went away does not want the answer.
+                drop(reply.send(outcome));
+            }
+        }
+    }
+
     async fn record_all(&self, writes: &[Write]) -> Vec<Result<Outcome, StoreError>> {
         match self.record_batch(writes).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -163,8 +165,8 @@ impl Recorder {
     }
 
     async fn try_batch(&self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
-        let mut tx = self.pools.begin(Purpose::Write).await?;
-        let outcomes = match record::record(tx.conn()?, &self.catalogue, writes).await {
+        let mut tx = self.ledger.begin().await?;
+        let outcomes = match record::record(tx.books()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // When this fails too, the connection is dropped, and the database rolls back by itself.

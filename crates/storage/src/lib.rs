@@ -26,14 +26,15 @@ mod totals;
 mod url;
 mod verification;
 
-pub use books::{Answer, Books, FiledReport, LockedHead, MarksRead, StoredTotal, Used};
+pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
 pub use error::StoreError;
+pub use journal::{Changes, Journal, Recorder};
 pub use lock::ServiceLock;
 pub use model::{
     Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes, SubmissionFilter,
     TotalRead, UnitCoverage, Verification, Write,
 };
 pub use record::record;
-pub use refresh::refresh;
+pub use refresh::{refresh, refresh_total};
 pub use store::Store;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

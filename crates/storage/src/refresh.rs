@@ -1,11 +1,39 @@
 //! The refresh of one total, and the snapshots in which totals are read.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tonghop_domain::{Announcement, Catalogue, Place, Scope, Total, TotalKey, UnitCode, UnitId};
 
-use crate::books::{Books, FiledReport, StoredTotal};
+use crate::books::{Books, FiledReport, Ledger, StoredTotal, Transaction};
+use crate::conn::unavailable;
 use crate::{Refreshed, StoreError};
+
+/// A refresh that takes longer is given up.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// Refreshes a total, if it is marked, in a transaction of its own.
+///
+/// # Errors
+/// `Unavailable`, `OtherCatalogue`, `Corrupt`, `Overflow`; `Contention` when another refresh of it did not end in time.
+pub async fn refresh_total(
+    ledger: &impl Ledger,
+    catalogue: &Catalogue,
+    key: &TotalKey,
+) -> Result<Refreshed, StoreError> {
+    let refreshed = tokio::time::timeout(DEADLINE, async {
+        let mut tx = ledger.begin().await?;
+        match refresh(tx.books()?, catalogue, key).await {
+            Ok(written @ Refreshed::Written { .. }) => tx.commit().await.map(|()| written),
+            other => {
+                // When this fails too, the connection is dropped, and the database rolls back by itself.
+                tx.rollback().await.ok();
+                other
+            }
+        }
+    });
+    refreshed.await.map_err(unavailable)?
+}
 
 /// Refreshes a total; the caller commits when something was written and rolls back when nothing was marked.
 ///

@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
 use tonghop_domain::{
     Catalogue, Envelope, IndicatorCode, Outbox, Revision, Scope, SubmissionId, SubmissionKey, TotalKey,
     UnitCode,
@@ -14,10 +15,10 @@ use tonghop_domain::{
 use uuid::Uuid;
 
 use crate::conn::{Conn, Pools, Purpose, clock, unavailable};
-use crate::journal::{Journal, Recorder};
+use crate::journal::{self, Journal, Recorder};
 use crate::{
     Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
-    Verification, Write, adoption, idempotency, marks, migrations, outbox, reads, record, refresh,
+    Verification, Write, adoption, idempotency, marks, migrations, outbox, reads, record, refresh_total,
     submissions, verification,
 };
 
@@ -39,7 +40,9 @@ struct Inner {
     pools: Pools,
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
-    journal: Journal,
+    /// None once it is closed.
+    journal: Mutex<Option<Journal>>,
+    recorders: Mutex<JoinSet<()>>,
     runtime: Handle,
 }
 
@@ -69,16 +72,21 @@ impl Store {
         .await?;
         let news = Arc::new(Notify::new());
         let recorder = Recorder {
-            pools: pools.clone(),
+            ledger: pools.clone(),
             catalogue: Arc::new(catalogue),
             news: news.clone(),
         };
-        let journal = Journal::start(&recorder);
+        let (journal, changes) = Journal::new();
+        let mut recorders = JoinSet::new();
+        for _ in 0..pools.writers() {
+            recorders.spawn(recorder.clone().work(changes.clone()));
+        }
         let inner = Inner {
             pools,
             catalogue: recorder.catalogue,
             news,
-            journal,
+            journal: Mutex::new(Some(journal)),
+            recorders: Mutex::new(recorders),
             runtime: Handle::current(),
         };
         Ok(Self {
@@ -122,7 +130,13 @@ impl Store {
 
     /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
     pub async fn close(&self) {
-        self.inner.journal.close().await;
+        drop(self.inner.journal.lock().await.take());
+        let mut recorders = self.inner.recorders.lock().await;
+        while let Some(ended) = recorders.join_next().await {
+            if let Err(panic) = ended {
+                tracing::error!(%panic, "a recorder failed");
+            }
+        }
     }
 
     /// Records a change, together with others that come at the same time. Answers after the commit.
@@ -130,7 +144,8 @@ impl Store {
     /// # Errors
     /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
     pub async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
-        self.inner.journal.record(write).await
+        let journal = self.inner.journal.lock().await.clone();
+        journal.ok_or_else(journal::closed)?.record(write).await
     }
 
     /// What [`Store::record`] would answer now. Nothing is kept.
@@ -281,18 +296,7 @@ impl Store {
     pub async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
         let (key, inner) = (key.clone(), self.inner.clone());
         let work = async move {
-            let catalogue = inner.catalogue.clone();
-            let refreshed = tokio::time::timeout(DEADLINE, async {
-                let mut tx = inner.pools.begin(Purpose::Write).await?;
-                match refresh::refresh(tx.conn()?, &catalogue, &key).await {
-                    Ok(written @ Refreshed::Written { .. }) => tx.commit().await.map(|()| written),
-                    other => {
-                        tx.rollback().await.ok();
-                        other
-                    }
-                }
-            });
-            let refreshed = refreshed.await.map_err(unavailable)??;
+            let refreshed = refresh_total(&inner.pools, &inner.catalogue, &key).await?;
             if refreshed != Refreshed::Clean {
                 inner.news.notify_one();
             }
