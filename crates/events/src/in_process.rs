@@ -6,9 +6,11 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tonghop_domain::Announcement;
+use tonghop_domain::{Announcement, Envelope};
+use uuid::Uuid;
 
 use crate::consumer::retry_pauses;
+use crate::relay::Publish;
 use crate::{Health, Judge, Verdict};
 
 /// How many announcements wait at most.
@@ -39,14 +41,6 @@ impl Default for InProcess {
 }
 
 impl InProcess {
-    /// Passes on what makes totals stale, as the binding of the aggregator's queue does.
-    pub(crate) fn publish(&self, announcement: Announcement) {
-        if matches!(announcement, Announcement::SubmissionsRecorded { .. }) {
-            // Full means that the consumer is far behind; the sweep does its work.
-            let _ = self.sender.try_send(announcement);
-        }
-    }
-
     /// The next announcements, at least one. Consumers take turns.
     async fn batch(&self) -> Vec<Announcement> {
         let mut batch = Vec::new();
@@ -56,6 +50,23 @@ impl InProcess {
             .recv_many(&mut batch, LARGEST_BATCH)
             .await;
         batch
+    }
+}
+
+impl Publish for InProcess {
+    /// Passes on what makes totals stale, as the binding of the aggregator's queue does.
+    async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
+        for envelope in window {
+            if matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. }) {
+                // Full means that the consumer is far behind; the sweep does its work.
+                let _ = self.sender.try_send(envelope.announcement.clone());
+            }
+        }
+        window.iter().map(|envelope| envelope.id).collect()
+    }
+
+    fn usable(&self) -> bool {
+        true
     }
 }
 

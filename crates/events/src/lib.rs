@@ -45,4 +45,5 @@ pub use bus::{Bus, Judge, Verdict, consume, relay};
 pub use cloud_event::{Unreadable, decode, encode};
 pub use health::Health;
 pub use in_process::InProcess;
+pub use relay::{Interrupted, Publish, Windows};
 pub use settings::{AmqpSettings, InvalidAmqpUrl};

@@ -10,7 +10,7 @@ use lapin::uri::AMQPScheme;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
 
-use crate::AmqpSettings;
+use crate::{AmqpSettings, Interrupted};
 
 /// How long connecting may take, and preparing a channel after that.
 pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(3);
@@ -28,8 +28,8 @@ pub(crate) enum Fault {
     Gone,
     #[error("the broker ended the consumer")]
     ConsumerEnded,
-    #[error("the broker did not confirm {0} announcements")]
-    Unconfirmed(usize),
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 /// One connection to the broker.

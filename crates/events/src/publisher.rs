@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::cloud_event::{self, CONTENT_TYPE, routing_key};
 use crate::link::{Fault, Link, OPEN_LIMIT};
+use crate::relay::Publish;
 use crate::topology::Topology;
 
 /// How long a whole window may take from its first publish to its last confirm.
@@ -40,13 +41,28 @@ impl Publisher {
         timeout(OPEN_LIMIT, opening).await?
     }
 
-    pub(crate) fn usable(&self) -> bool {
-        self.channel.status().connected()
+    async fn send(&self, envelope: &Envelope) -> lapin::Result<PublisherConfirm> {
+        let properties = BasicProperties::default()
+            .with_content_type(CONTENT_TYPE.into())
+            .with_delivery_mode(PERSISTENT)
+            .with_message_id(envelope.id.to_string().into());
+        // Nobody need listen for changed totals; for recorded submissions there is always the aggregator's queue.
+        let mandatory = matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. });
+        let options = BasicPublishOptions {
+            mandatory,
+            ..BasicPublishOptions::default()
+        };
+        let exchange = self.topology.events.clone();
+        let key = routing_key(&envelope.announcement).into();
+        self.channel
+            .basic_publish(exchange, key, options, &cloud_event::encode(envelope), properties)
+            .await
     }
+}
 
-    /// Publishes all at once and then awaits confirm after confirm. Answers the ids of those the broker has taken;
-    /// of the others nothing is known, except that nobody may forget them.
-    pub(crate) async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
+impl Publish for Publisher {
+    /// Publishes all at once and then awaits confirm after confirm.
+    async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
         let deadline = Instant::now() + WINDOW_LIMIT;
         let sent = join_all(
             window
@@ -65,22 +81,8 @@ impl Publisher {
         taken(&answers)
     }
 
-    async fn send(&self, envelope: &Envelope) -> lapin::Result<PublisherConfirm> {
-        let properties = BasicProperties::default()
-            .with_content_type(CONTENT_TYPE.into())
-            .with_delivery_mode(PERSISTENT)
-            .with_message_id(envelope.id.to_string().into());
-        // Nobody need listen for changed totals; for recorded submissions there is always the aggregator's queue.
-        let mandatory = matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. });
-        let options = BasicPublishOptions {
-            mandatory,
-            ..BasicPublishOptions::default()
-        };
-        let exchange = self.topology.events.clone();
-        let key = routing_key(&envelope.announcement).into();
-        self.channel
-            .basic_publish(exchange, key, options, &cloud_event::encode(envelope), properties)
-            .await
+    fn usable(&self) -> bool {
+        self.channel.status().connected()
     }
 }
 

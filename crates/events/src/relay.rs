@@ -10,7 +10,7 @@ use tonghop_domain::{Envelope, Outbox};
 use uuid::Uuid;
 
 use crate::line::Line;
-use crate::link::{Fault, Link};
+use crate::link::Fault;
 use crate::publisher::Publisher;
 use crate::topology::Topology;
 use crate::{AmqpSettings, Health, InProcess};
@@ -22,6 +22,27 @@ const WINDOW: usize = 512;
 /// How often the outbox is looked into when nobody wakes the relay: other processes write to it, too.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Takes announcements to where they can no longer be lost.
+pub trait Publish: Sync {
+    /// Publishes all of a window. Answers the ids of those that are safe there; of the others nothing is known, except
+    /// that nobody may forget them.
+    fn publish(&self, window: &[Envelope]) -> impl Future<Output = Vec<Uuid>> + Send;
+
+    /// Whether it is worth trying again. When not, a new connection is needed.
+    fn usable(&self) -> bool;
+}
+
+/// Why announcements no longer pass over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Interrupted {
+    /// So many of a window are not known to be safe.
+    #[error("the broker did not confirm {0} announcements")]
+    Unconfirmed(usize),
+    /// The connection is no longer usable.
+    #[error("the connection is gone")]
+    Gone,
+}
+
 pub(crate) async fn over_amqp<O: Outbox>(
     outbox: &O,
     settings: &AmqpSettings,
@@ -29,59 +50,19 @@ pub(crate) async fn over_amqp<O: Outbox>(
     health: &Health,
     stop: &CancellationToken,
 ) {
-    let mut source = Source {
-        outbox,
-        wake,
-        stop,
-        failing: false,
-    };
+    let mut windows = Windows::new(outbox, wake, stop);
     let mut line = Line::new(settings, "relay", health, stop);
     let topology = Topology::new(settings.namespace());
-    let mut unconfirmed = Vec::new();
     while let Some(link) = line.open().await {
-        if let Err(fault) = move_windows(&mut source, &mut unconfirmed, &link, &topology, &mut line).await {
+        let moved = async {
+            let publisher = Publisher::open(&link, &topology).await?;
+            windows.move_to(&publisher, || line.up()).await?;
+            Ok::<(), Fault>(())
+        };
+        if let Err(fault) = moved.await {
             line.down(&fault);
         }
         link.close().await;
-    }
-}
-
-/// Over one connection, until it fails or it is time to stop. What was claimed and not confirmed stays in
-/// `unconfirmed` and goes first over the next connection; waiting until its claim lapses would be slower, and
-/// publishing it twice is harmless.
-async fn move_windows<O: Outbox>(
-    source: &mut Source<'_, O>,
-    unconfirmed: &mut Vec<Envelope>,
-    link: &Link,
-    topology: &Topology,
-    line: &mut Line<'_>,
-) -> Result<(), Fault> {
-    let publisher = Publisher::open(link, topology).await?;
-    loop {
-        if unconfirmed.is_empty() {
-            line.up();
-            *unconfirmed = source.claim().await;
-        }
-        let window_is_full = unconfirmed.len() >= WINDOW;
-        if !unconfirmed.is_empty() {
-            let confirmed = publisher.publish(unconfirmed).await;
-            source.settle(&confirmed).await;
-            let confirmed: HashSet<Uuid> = confirmed.into_iter().collect();
-            unconfirmed.retain(|envelope| !confirmed.contains(&envelope.id));
-        }
-        if !unconfirmed.is_empty() {
-            return Err(Fault::Unconfirmed(unconfirmed.len()));
-        }
-        line.up();
-        if !window_is_full {
-            source.rest().await;
-        }
-        if source.stop.is_cancelled() {
-            return Ok(());
-        }
-        if !publisher.usable() {
-            return Err(Fault::Gone);
-        }
     }
 }
 
@@ -92,37 +73,76 @@ pub(crate) async fn in_process<O: Outbox>(
     health: &Health,
     stop: &CancellationToken,
 ) {
-    let mut source = Source {
-        outbox,
-        wake,
-        stop,
-        failing: false,
-    };
-    health.up();
-    while !stop.is_cancelled() {
-        let window = source.claim().await;
-        let window_is_full = window.len() >= WINDOW;
-        let published: Vec<Uuid> = window.iter().map(|envelope| envelope.id).collect();
-        for envelope in window {
-            channel.publish(envelope.announcement);
-        }
-        source.settle(&published).await;
-        if !window_is_full {
-            source.rest().await;
-        }
+    let mut windows = Windows::new(outbox, wake, stop);
+    if let Err(interrupted) = windows.move_to(channel, || health.up()).await {
+        tracing::error!(%interrupted, "the channel inside this process failed");
     }
     health.down();
 }
 
-/// The outbox, whose faults are told to the log once and never end the relay.
-struct Source<'a, O> {
+/// Moves announcements out of an outbox, a window at a time. Faults of the outbox are told to the log once and never end
+/// the work.
+#[derive(Debug)]
+pub struct Windows<'a, O> {
     outbox: &'a O,
     wake: &'a Notify,
     stop: &'a CancellationToken,
     failing: bool,
+    /// Claimed and not confirmed. It goes first over the next connection: waiting until its claim lapses would be
+    /// slower, and publishing it twice is harmless.
+    unconfirmed: Vec<Envelope>,
 }
 
-impl<O: Outbox> Source<'_, O> {
+impl<'a, O: Outbox> Windows<'a, O> {
+    /// Looks into the outbox when `wake` is notified, and every half second besides, until `stop`.
+    pub fn new(outbox: &'a O, wake: &'a Notify, stop: &'a CancellationToken) -> Self {
+        Self {
+            outbox,
+            wake,
+            stop,
+            failing: false,
+            unconfirmed: Vec::new(),
+        }
+    }
+
+    /// Over one connection, until it fails or it is time to stop. `up` is told whenever it has proved itself.
+    ///
+    /// # Errors
+    /// Why the connection is to be given up; what was under way goes over the next one.
+    pub async fn move_to(
+        &mut self,
+        publisher: &impl Publish,
+        mut up: impl FnMut(),
+    ) -> Result<(), Interrupted> {
+        loop {
+            if self.unconfirmed.is_empty() {
+                up();
+                self.unconfirmed = self.claim().await;
+            }
+            let window_is_full = self.unconfirmed.len() >= WINDOW;
+            if !self.unconfirmed.is_empty() {
+                let confirmed = publisher.publish(&self.unconfirmed).await;
+                self.settle(&confirmed).await;
+                let confirmed: HashSet<Uuid> = confirmed.into_iter().collect();
+                self.unconfirmed
+                    .retain(|envelope| !confirmed.contains(&envelope.id));
+            }
+            if !self.unconfirmed.is_empty() {
+                return Err(Interrupted::Unconfirmed(self.unconfirmed.len()));
+            }
+            up();
+            if !window_is_full {
+                self.rest().await;
+            }
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            if !publisher.usable() {
+                return Err(Interrupted::Gone);
+            }
+        }
+    }
+
     async fn claim(&mut self) -> Vec<Envelope> {
         let claimed = self.outbox.claim(WINDOW).await;
         self.note(claimed).unwrap_or_default()
@@ -139,6 +159,7 @@ impl<O: Outbox> Source<'_, O> {
     /// Waits until there may be something in the outbox, or it is time to stop.
     async fn rest(&self) {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => {}
             () = self.wake.notified() => {}
             () = sleep(POLL_INTERVAL) => {}
