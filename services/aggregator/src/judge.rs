@@ -7,10 +7,10 @@ use tonghop_domain::{Announcement, Catalogue, TotalKey};
 use tonghop_events::{Judge, Verdict};
 use tonghop_storage::StoreError;
 
-use crate::refresher::{PARALLEL, Refresher};
+use crate::worker::{PARALLEL, Totals, Worker};
 
 /// The totals in which the announced changes show first; none when the catalogue does not know what it names.
-pub fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
+fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
     let Announcement::SubmissionsRecorded {
         form,
         period,
@@ -37,19 +37,9 @@ pub fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Optio
 }
 
 /// Refreshes what announcements say may be stale.
-pub(crate) struct StaleTotals {
-    refresher: Refresher,
-}
-
-impl StaleTotals {
-    pub(crate) fn new(refresher: Refresher) -> Self {
-        Self { refresher }
-    }
-}
-
-impl Judge for StaleTotals {
+impl<T: Totals> Judge for Worker<T> {
     async fn judge(&self, news: &[Announcement]) -> Verdict {
-        let catalogue = self.refresher.store.catalogue();
+        let catalogue = self.totals.catalogue();
         let mut stale = BTreeSet::new();
         for announcement in news {
             match stale_totals(catalogue, announcement) {
@@ -62,8 +52,8 @@ impl Judge for StaleTotals {
             }
         }
         let refreshes = stream::iter(stale).map(|key| {
-            let refresher = self.refresher.clone();
-            async move { refresher.refresh(&key).await }
+            let worker = self.clone();
+            async move { worker.refresh(&key).await }
         });
         let results: Vec<Result<(), StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
         let must_wait = |result: &Result<(), StoreError>| {

@@ -7,9 +7,9 @@
 
 mod health;
 mod judge;
-mod refresher;
 mod schedule;
 mod sweep;
+mod worker;
 
 use std::time::Duration;
 
@@ -18,9 +18,7 @@ use tonghop_events::{Bus, Health, consume};
 use tonghop_storage::Store;
 
 pub use health::{HealthError, bind_health, serve_health};
-use judge::StaleTotals;
-pub use judge::stale_totals;
-use refresher::Refresher;
+pub use worker::{Totals, Worker};
 
 /// How the worker works.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +37,10 @@ impl Default for Settings {
 
 /// Works until `stop`; what is being refreshed then is finished. `health` tells of the consumer's connection.
 pub async fn run(store: Store, bus: &Bus, settings: Settings, health: &Health, stop: &CancellationToken) {
-    let refresher = Refresher::new(store);
-    let judge = StaleTotals::new(refresher.clone());
+    let worker = Worker::new(store, settings);
     tokio::join!(
-        consume(bus, &judge, health, stop),
-        refresher.refresh_due(stop),
-        sweep::sweep(&refresher, settings.sweep_interval, stop),
+        consume(bus, &worker, health, stop),
+        worker.refresh_due(stop),
+        worker.sweep(stop),
     );
 }

@@ -71,6 +71,7 @@ impl Schedule {
                 }
                 Some(time) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(time) => {}
                         () = changed => {}
                     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tonghop_storage::StoreError;
 
-use crate::refresher::Refresher;
+use crate::worker::{Totals, Worker};
 
 /// A mark of this age was missed: announcements are quicker.
 const AGE: chrono::Duration = chrono::Duration::seconds(2);
@@ -14,32 +15,35 @@ const LIMIT: usize = 1000;
 /// The time between two clearances of old idempotency keys.
 const CLEARANCE: Duration = Duration::from_secs(3600);
 
-/// Sweeps at once, then every `interval`, until `stop`.
-pub(crate) async fn sweep(refresher: &Refresher, interval: Duration, stop: &CancellationToken) {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut cleared: Option<Instant> = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        if let Err(error) = sweep_once(refresher).await {
-            tracing::warn!(%error, "the sweep could not look for stale totals");
-        }
-        if cleared.is_none_or(|time| time.elapsed() >= CLEARANCE) {
-            match refresher.store.forget_old_keys().await {
-                Ok(_) => cleared = Some(Instant::now()),
-                Err(error) => tracing::warn!(%error, "old idempotency keys were not cleared"),
+impl<T: Totals> Worker<T> {
+    /// Sweeps at once, then every so often, until `stop`.
+    pub async fn sweep(&self, stop: &CancellationToken) {
+        let mut ticks = tokio::time::interval(self.settings.sweep_interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut cleared: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.sweep_once().await {
+                tracing::warn!(%error, "the sweep could not look for stale totals");
+            }
+            if cleared.is_none_or(|time| time.elapsed() >= CLEARANCE) {
+                match self.totals.forget_old_keys().await {
+                    Ok(_) => cleared = Some(Instant::now()),
+                    Err(error) => tracing::warn!(%error, "old idempotency keys were not cleared"),
+                }
             }
         }
     }
-}
 
-async fn sweep_once(refresher: &Refresher) -> Result<(), tonghop_storage::StoreError> {
-    let now = refresher.store.now().await?;
-    for key in refresher.store.stale(now - AGE, LIMIT).await? {
-        refresher.schedule.add(key, Duration::ZERO);
+    async fn sweep_once(&self) -> Result<(), StoreError> {
+        let now = self.totals.now().await?;
+        for key in self.totals.stale(now - AGE, LIMIT).await? {
+            self.schedule.add(key, Duration::ZERO);
+        }
+        Ok(())
     }
-    Ok(())
 }

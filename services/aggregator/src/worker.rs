@@ -1,0 +1,133 @@
+//! The worker of one process: refreshes totals, and their parents after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+use tonghop_domain::{Catalogue, TotalKey};
+use tonghop_storage::{Refreshed, Store, StoreError};
+
+use crate::Settings;
+use crate::schedule::Schedule;
+
+/// How long a parent waits for more of its children to change, so that it is refreshed once for all of them.
+const PARENT_WAIT: Duration = Duration::from_millis(50);
+/// The same for the root, in which every change of the country comes together.
+const ROOT_WAIT: Duration = Duration::from_millis(500);
+/// How many totals this process refreshes at a time.
+pub(crate) const PARALLEL: usize = 8;
+
+/// What the worker needs of the store; cheap to clone.
+pub trait Totals: Clone + Send + Sync + 'static {
+    /// The catalogue.
+    fn catalogue(&self) -> &Arc<Catalogue>;
+
+    /// Refreshes one total, if it is marked.
+    fn refresh(&self, key: &TotalKey) -> impl Future<Output = Result<Refreshed, StoreError>> + Send;
+
+    /// Totals with marks from before `before`, those that wait longest first.
+    fn stale(
+        &self,
+        before: DateTime<Utc>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<TotalKey>, StoreError>> + Send;
+
+    /// The database's time.
+    fn now(&self) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+
+    /// Forgets idempotency keys that are too old to be kept; answers how many.
+    fn forget_old_keys(&self) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
+
+impl Totals for Store {
+    fn catalogue(&self) -> &Arc<Catalogue> {
+        self.catalogue()
+    }
+
+    async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
+        self.refresh(key).await
+    }
+
+    async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
+        self.stale(before, limit).await
+    }
+
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.now().await
+    }
+
+    async fn forget_old_keys(&self) -> Result<usize, StoreError> {
+        self.forget_old_keys().await
+    }
+}
+
+/// The worker: a [`Judge`](tonghop_events::Judge) of announcements, a schedule of what is due, and a sweep; cheap to
+/// clone.
+#[derive(Clone, Debug)]
+pub struct Worker<T> {
+    pub(crate) totals: T,
+    pub(crate) settings: Settings,
+    pub(crate) schedule: Arc<Schedule>,
+}
+
+impl<T: Totals> Worker<T> {
+    /// A worker with an empty schedule.
+    pub fn new(totals: T, settings: Settings) -> Self {
+        Self {
+            totals,
+            settings,
+            schedule: Arc::new(Schedule::default()),
+        }
+    }
+
+    /// Refreshes one total and schedules its parent. A total that fails is scheduled again.
+    pub(crate) async fn refresh(&self, key: &TotalKey) -> Result<(), StoreError> {
+        match self.totals.refresh(key).await {
+            Ok(refreshed) => {
+                self.schedule.succeeded(key);
+                if let Refreshed::Written { parent: Some(parent) } = refreshed {
+                    let wait = self.parent_wait(&parent);
+                    self.schedule.add(parent, wait);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                let failures = self.schedule.failed(key.clone());
+                let (form, period, unit) = (&key.form, key.period, key.unit.0);
+                tracing::warn!(%error, failures, %form, %period, unit_id = unit, "a total was not refreshed");
+                Err(error)
+            }
+        }
+    }
+
+    fn parent_wait(&self, parent: &TotalKey) -> Duration {
+        let scope = self.totals.catalogue().scope(parent.form.as_str(), parent.period);
+        let has_parent = scope.is_some_and(|scope| {
+            scope
+                .tree
+                .by_id(parent.unit)
+                .is_some_and(|place| place.parent().is_some())
+        });
+        if has_parent { PARENT_WAIT } else { ROOT_WAIT }
+    }
+
+    /// Refreshes what is due until `stop`, then waits for what is being refreshed.
+    pub async fn refresh_due(&self, stop: &CancellationToken) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(()) = running.next() => {}
+                key = self.schedule.next(), if running.len() < PARALLEL => running.push(async move {
+                    // A failure is in the log and in the schedule.
+                    self.refresh(&key).await.ok();
+                }),
+            }
+        }
+        while running.next().await.is_some() {}
+    }
+}
