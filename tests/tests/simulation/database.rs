@@ -3,30 +3,38 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tonghop_domain::{
-    Announcement, Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey,
-    TotalKey, UnitId,
-};
-use tonghop_storage::{
-    Answer, Books, FiledReport, Idempotency, LockedHead, MarksRead, StoreError, StoredTotal, Used,
-};
+use tokio::time::{Instant, sleep, timeout};
+use tonghop_domain::{Announcement, Envelope, Head, Outbox, Revision, SubmissionKey, TotalKey};
+use tonghop_storage::{Ledger, StoreError, StoredTotal, Transaction as _, Used};
 use uuid::Uuid;
+
+/// How long a transaction waits for a lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a claim on an announcement holds.
+const CLAIM: TimeDelta = TimeDelta::seconds(15);
 
 /// How often, in thousandths, something goes wrong. All zero once the storm is over.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     /// A statement fails and its transaction is gone.
     pub(crate) statement: u32,
+    /// A statement takes long; sometimes longer than anyone waits.
+    pub(crate) stall: u32,
     /// A commit fails.
     pub(crate) commit: u32,
     /// A commit succeeds and its answer is lost.
     pub(crate) answer: u32,
-    /// A message is dropped, doubled or delayed.
+    /// A message is lost, doubled, garbled, delayed or not confirmed.
     pub(crate) message: u32,
-    /// A task is killed at a step.
+    /// A connection to the broker breaks.
+    pub(crate) line: u32,
+    /// A client hangs up before it is answered.
+    pub(crate) hang_up: u32,
+    /// A process is killed at a step.
     pub(crate) crash: u32,
 }
 
@@ -35,15 +43,17 @@ pub(crate) struct Faults {
 pub(crate) struct State {
     pub(crate) heads: BTreeMap<SubmissionKey, Head>,
     pub(crate) revisions: BTreeMap<(Uuid, i32), Revision>,
-    keys: BTreeMap<(String, String), Used>,
+    pub(crate) keys: BTreeMap<(String, String), Used>,
     pub(crate) marks: BTreeMap<i64, (TotalKey, DateTime<Utc>)>,
     pub(crate) totals: BTreeMap<TotalKey, StoredTotal>,
-    /// With the time until which it is claimed.
-    pub(crate) outbox: BTreeMap<i64, (Announcement, DateTime<Utc>)>,
+    /// By number, with the time until which it is claimed.
+    pub(crate) outbox: BTreeMap<u64, (Announcement, DateTime<Utc>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Lock {
+pub(crate) enum Lock {
+    /// The only writer of an embedded database.
+    Writer,
     Key(String, String),
     Head(SubmissionKey),
     Total(TotalKey),
@@ -53,43 +63,47 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) random: fastrand::Rng,
     pub(crate) faults: Faults,
+    /// How often something was committed.
+    pub(crate) commits: u64,
     locks: HashMap<Lock, u64>,
+    waiting: Vec<Waker>,
     transactions: u64,
     numbers: i64,
+    start: Instant,
     micros: i64,
 }
 
-/// The database, shared by all tasks of one simulation.
+/// The database, shared by all processes of one simulation.
 #[derive(Clone)]
-pub(crate) struct Database(Arc<Mutex<World>>);
+pub(crate) struct Database {
+    world: Arc<Mutex<World>>,
+    one_writer: bool,
+}
 
 impl Database {
-    pub(crate) fn new(seed: u64, faults: Faults) -> Self {
-        Self(Arc::new(Mutex::new(World {
+    /// Made inside a runtime whose clock stands still.
+    pub(crate) fn new(seed: u64, faults: Faults, one_writer: bool) -> Self {
+        let world = World {
             state: State::default(),
             random: fastrand::Rng::with_seed(seed),
             faults,
+            commits: 0,
             locks: HashMap::new(),
+            waiting: Vec::new(),
             transactions: 0,
             numbers: 0,
+            start: Instant::now(),
             micros: 0,
-        })))
+        };
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            one_writer,
+        }
     }
 
     /// A simulation that has failed already still ends its transactions.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn begin(&self) -> Transaction {
-        let mut world = self.world();
-        world.transactions += 1;
-        Transaction {
-            database: self.clone(),
-            id: world.transactions,
-            writes: Writes::default(),
-            lost: false,
-        }
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,51 +112,56 @@ impl World {
         thousandths > 0 && self.random.u32(..1000) < thousandths
     }
 
+    /// The time of the runtime, and a microsecond for every statement.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + TimeDelta::microseconds(self.micros)
-    }
-
-    /// Time passes.
-    pub(crate) fn pass(&mut self, micros: i64) {
-        self.micros += micros;
+        let elapsed = i64::try_from(self.start.elapsed().as_micros()).expect("a simulation is short");
+        DateTime::UNIX_EPOCH + TimeDelta::microseconds(elapsed + self.micros)
     }
 
     fn number(&mut self) -> i64 {
         self.numbers += 1;
         self.numbers
     }
+
+    fn holder(&self, lock: &Lock) -> Option<u64> {
+        self.locks.get(lock).copied()
+    }
 }
 
 /// Lets others go first.
 pub(crate) async fn yield_now() {
     let mut yielded = false;
-    poll_fn(|_| {
+    poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {
             Poll::Ready(())
         } else {
+            context.waker().wake_by_ref();
             Poll::Pending
         }
     })
     .await;
 }
 
+/// What a transaction has written and not committed.
 #[derive(Default)]
-struct Writes {
-    heads: BTreeMap<SubmissionKey, Head>,
-    dropped_heads: BTreeSet<Uuid>,
-    revisions: Vec<Revision>,
-    keys: BTreeMap<(String, String), Used>,
-    new_marks: Vec<(TotalKey, DateTime<Utc>)>,
-    deleted_marks: BTreeSet<i64>,
-    totals: BTreeMap<TotalKey, StoredTotal>,
-    news: Vec<Announcement>,
+pub(crate) struct Writes {
+    pub(crate) heads: BTreeMap<SubmissionKey, Head>,
+    pub(crate) dropped_heads: BTreeSet<Uuid>,
+    pub(crate) revisions: Vec<Revision>,
+    pub(crate) keys: BTreeMap<(String, String), Used>,
+    pub(crate) new_marks: Vec<(TotalKey, DateTime<Utc>)>,
+    pub(crate) deleted_marks: BTreeSet<i64>,
+    pub(crate) totals: BTreeMap<TotalKey, StoredTotal>,
+    pub(crate) news: Vec<Announcement>,
+    claimed: Vec<u64>,
+    settled: Vec<u64>,
 }
 
 /// One transaction. Dropped without a commit, it is rolled back.
 pub(crate) struct Transaction {
-    database: Database,
+    pub(crate) database: Database,
+    pub(crate) writes: Writes,
     id: u64,
-    writes: Writes,
     lost: bool,
 }
 
@@ -150,64 +169,121 @@ fn gone() -> StoreError {
     StoreError::Unavailable("the simulated connection is gone".into())
 }
 
+impl Ledger for Database {
+    type Transaction = Transaction;
+
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        let id = {
+            let mut world = self.world();
+            world.transactions += 1;
+            world.transactions
+        };
+        let mut transaction = Transaction {
+            database: self.clone(),
+            writes: Writes::default(),
+            id,
+            lost: false,
+        };
+        transaction.step().await?;
+        if self.one_writer {
+            transaction.lock(Lock::Writer).await?;
+        }
+        Ok(transaction)
+    }
+}
+
 impl Transaction {
-    /// Where others may go first, and where the connection may be lost.
-    async fn step(&mut self) -> Result<(), StoreError> {
+    /// Where others may go first, where time passes, and where the connection may be lost.
+    pub(crate) async fn step(&mut self) -> Result<(), StoreError> {
         yield_now().await;
+        let stall = {
+            let mut world = self.database.world();
+            world.micros += 1;
+            let thousandths = world.faults.stall;
+            let stalls = world.happens(thousandths);
+            // Most are short; some outlast every deadline.
+            let longest = if world.random.u8(..8) == 0 { 8000 } else { 100 };
+            stalls.then(|| Duration::from_millis(world.random.u64(1..longest)))
+        };
+        if let Some(stall) = stall {
+            sleep(stall).await;
+        }
         let mut world = self.database.world();
-        world.pass(1);
         let thousandths = world.faults.statement;
         self.lost = self.lost || world.happens(thousandths);
         if self.lost { Err(gone()) } else { Ok(()) }
     }
 
     /// Waits for a lock and holds it until the transaction ends.
-    async fn lock(&mut self, lock: Lock) {
-        poll_fn(|_| {
+    pub(crate) async fn lock(&mut self, lock: Lock) -> Result<(), StoreError> {
+        let taken = poll_fn(|context| {
             let mut world = self.database.world();
-            match world.locks.get(&lock) {
-                Some(holder) if *holder != self.id => Poll::Pending,
-                _ => {
-                    world.locks.insert(lock.clone(), self.id);
-                    Poll::Ready(())
-                }
+            if world.holder(&lock).is_some_and(|holder| holder != self.id) {
+                world.waiting.push(context.waker().clone());
+                return Poll::Pending;
             }
-        })
-        .await;
+            world.locks.insert(lock.clone(), self.id);
+            Poll::Ready(())
+        });
+        timeout(LOCK_TIMEOUT, taken)
+            .await
+            .map_err(|_| StoreError::Contention("the simulated lock was not free in time".into()))
+    }
+}
+
+impl tonghop_storage::Transaction for Transaction {
+    type Books = Self;
+
+    fn books(&mut self) -> Result<&mut Self, StoreError> {
+        Ok(self)
     }
 
-    /// Ends it. Told of an error, the caller does not know whether it was committed.
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+    async fn commit(mut self) -> Result<(), StoreError> {
         self.step().await?;
-        let mut world = self.database.world();
-        let (commit, answer) = (world.faults.commit, world.faults.answer);
-        if world.happens(commit) {
-            return Err(gone());
-        }
-        let answer_is_lost = world.happens(answer);
-        let writes = std::mem::take(&mut self.writes);
-        writes.apply(&mut world);
-        drop(world);
+        let answer_is_lost = {
+            let mut world = self.database.world();
+            let (commit, answer) = (world.faults.commit, world.faults.answer);
+            if world.happens(commit) {
+                return Err(gone());
+            }
+            std::mem::take(&mut self.writes).apply(&mut world);
+            world.happens(answer)
+        };
+        // Committed, and nobody knows it yet.
+        yield_now().await;
         if answer_is_lost { Err(gone()) } else { Ok(()) }
+    }
+
+    async fn rollback(mut self) -> Result<(), StoreError> {
+        self.step().await
     }
 }
 
 impl Drop for Transaction {
     fn drop(&mut self) {
-        self.database.world().locks.retain(|_, holder| *holder != self.id);
+        let mut world = self.database.world();
+        world.locks.retain(|_, holder| *holder != self.id);
+        let waiting = std::mem::take(&mut world.waiting);
+        drop(world);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 impl Writes {
     fn apply(self, world: &mut World) {
+        world.commits += 1;
         for mark in self.new_marks {
             let number = world.number();
             world.state.marks.insert(number, mark);
         }
         for news in self.news {
-            let number = world.number();
-            world.state.outbox.insert(number, (news, DateTime::UNIX_EPOCH));
+            let number = world.number().unsigned_abs();
+            world
+                .state
+                .outbox
+                .insert(number, (news, DateTime::UNIX_EPOCH - TimeDelta::seconds(1)));
         }
+        let claimed_until = world.now() + CLAIM;
         let state = &mut world.state;
         state.heads.extend(self.heads);
         state
@@ -219,261 +295,53 @@ impl Writes {
                 .insert((revision.id.0, revision.revision), revision);
             assert!(earlier.is_none(), "a revision was written twice: {earlier:?}");
         }
-        state
-            .keys
-            .extend(self.keys.into_iter().filter(|(_, used)| used.answer.revision > 0));
+        let answered = self.keys.into_iter().filter(|(_, used)| used.answer.revision > 0);
+        state.keys.extend(answered);
         for mark in self.deleted_marks {
             state.marks.remove(&mark);
         }
         state.totals.extend(self.totals);
+        for row in self.claimed {
+            if let Some((_, until)) = state.outbox.get_mut(&row) {
+                *until = claimed_until;
+            }
+        }
+        for row in self.settled {
+            state.outbox.remove(&row);
+        }
     }
 }
 
-impl Books for Transaction {
-    async fn share_catalogue(&mut self, _digest: &str) -> Result<(), StoreError> {
-        self.step().await
-    }
+/// A number of the outbox as the id of its envelope.
+fn envelope_id(number: u64) -> Uuid {
+    Uuid::from_u64_pair(1, number)
+}
 
-    async fn clock(&mut self) -> Result<DateTime<Utc>, StoreError> {
-        self.step().await?;
-        Ok(self.database.world().now())
-    }
+impl Outbox for Database {
+    type Error = StoreError;
 
-    async fn reserve_keys(
-        &mut self,
-        keys: &BTreeSet<&Idempotency>,
-        _now: DateTime<Utc>,
-    ) -> Result<HashMap<Idempotency, Used>, StoreError> {
-        self.step().await?;
-        for key in keys {
-            let name = (key.caller.clone(), key.key.clone());
-            // A key that is there already is only read; an insert of one that is not waits for another's insert.
-            let exists = self.database.world().state.keys.contains_key(&name);
-            if !exists {
-                self.lock(Lock::Key(name.0, name.1)).await;
-            }
-        }
-        let world = self.database.world();
-        let used = |key: &&&Idempotency| {
-            world
-                .state
-                .keys
-                .get(&(key.caller.clone(), key.key.clone()))
-                .cloned()
+    async fn claim(&self, limit: usize) -> Result<Vec<Envelope>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let (now, free): (_, Vec<(u64, Announcement)>) = {
+            let world = self.world();
+            let now = world.now();
+            let free = world.state.outbox.iter().filter(|(_, (_, until))| *until < now);
+            let rows = free.map(|(number, (news, _))| (*number, news.clone()));
+            (now, rows.take(limit).collect())
         };
-        Ok(keys
-            .iter()
-            .filter_map(|key| Some(((*key).clone(), used(&key)?)))
-            .collect())
-    }
-
-    async fn answer_keys(&mut self, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
-        self.step().await?;
-        for (key, answer) in answers {
-            let used = Used {
-                request: key.request.clone(),
-                answer: *answer,
-            };
-            self.writes
-                .keys
-                .insert((key.caller.clone(), key.key.clone()), used);
-        }
-        Ok(())
-    }
-
-    async fn release_keys(&mut self, _keys: &[Idempotency]) -> Result<(), StoreError> {
-        self.step().await
-    }
-
-    async fn lock_heads(
-        &mut self,
-        keys: &[SubmissionKey],
-        now: DateTime<Utc>,
-    ) -> Result<HashMap<SubmissionKey, LockedHead>, StoreError> {
-        self.step().await?;
-        for key in keys {
-            let exists = self.database.world().state.heads.contains_key(key);
-            if !exists {
-                self.lock(Lock::Head(key.clone())).await;
-            }
-        }
-        self.step().await?;
-        for key in keys {
-            self.lock(Lock::Head(key.clone())).await;
-        }
-        let mut world = self.database.world();
-        let mut locked = HashMap::new();
-        for key in keys {
-            let head = world.state.heads.get(key).cloned().unwrap_or_else(|| {
-                let id = SubmissionId(Uuid::from_u128(u128::from(world.random.u64(..)) << 64 | 1));
-                let (status, digest) = (Status::Withdrawn, String::new());
-                Head {
-                    id,
-                    revision: 0,
-                    status,
-                    digest,
-                    first_received_at: now,
-                    received_at: now,
-                }
-            });
-            self.writes.heads.insert(key.clone(), head.clone());
-            locked.insert(
-                key.clone(),
-                LockedHead {
-                    key: key.clone(),
-                    head,
-                },
-            );
-        }
-        Ok(locked)
-    }
-
-    async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.heads.extend(
-            heads
-                .iter()
-                .map(|locked| (locked.key.clone(), locked.head.clone())),
-        );
-        Ok(())
-    }
-
-    async fn drop_empty_heads(&mut self, ids: &[SubmissionId]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.dropped_heads.extend(ids.iter().map(|id| id.0));
-        Ok(())
-    }
-
-    async fn insert_revisions(&mut self, revisions: &[Revision]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.revisions.extend_from_slice(revisions);
-        Ok(())
-    }
-
-    async fn revision(&mut self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
-        self.step().await?;
-        Ok(self
-            .database
-            .world()
-            .state
-            .revisions
-            .get(&(id.0, number))
-            .cloned())
-    }
-
-    async fn reports(
-        &mut self,
-        form: &FormCode,
-        period: Period,
-        units: &[UnitId],
-    ) -> Result<HashMap<UnitId, FiledReport>, StoreError> {
-        self.step().await?;
-        let world = self.database.world();
-        let filed = |unit: &UnitId| {
-            let key = SubmissionKey {
-                form: form.clone(),
-                period,
-                unit: *unit,
-            };
-            let head = world
-                .state
-                .heads
-                .get(&key)
-                .filter(|head| head.status == Status::Accepted)?;
-            let content = world
-                .state
-                .revisions
-                .get(&(head.id.0, head.revision))?
-                .content
-                .clone();
-            let report = Report {
-                first_received_at: head.first_received_at,
-                content,
-            };
-            let (id, revision, received_at) = (head.id, head.revision, head.received_at);
-            Some((
-                *unit,
-                FiledReport {
-                    id,
-                    revision,
-                    received_at,
-                    report,
-                },
-            ))
+        transaction.writes.claimed = free.iter().map(|(number, _)| *number).collect();
+        transaction.commit().await?;
+        let envelope = |(number, announcement)| Envelope {
+            id: envelope_id(number),
+            at: now,
+            announcement,
         };
-        Ok(units.iter().filter_map(filed).collect())
+        Ok(free.into_iter().map(envelope).collect())
     }
 
-    async fn insert_marks(&mut self, marks: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.new_marks.extend_from_slice(marks);
-        Ok(())
-    }
-
-    async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
-        self.step().await?;
-        let world = self.database.world();
-        let of_total = world.state.marks.iter().filter(|(_, (total, _))| total == key);
-        let (ids, times): (Vec<i64>, Vec<DateTime<Utc>>) =
-            of_total.map(|(id, (_, since))| (*id, *since)).unzip();
-        Ok(times.into_iter().min().map(|since| MarksRead { ids, since }))
-    }
-
-    async fn delete_marks(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.deleted_marks.extend(ids);
-        Ok(())
-    }
-
-    async fn lock_total(&mut self, key: &TotalKey, _now: DateTime<Utc>) -> Result<i64, StoreError> {
-        self.step().await?;
-        self.lock(Lock::Total(key.clone())).await;
-        Ok(self
-            .database
-            .world()
-            .state
-            .totals
-            .get(key)
-            .map_or(0, |stored| stored.version))
-    }
-
-    async fn totals(
-        &mut self,
-        form: &Form,
-        period: Period,
-        units: &[UnitId],
-    ) -> Result<HashMap<UnitId, StoredTotal>, StoreError> {
-        self.step().await?;
-        let world = self.database.world();
-        let stored = |unit: &UnitId| {
-            let key = TotalKey {
-                form: form.code.clone(),
-                period,
-                unit: *unit,
-            };
-            Some((*unit, world.state.totals.get(&key)?.clone()))
-        };
-        Ok(units.iter().filter_map(stored).collect())
-    }
-
-    async fn update_total(
-        &mut self,
-        key: &TotalKey,
-        _form: &Form,
-        new: &StoredTotal,
-    ) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.totals.insert(key.clone(), new.clone());
-        Ok(())
-    }
-
-    async fn insert_announcements(
-        &mut self,
-        news: &[Announcement],
-        _now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.news.extend_from_slice(news);
-        Ok(())
+    async fn settle(&self, published: &[Uuid]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        transaction.writes.settled = published.iter().map(|id| id.as_u64_pair().1).collect();
+        transaction.commit().await
     }
 }

@@ -1,0 +1,215 @@
+//! The processes of the simulation, made of the tasks that the programs run, and their clients.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tonghop_aggregator::{Settings, Totals, Worker};
+use tonghop_domain::{Catalogue, Change, Precondition, SubmissionKey, TotalKey};
+use tonghop_events::{Bus, Health, Windows, consume, relay};
+use tonghop_storage::{Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_total};
+
+use crate::broker::Broker;
+use crate::database::Database;
+use crate::executor::{Executor, Task};
+use crate::oracle::Oracle;
+use crate::world::content;
+
+/// What a process is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    /// Takes reports and relays announcements.
+    Api,
+    /// Refreshes totals and relays announcements.
+    Aggregator,
+    /// All of it, with a channel inside the process.
+    Embedded,
+}
+
+/// What one simulation shares.
+#[derive(Clone)]
+pub(crate) struct Simulation {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) database: Database,
+    pub(crate) broker: Broker,
+    pub(crate) oracle: Arc<Mutex<Oracle>>,
+    /// Where clients find the processes that take reports: by process, the journal of its current life.
+    journals: Arc<Mutex<Vec<(usize, Journal)>>>,
+    sweep_interval: Duration,
+}
+
+/// A request of a client: a number for a unit, with a key. Sent again until it is answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) key: SubmissionKey,
+    pub(crate) value: i64,
+}
+
+/// The store as the worker sees it.
+#[derive(Clone)]
+struct Store {
+    simulation: Simulation,
+    news: Arc<Notify>,
+}
+
+impl Totals for Store {
+    fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.simulation.catalogue
+    }
+
+    async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
+        let refreshed = refresh_total(&self.simulation.database, &self.simulation.catalogue, key).await?;
+        self.news.notify_one();
+        Ok(refreshed)
+    }
+
+    async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
+        let world = self.simulation.database.world();
+        let old = world.state.marks.values().filter(|(_, since)| *since < before);
+        let mut keys: Vec<TotalKey> = old.map(|(key, _)| key.clone()).collect();
+        keys.sort();
+        keys.dedup();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        Ok(self.simulation.database.world().now())
+    }
+
+    async fn forget_old_keys(&self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+}
+
+impl Simulation {
+    pub(crate) fn new(database: Database, sweep_interval: Duration) -> Self {
+        Self {
+            catalogue: Arc::new(crate::world::catalogue()),
+            broker: Broker::new(&database),
+            database,
+            oracle: Arc::default(),
+            journals: Arc::default(),
+            sweep_interval,
+        }
+    }
+
+    /// Starts a process, or starts it again after it was killed.
+    pub(crate) fn start(&self, executor: &mut Executor, process: usize, role: Role) {
+        let news = Arc::new(Notify::new());
+        let mut spawn = |task: Task| executor.spawn(Some(process), task);
+        let bus = Bus::in_process();
+        if matches!(role, Role::Api | Role::Embedded) {
+            let recorder = Recorder {
+                ledger: self.database.clone(),
+                catalogue: self.catalogue.clone(),
+                news: news.clone(),
+            };
+            let (journal, changes) = Journal::new();
+            spawn(Box::pin(recorder.clone().work(changes.clone())));
+            spawn(Box::pin(recorder.work(changes)));
+            let mut journals = self.journals();
+            journals.retain(|(of, _)| *of != process);
+            journals.push((process, journal));
+        }
+        if matches!(role, Role::Aggregator | Role::Embedded) {
+            let store = Store {
+                simulation: self.clone(),
+                news: news.clone(),
+            };
+            let sweep_interval = self.sweep_interval;
+            let worker = Worker::new(store, Settings { sweep_interval });
+            let (refreshing, sweeping) = (worker.clone(), worker.clone());
+            spawn(Box::pin(async move {
+                refreshing.refresh_due(&CancellationToken::new()).await;
+            }));
+            spawn(Box::pin(async move {
+                sweeping.sweep(&CancellationToken::new()).await;
+            }));
+            match role {
+                Role::Embedded => spawn(Box::pin(consume_in_process(bus.clone(), worker))),
+                _ => spawn(Box::pin(self.broker.clone().consume(worker))),
+            }
+        }
+        match role {
+            Role::Embedded => spawn(Box::pin(relay_in_process(self.database.clone(), bus, news))),
+            _ => spawn(Box::pin(relay_to_broker(self.clone(), news))),
+        }
+    }
+
+    /// A client: sends a request until it is answered.
+    pub(crate) async fn send(self, request: Request, first_at: Duration) {
+        sleep(first_at).await;
+        loop {
+            match self.send_once(&request).await {
+                Some(Ok(outcome)) => {
+                    let mut oracle = self.oracle.lock().unwrap_or_else(PoisonError::into_inner);
+                    return oracle.note(&request, &outcome);
+                }
+                Some(Err(_)) | None => {
+                    let pause = self.database.world().random.u64(0..400);
+                    sleep(Duration::from_millis(pause)).await;
+                }
+            }
+        }
+    }
+
+    /// None when the client lost patience.
+    async fn send_once(&self, request: &Request) -> Option<Result<Outcome, StoreError>> {
+        let (journal, patience) = {
+            let journals = self.journals();
+            let mut world = self.database.world();
+            let thousandths = world.faults.hang_up;
+            let hangs_up = world.happens(thousandths);
+            let patience = if hangs_up { world.random.u64(0..50) } else { 30_000 };
+            let at = world.random.usize(..journals.len());
+            (journals[at].1.clone(), Duration::from_millis(patience))
+        };
+        timeout(patience, journal.record(write(request))).await.ok()
+    }
+
+    fn journals(&self) -> MutexGuard<'_, Vec<(usize, Journal)>> {
+        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn relay_to_broker(simulation: Simulation, news: Arc<Notify>) {
+    let stop = CancellationToken::new();
+    let mut windows = Windows::new(&simulation.database, &news, &stop);
+    loop {
+        // Whatever interrupted it, the next connection goes on with what was under way.
+        windows.move_to(&simulation.broker.connect(), || ()).await.ok();
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn relay_in_process(database: Database, bus: Bus, news: Arc<Notify>) {
+    relay(
+        &database,
+        &bus,
+        &news,
+        &Health::default(),
+        &CancellationToken::new(),
+    )
+    .await;
+}
+
+async fn consume_in_process(bus: Bus, worker: Worker<Store>) {
+    consume(&bus, &worker, &Health::default(), &CancellationToken::new()).await;
+}
+
+fn write(request: &Request) -> Write {
+    Write {
+        key: request.key.clone(),
+        change: Change::Report(content(request.value)),
+        condition: Precondition::None,
+        idempotency: Some(Idempotency {
+            caller: "client".into(),
+            key: request.value.to_string(),
+            request: request.value.to_string(),
+        }),
+    }
+}
