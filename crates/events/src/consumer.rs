@@ -62,10 +62,14 @@ async fn take_batches<J: Judge>(
         let Some(batch) = set_unreadable_aside(batch).await? else {
             continue;
         };
-        match judge.judge(&batch.news).await {
+        tracing::trace!(target: "tonghop::step", step = "delivered");
+        let verdict = judge.judge(&batch.news).await;
+        tracing::trace!(target: "tonghop::step", step = "judged");
+        match verdict {
             Verdict::Done => {
                 pauses.reset();
                 sent(batch.last.ack(BasicAckOptions { multiple: true }).await)?;
+                tracing::trace!(target: "tonghop::step", step = "acknowledged");
             }
             Verdict::Retry => {
                 let _ = stop.run_until_cancelled(sleep(pauses.pause())).await;

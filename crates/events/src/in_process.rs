@@ -87,7 +87,10 @@ pub(crate) async fn consume<J: Judge>(
 async fn hand_over<J: Judge>(news: &[Announcement], judge: &J, stop: &CancellationToken) {
     let mut pauses = retry_pauses();
     for _ in 0..MOST_TRIES {
-        match judge.judge(news).await {
+        tracing::trace!(target: "tonghop::step", step = "delivered");
+        let verdict = judge.judge(news).await;
+        tracing::trace!(target: "tonghop::step", step = "judged");
+        match verdict {
             Verdict::Done => return,
             Verdict::Retry => {
                 if stop.run_until_cancelled(sleep(pauses.pause())).await.is_none() {

@@ -70,6 +70,7 @@ impl Publish for Publisher {
                 .map(|envelope| timeout_at(deadline, self.send(envelope))),
         )
         .await;
+        tracing::trace!(target: "tonghop::step", step = "published");
         let mut answers = Vec::with_capacity(window.len());
         for (envelope, sent) in window.iter().zip(sent) {
             let Ok(Ok(confirm)) = sent else { continue };

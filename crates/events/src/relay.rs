@@ -121,8 +121,11 @@ impl<'a, O: Outbox> Windows<'a, O> {
             }
             let window_is_full = self.unconfirmed.len() >= WINDOW;
             if !self.unconfirmed.is_empty() {
+                tracing::trace!(target: "tonghop::step", step = "claimed");
                 let confirmed = publisher.publish(&self.unconfirmed).await;
+                tracing::trace!(target: "tonghop::step", step = "confirmed");
                 self.settle(&confirmed).await;
+                tracing::trace!(target: "tonghop::step", step = "settled");
                 let confirmed: HashSet<Uuid> = confirmed.into_iter().collect();
                 self.unconfirmed
                     .retain(|envelope| !confirmed.contains(&envelope.id));

@@ -113,6 +113,7 @@ impl<L: Ledger> Recorder<L> {
                 deferred = batch;
                 batch = take_apart(&mut deferred);
             }
+            tracing::trace!(target: "tonghop::step", step = "batch_taken");
             let (writes, replies): (Vec<Write>, Vec<Reply>) = batch
                 .into_iter()
                 .map(|waiting| (waiting.write, waiting.reply))
@@ -175,6 +176,7 @@ impl<L: Ledger> Recorder<L> {
             }
         };
         tx.commit().await?;
+        tracing::trace!(target: "tonghop::step", step = "committed");
         self.news.notify_one();
         Ok(outcomes)
     }

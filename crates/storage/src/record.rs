@@ -38,6 +38,7 @@ pub async fn record(
     } else {
         books.reserve_keys(&wanted, before).await?
     };
+    tracing::trace!(target: "tonghop::step", step = "keys_reserved");
     let keys: BTreeSet<&SubmissionKey> = writes
         .iter()
         .filter(|write| replay_of(write, &used).is_none())
@@ -45,6 +46,7 @@ pub async fn record(
         .collect();
     let keys: Vec<SubmissionKey> = keys.into_iter().cloned().collect();
     let mut heads = books.lock_heads(&keys, before).await?;
+    tracing::trace!(target: "tonghop::step", step = "heads_locked");
     // After the locks, so that a later revision has a later time.
     let now = books.clock().await?;
     let mut batch = Batch::default();
@@ -252,17 +254,23 @@ impl Batch {
             .collect();
         if !self.revisions.is_empty() {
             books.update_heads(&new_heads).await?;
+            tracing::trace!(target: "tonghop::step", step = "heads_updated");
             books.insert_revisions(&self.revisions).await?;
+            tracing::trace!(target: "tonghop::step", step = "revisions_inserted");
             books
                 .insert_marks(&self.stale.into_iter().collect::<Vec<_>>())
                 .await?;
+            tracing::trace!(target: "tonghop::step", step = "marks_inserted");
             books.insert_announcements(&news, now).await?;
+            tracing::trace!(target: "tonghop::step", step = "announcements_inserted");
         }
         if !empty.is_empty() {
             books.drop_empty_heads(&empty).await?;
         }
         books.answer_keys(&self.answers).await?;
-        books.release_keys(&self.released).await
+        books.release_keys(&self.released).await?;
+        tracing::trace!(target: "tonghop::step", step = "keys_answered");
+        Ok(())
     }
 }
 

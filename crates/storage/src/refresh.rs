@@ -24,7 +24,11 @@ pub async fn refresh_total(
     let refreshed = tokio::time::timeout(DEADLINE, async {
         let mut tx = ledger.begin().await?;
         match refresh(tx.books()?, catalogue, key).await {
-            Ok(written @ Refreshed::Written { .. }) => tx.commit().await.map(|()| written),
+            Ok(written @ Refreshed::Written { .. }) => {
+                tx.commit().await?;
+                tracing::trace!(target: "tonghop::step", step = "refresh_committed");
+                Ok(written)
+            }
             other => {
                 // When this fails too, the connection is dropped, and the database rolls back by itself.
                 tx.rollback().await.ok();
@@ -52,10 +56,13 @@ pub async fn refresh(
     let place = place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", key.unit.0)))?;
     let before = books.clock().await?;
     let version = books.lock_total(key, before).await?;
+    tracing::trace!(target: "tonghop::step", step = "total_locked");
     let Some(marks) = books.marks_of(key).await? else {
         return Ok(Refreshed::Clean);
     };
+    tracing::trace!(target: "tonghop::step", step = "marks_read");
     let parts = Parts::read(books, &scope, place).await?;
+    tracing::trace!(target: "tonghop::step", step = "parts_read");
     let total = parts.total(&scope, place)?;
     let now = books.clock().await?;
     let new = StoredTotal {
@@ -64,7 +71,9 @@ pub async fn refresh(
         refreshed_at: now,
     };
     books.update_total(key, &scope.form, &new).await?;
+    tracing::trace!(target: "tonghop::step", step = "total_written");
     books.delete_marks(&marks.ids).await?;
+    tracing::trace!(target: "tonghop::step", step = "marks_deleted");
     let parent = place.parent().map(|parent| TotalKey {
         unit: parent.id(),
         ..key.clone()
@@ -72,6 +81,7 @@ pub async fn refresh(
     if let Some(parent) = &parent {
         books.insert_marks(&[(parent.clone(), marks.since)]).await?;
     }
+    tracing::trace!(target: "tonghop::step", step = "parent_marked");
     let news = Announcement::TotalChanged {
         form: key.form.clone(),
         period: key.period,
@@ -80,6 +90,7 @@ pub async fn refresh(
         version: new.version,
     };
     books.insert_announcements(&[news], now).await?;
+    tracing::trace!(target: "tonghop::step", step = "change_announced");
     Ok(Refreshed::Written { parent })
 }
 

@@ -61,14 +61,7 @@ async fn main() -> ExitCode {
 }
 
 async fn work(arguments: Arguments) -> Result<(), Failure> {
-    // lapin calls errors what tonghop-events mends and tells of itself.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("lapin=off,{}", arguments.log))
-        .map_err(|error| wrong_setting(format!("--log {}: {error}", arguments.log)))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    tonghop_process::start_log(&arguments.log).map_err(wrong_setting)?;
     let url: DatabaseUrl = arguments.database_url.parse().map_err(wrong_setting)?;
     if !matches!(url, DatabaseUrl::Postgres(_)) {
         return Err(wrong_setting(

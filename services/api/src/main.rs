@@ -1,6 +1,5 @@
 //! `tonghop-api`: the HTTP service and the relay, as a process of its own beside PostgreSQL and RabbitMQ.
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tonghop_api::{Settings, bind, serve};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
-use tracing_subscriber::EnvFilter;
 
 /// The HTTP service of tonghop, for PostgreSQL and RabbitMQ. Run as many as you want.
 #[derive(Debug, Parser)]
@@ -76,15 +74,7 @@ fn told(failure: &Failure) -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
-    // lapin calls errors what tonghop-events mends and tells of itself.
-    let filter = EnvFilter::try_new(format!("lapin=off,{}", arguments.log))
-        .map_err(|error| Failure::Configuration(format!("the log setting is wrong: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    tonghop_process::start_log(&arguments.log).map_err(|error| configuration(&error))?;
     let (database, bus) = (database(&arguments)?, broker(&arguments)?);
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),

@@ -134,6 +134,7 @@ pub(crate) struct Written {
 
 /// Records a change, or only tells what would become of it.
 pub(crate) async fn write(store: &Store, write: Write, dry_run: bool) -> Result<Written, Problem> {
+    tracing::trace!(target: "tonghop::step", step = "request_read");
     let outcome = if dry_run {
         store.rehearse(write).await?
     } else {
@@ -198,6 +199,7 @@ impl Written {
         body: &SubmissionBody,
         wait_s: Option<u64>,
     ) -> HttpResponse {
+        tracing::trace!(target: "tonghop::step", step = "answering");
         let mut response = HttpResponseBuilder::new(status);
         response.insert_header((CACHE_CONTROL, "no-store"));
         if body.dry_run.is_none() {

@@ -89,15 +89,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn start_log(&self) -> Result<(), Failure> {
-        // lapin calls errors what tonghop-events mends and tells of itself.
-        let filter = tracing_subscriber::EnvFilter::try_new(format!("lapin=off,{}", self.log))
-            .map_err(|error| wrong_setting(format!("--log {}: {error}", self.log)))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .init();
-        Ok(())
+        tonghop_process::start_log(&self.log).map_err(wrong_setting)
     }
 
     /// The same settings with another database.
