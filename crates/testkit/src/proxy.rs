@@ -1,4 +1,4 @@
-//! A TCP proxy that cuts and stalls what runs through it.
+//! A TCP proxy that cuts, stalls and silences what runs through it.
 //!
 //! Plain threads and blocking sockets, so that a fault is in force when the call that caused it returns, whatever the
 //! test's runtime is doing.
@@ -34,9 +34,27 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     weather: Weather,
-    /// Both ends of each connection, to be shut down from outside.
-    open: HashMap<u64, Vec<TcpStream>>,
+    open: HashMap<u64, Connection>,
     next_id: u64,
+}
+
+#[derive(Debug, Default)]
+struct Connection {
+    /// Both ends, to be shut down from outside.
+    ends: Vec<TcpStream>,
+    /// Whether it is half-open: what either end sends is taken and lost, and neither hears of the other's end.
+    silent: bool,
+    /// Whether one end of a silent connection has gone.
+    forsaken: bool,
+}
+
+/// What may become of bytes that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passage {
+    Forward,
+    Lose,
+    /// The connection was cut.
+    End,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +127,26 @@ impl FaultProxy {
         self.shared.turn(Weather::Stalled);
     }
 
+    /// Silences the connections that are open now, for ever: what either end sends is taken and lost, and neither
+    /// learns that the other has gone. New connections work as before. So does a network that forgets connections, as
+    /// a firewall that was started again does.
+    ///
+    /// An end that is left alone so by the other is freed at the next call, or by a cut.
+    pub fn half_open(&self) {
+        let mut state = self.shared.state();
+        state.open.retain(|_, connection| {
+            if connection.forsaken {
+                connection.shut_down();
+            }
+            !connection.forsaken
+        });
+        state
+            .open
+            .values_mut()
+            .for_each(|connection| connection.silent = true);
+        self.shared.changed.notify_all();
+    }
+
     /// Forwards again. What was sent during a stall arrives now; what a cut closed stays closed.
     pub fn restore(&self) {
         self.shared.turn(Weather::Fair);
@@ -132,31 +170,51 @@ impl Shared {
         let mut state = self.state();
         state.weather = weather;
         if matches!(weather, Weather::Cut | Weather::Over) {
-            for (_, ends) in state.open.drain() {
-                ends.iter().for_each(|end| drop(end.shutdown(Shutdown::Both)));
-            }
+            state
+                .open
+                .drain()
+                .for_each(|(_, connection)| connection.shut_down());
         }
         self.changed.notify_all();
     }
 
-    /// Waits out a stall; false when this connection has been cut meanwhile, even if the weather is fair again.
-    fn may_forward(&self, id: u64) -> bool {
+    /// Waits out a stall; a connection that has been cut meanwhile has ended, even if the weather is fair again.
+    fn passage(&self, id: u64) -> Passage {
         let mut state = self.state();
-        while state.weather == Weather::Stalled && state.open.contains_key(&id) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match state.open.get(&id) {
+                None => return Passage::End,
+                Some(connection) if connection.silent => return Passage::Lose,
+                Some(_) if state.weather != Weather::Stalled => return Passage::Forward,
+                Some(_) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
         }
-        state.open.contains_key(&id)
+    }
+
+    /// Notes that one end of a silent connection has gone.
+    fn forsake(&self, id: u64) {
+        if let Some(connection) = self.state().open.get_mut(&id) {
+            connection.forsaken = true;
+        }
     }
 
     /// Notes an end of a connection; false when the connection has been cut meanwhile.
     fn add_end(&self, id: u64, end: &TcpStream) -> io::Result<bool> {
         let end = end.try_clone()?;
         let mut state = self.state();
-        let Some(ends) = state.open.get_mut(&id) else {
+        let Some(connection) = state.open.get_mut(&id) else {
             return Ok(false);
         };
-        ends.push(end);
+        connection.ends.push(end);
         Ok(true)
+    }
+}
+
+impl Connection {
+    fn shut_down(&self) {
+        self.ends
+            .iter()
+            .for_each(|end| drop(end.shutdown(Shutdown::Both)));
     }
 }
 
@@ -170,7 +228,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             Weather::Fair | Weather::Stalled => {
                 let id = state.next_id;
                 state.next_id += 1;
-                state.open.insert(id, Vec::new());
+                state.open.insert(id, Connection::default());
                 let shared = Arc::clone(shared);
                 thread::spawn(move || {
                     // A connection that fails is one that closes: that is all a client sees of it.
@@ -183,7 +241,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(shared: &Arc<Shared>, id: u64, mut client: TcpStream) -> io::Result<()> {
-    if !shared.add_end(id, &client)? || !shared.may_forward(id) {
+    if !shared.add_end(id, &client)? || shared.passage(id) == Passage::End {
         return Ok(());
     }
     let mut server = TcpStream::connect(shared.target)?;
@@ -207,10 +265,14 @@ fn pump(shared: &Shared, id: u64, from: &mut TcpStream, to: &mut TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer);
-        if !shared.may_forward(id) {
-            return;
-        }
+        let lost = match shared.passage(id) {
+            Passage::Forward => false,
+            Passage::Lose => true,
+            Passage::End => return,
+        };
         match read {
+            Ok(0) | Err(_) if lost => return shared.forsake(id),
+            Ok(_) if lost => {}
             Ok(0) => return drop(to.shutdown(Shutdown::Write)),
             Ok(count) if to.write_all(&buffer[..count]).is_ok() => {}
             Ok(_) | Err(_) => {
@@ -235,152 +297,5 @@ fn address_in(url: &str) -> std::ops::Range<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const SHORT: Duration = Duration::from_millis(150);
-    const LONG: Duration = Duration::from_secs(10);
-
-    /// A server that sends back what it receives.
-    fn echo() -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                thread::spawn(move || {
-                    let mut reader = stream.unwrap();
-                    let mut writer = reader.try_clone().unwrap();
-                    let _ = io::copy(&mut reader, &mut writer);
-                    let _ = writer.shutdown(Shutdown::Write);
-                });
-            }
-        });
-        address
-    }
-
-    fn connect(proxy: &FaultProxy) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
-        stream.set_read_timeout(Some(LONG)).unwrap();
-        stream
-    }
-
-    fn ask(stream: &mut TcpStream, word: &[u8]) -> io::Result<Vec<u8>> {
-        stream.write_all(word)?;
-        let mut answer = vec![0; word.len()];
-        stream.read_exact(&mut answer)?;
-        Ok(answer)
-    }
-
-    #[test]
-    fn what_is_sent_arrives_and_so_does_the_end() {
-        let proxy = FaultProxy::start(echo());
-        let mut stream = connect(&proxy);
-        let mut sender = stream.try_clone().unwrap();
-        let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let expected = sent.clone();
-        let sending = thread::spawn(move || {
-            sender.write_all(&sent).unwrap();
-            sender.shutdown(Shutdown::Write).unwrap();
-        });
-        let mut received = Vec::new();
-        stream.read_to_end(&mut received).unwrap();
-        sending.join().unwrap();
-        assert_eq!(received, expected);
-    }
-
-    #[test]
-    fn a_cut_closes_connections_and_new_ones_until_it_is_over() {
-        let proxy = FaultProxy::start(echo());
-        let mut before = connect(&proxy);
-        assert_eq!(ask(&mut before, b"before").unwrap(), b"before");
-
-        proxy.cut();
-        assert!(ask(&mut before, b"during").is_err());
-        assert!(ask(&mut connect(&proxy), b"during").is_err());
-
-        proxy.restore();
-        assert!(ask(&mut before, b"after").is_err(), "what was cut stays cut");
-        assert_eq!(ask(&mut connect(&proxy), b"after").unwrap(), b"after");
-    }
-
-    #[test]
-    fn a_stall_holds_everything_back_until_it_is_over() {
-        let proxy = FaultProxy::start(echo());
-        let mut old = connect(&proxy);
-        assert_eq!(ask(&mut old, b"before").unwrap(), b"before");
-
-        proxy.stall();
-        let mut new = connect(&proxy);
-        for stream in [&mut old, &mut new] {
-            stream.write_all(b"held").unwrap();
-            stream.set_read_timeout(Some(SHORT)).unwrap();
-            let error = stream.read(&mut [0; 4]).unwrap_err();
-            assert!(
-                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut),
-                "{error}"
-            );
-        }
-
-        proxy.restore();
-        for stream in [&mut old, &mut new] {
-            stream.set_read_timeout(Some(LONG)).unwrap();
-            let mut answer = [0; 4];
-            stream.read_exact(&mut answer).unwrap();
-            assert_eq!(&answer, b"held");
-        }
-    }
-
-    #[test]
-    fn a_cut_ends_a_stall() {
-        let proxy = FaultProxy::start(echo());
-        let mut stream = connect(&proxy);
-        assert_eq!(ask(&mut stream, b"before").unwrap(), b"before");
-        proxy.stall();
-        stream.write_all(b"lost").unwrap();
-        proxy.cut();
-        proxy.restore();
-        assert!(stream.read_exact(&mut [0; 4]).is_err());
-    }
-
-    #[test]
-    fn a_target_that_refuses_looks_like_a_closed_connection() {
-        let proxy = FaultProxy::start(("127.0.0.1", crate::free_port()));
-        assert!(ask(&mut connect(&proxy), b"hello").is_err());
-    }
-
-    #[test]
-    fn nothing_listens_after_the_proxy() {
-        let proxy = FaultProxy::start(echo());
-        let port = proxy.port();
-        let mut stream = connect(&proxy);
-        assert_eq!(ask(&mut stream, b"before").unwrap(), b"before");
-        drop(proxy);
-        assert!(stream.read_exact(&mut [0; 1]).is_err());
-        let closed = (0..100).any(|_| {
-            thread::sleep(Duration::from_millis(20));
-            TcpStream::connect(("127.0.0.1", port)).is_err()
-        });
-        assert!(closed);
-    }
-
-    #[test]
-    fn a_url_keeps_all_but_its_address() {
-        let proxy = FaultProxy::start(echo());
-        let port = proxy.port();
-        for (url, expected) in [
-            (
-                "amqp://guest:guest@127.0.0.1:5672/%2f",
-                format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
-            ),
-            (
-                "postgres://u@localhost:1/db?a=b@c",
-                format!("postgres://u@127.0.0.1:{port}/db?a=b@c"),
-            ),
-            ("http://127.0.0.1:80", format!("http://127.0.0.1:{port}")),
-        ] {
-            assert_eq!(proxy.url_through(url), expected);
-        }
-    }
-}
+#[path = "proxy_tests.rs"]
+mod tests;
