@@ -1,5 +1,6 @@
 //! Servers of a test's own, to stop, kill and start again.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,6 +43,26 @@ impl PrivateBroker {
     /// Starts the stopped or killed broker again, with the same data and on the same port.
     pub async fn start_again(&self) {
         self.0.run(&["start"]).await;
+    }
+
+    /// Raises the broker's memory alarm: it takes nothing more from connections that publish, until
+    /// [`PrivateBroker::end_alarm`].
+    pub async fn raise_alarm(&self) {
+        self.0.run(&["alarm", "on"]).await;
+    }
+
+    /// Ends the memory alarm.
+    pub async fn end_alarm(&self) {
+        self.0.run(&["alarm", "off"]).await;
+    }
+
+    /// How many messages each queue holds, by its name.
+    pub async fn queues(&self) -> BTreeMap<String, u64> {
+        let told = self.0.run(&["queues"]).await;
+        told.lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(name, count)| (name.to_owned(), count.trim().parse().expect("a count")))
+            .collect()
     }
 }
 
@@ -98,7 +119,8 @@ impl Server {
         server
     }
 
-    async fn run(&self, action: &[&str]) {
+    /// Runs the script; answers what it printed.
+    async fn run(&self, action: &[&str]) -> String {
         let mut command = self.command(action);
         let output = tokio::task::spawn_blocking(move || command.output())
             .await
@@ -110,6 +132,7 @@ impl Server {
             "{} {action:?} failed: {said}",
             self.script.display()
         );
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn command(&self, action: &[&str]) -> Command {
