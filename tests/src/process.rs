@@ -41,14 +41,18 @@ impl Process {
     /// # Panics
     /// When it cannot be waited for.
     pub fn terminate_if_running(&mut self) {
-        if self
-            .child
-            .try_wait()
-            .expect("the program can be waited for")
-            .is_none()
-        {
+        if self.is_running() {
             self.terminate();
         }
+    }
+
+    /// Whether it has not ended yet.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub fn is_running(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("the program can be waited for");
+        ended.is_none()
     }
 
     /// Sends a signal by name.

@@ -1,0 +1,208 @@
+//! Which faults strike, whom and when: a function of the seed alone.
+
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    KillApi,
+    KillAggregator,
+    FreezeApi,
+    FreezeAggregator,
+    RestartDatabase,
+    KillDatabase,
+    RestartBroker,
+    KillBroker,
+    BrokerAlarm,
+    CutDatabase,
+    StallDatabase,
+    HalfOpenDatabase,
+    CutBroker,
+    StallBroker,
+    HalfOpenBroker,
+    Duplicates,
+}
+
+/// What a fault takes hold of. Two faults never hold the same at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    Apis,
+    Aggregators,
+    Database,
+    Broker,
+    DatabaseLinks,
+    BrokerLinks,
+    Clients,
+}
+
+/// Which of the processes a fault strikes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    One(usize),
+    All,
+}
+
+/// One fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) kind: Kind,
+    /// For a process, or its connections.
+    pub(crate) reach: Reach,
+    pub(crate) lasts: Duration,
+}
+
+/// One fault, or two of which the second begins before the first has ended; then a calm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Episode {
+    pub(crate) first: Fault,
+    pub(crate) second: Option<(Duration, Fault)>,
+    pub(crate) calm: Duration,
+}
+
+/// The api processes are 0 and 1, the aggregators 2 and 3.
+pub(crate) const PARTS: usize = 4;
+
+impl Kind {
+    /// Every kind, what it is called, how often it comes and how many milliseconds it lasts at the least and most. A
+    /// restart of the broker takes longest, so it comes least often.
+    const ALL: [(Kind, &str, u32, (u64, u64)); 16] = [
+        (Kind::KillApi, "kill -9 of an api", 4, (0, 1000)),
+        (Kind::KillAggregator, "kill -9 of an aggregator", 4, (0, 1000)),
+        (Kind::FreezeApi, "an api stands still (SIGSTOP)", 3, (1000, 5000)),
+        (
+            Kind::FreezeAggregator,
+            "an aggregator stands still (SIGSTOP)",
+            3,
+            (1000, 5000),
+        ),
+        (Kind::RestartDatabase, "restart of the database", 2, (0, 1500)),
+        (Kind::KillDatabase, "crash of the database", 2, (0, 1500)),
+        (Kind::RestartBroker, "restart of the broker", 1, (0, 1500)),
+        (Kind::KillBroker, "kill -9 of the broker", 1, (0, 1500)),
+        (Kind::BrokerAlarm, "memory alarm of the broker", 2, (500, 3000)),
+        (Kind::CutDatabase, "cut to the database", 3, (300, 3000)),
+        (Kind::StallDatabase, "stall to the database", 3, (300, 4000)),
+        (
+            Kind::HalfOpenDatabase,
+            "half-open connections to the database",
+            4,
+            (0, 0),
+        ),
+        (Kind::CutBroker, "cut to the broker", 3, (300, 3000)),
+        (Kind::StallBroker, "stall to the broker", 3, (300, 4000)),
+        (
+            Kind::HalfOpenBroker,
+            "half-open connections to the broker",
+            4,
+            (0, 0),
+        ),
+        (
+            Kind::Duplicates,
+            "every request sent twice at once",
+            2,
+            (500, 2000),
+        ),
+    ];
+
+    fn row(self) -> (&'static str, u32, (u64, u64)) {
+        let row = Self::ALL.iter().find(|(kind, ..)| *kind == self);
+        row.map(|(_, name, weight, lasts_ms)| (*name, *weight, *lasts_ms))
+            .expect("every kind is in the list")
+    }
+
+    fn subject(self) -> Subject {
+        match self {
+            Self::KillApi | Self::FreezeApi => Subject::Apis,
+            Self::KillAggregator | Self::FreezeAggregator => Subject::Aggregators,
+            Self::RestartDatabase | Self::KillDatabase => Subject::Database,
+            Self::RestartBroker | Self::KillBroker | Self::BrokerAlarm => Subject::Broker,
+            Self::CutDatabase | Self::StallDatabase | Self::HalfOpenDatabase => Subject::DatabaseLinks,
+            Self::CutBroker | Self::StallBroker | Self::HalfOpenBroker => Subject::BrokerLinks,
+            Self::Duplicates => Subject::Clients,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().0)
+    }
+}
+
+impl Fault {
+    fn of(kind: Kind, random: &mut Rng) -> Self {
+        let (least, most) = kind.row().2;
+        let reach = match kind.subject() {
+            Subject::Apis => Reach::One(random.usize(0..2)),
+            Subject::Aggregators => Reach::One(random.usize(2..PARTS)),
+            Subject::DatabaseLinks | Subject::BrokerLinks if random.u32(..3) > 0 => {
+                Reach::One(random.usize(..PARTS))
+            }
+            _ => Reach::All,
+        };
+        Self {
+            kind,
+            reach,
+            lasts: Duration::from_millis(random.u64(least..=most)),
+        }
+    }
+}
+
+/// So many faults, in episodes. Each kind comes once before any comes again.
+pub(crate) fn schedule(seed: u64, count: usize) -> Vec<Episode> {
+    let mut random = Rng::with_seed(seed);
+    let mut first: Vec<Kind> = Kind::ALL.iter().map(|(kind, ..)| *kind).collect();
+    random.shuffle(&mut first);
+    let urn: Vec<Kind> = Kind::ALL
+        .iter()
+        .flat_map(|(kind, _, weight, _)| vec![*kind; *weight as usize])
+        .collect();
+    let mut kinds = first;
+    while kinds.len() < count {
+        kinds.push(urn[random.usize(..urn.len())]);
+    }
+    kinds.truncate(count);
+    let faults: Vec<Fault> = kinds
+        .into_iter()
+        .map(|kind| Fault::of(kind, &mut random))
+        .collect();
+    pair(&faults, &mut random)
+}
+
+/// Lets some faults begin before the one before has ended.
+fn pair(faults: &[Fault], random: &mut Rng) -> Vec<Episode> {
+    let mut episodes = Vec::new();
+    let mut rest = faults;
+    while let [first, others @ ..] = rest {
+        let together = others
+            .first()
+            .filter(|second| second.kind.subject() != first.kind.subject() && random.u32(..4) == 0);
+        rest = &others[usize::from(together.is_some())..];
+        episodes.push(Episode {
+            first: *first,
+            second: together.map(|second| (first.lasts.mul_f64(random.f64()), *second)),
+            calm: Duration::from_millis(random.u64(100..800)),
+        });
+    }
+    episodes
+}
+
+#[test]
+fn a_seed_has_one_schedule_in_which_every_kind_occurs() {
+    let told = |seed: u64| format!("{:?}", schedule(seed, 200));
+    assert_eq!(told(17), told(17));
+    assert_ne!(told(17), told(18));
+    for seed in 0..100 {
+        let episodes = schedule(seed, 20);
+        let seconds = episodes.iter().filter_map(|episode| episode.second);
+        let mut kinds: Vec<Kind> = episodes.iter().map(|episode| episode.first.kind).collect();
+        kinds.extend(seconds.map(|(_, fault)| fault.kind));
+        assert_eq!(kinds.len(), 20);
+        kinds.sort();
+        kinds.dedup();
+        assert_eq!(kinds.len(), Kind::ALL.len());
+    }
+}
