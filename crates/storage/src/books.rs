@@ -1,6 +1,7 @@
 //! What recording and refreshing need of a database transaction.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
@@ -84,6 +85,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 
     /// Opens a transaction that writes.
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
+
+    /// Runs a transaction, and gives it up after so long: `Unavailable`.
+    fn within<T: Send>(
+        &self,
+        deadline: Duration,
+        transaction: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
 /// An open transaction. Dropped without an end, it is rolled back.
@@ -218,6 +226,14 @@ impl Ledger for Pools {
 
     async fn begin(&self) -> Result<Tx, StoreError> {
         self.begin(Purpose::Write).await
+    }
+
+    async fn within<T: Send>(
+        &self,
+        deadline: Duration,
+        transaction: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.within(deadline, transaction).await
     }
 }
 

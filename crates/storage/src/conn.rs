@@ -1,6 +1,6 @@
 //! Connections and transactions on either database.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
@@ -15,6 +15,10 @@ use crate::{DatabaseUrl, StoreError};
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
 
+/// A transaction that takes longer is given up, so that every caller hears within 5 s what became of his.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
+/// Nothing is easier than to begin a transaction: a connection on which this takes longer has fallen silent.
+const BEGIN_LIMIT: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
 /// Connections of a process to PostgreSQL.
@@ -22,10 +26,12 @@ const POSTGRES_CONNECTIONS: usize = 16;
 /// Reading connections to a SQLite file, beside the one that writes.
 const SQLITE_READERS: usize = 4;
 
-/// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others.
-const POSTGRES_SETTINGS: &str = "SET lock_timeout = 2000; SET statement_timeout = 4000; \
-    SET idle_in_transaction_session_timeout = 2000; SET synchronous_commit = on; SET TIME ZONE 'UTC'";
-pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 4000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+/// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others, a statement ends before the
+/// deadline of its transaction, and the server notices a client that is gone without a word.
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = 2000; SET statement_timeout = 3000; \
+    SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
+    SET synchronous_commit = on; SET TIME ZONE 'UTC'";
+pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON";
 
 /// A connection to either database. Queries are written once with [`on!`].
@@ -124,6 +130,29 @@ impl Pools {
         }
     }
 
+    /// Runs a transaction, and gives it up after so long. It may have met a connection that fell silent, as when a
+    /// network forgets its connections, and then the others of that age have fallen silent, too.
+    pub(crate) async fn within<T>(
+        &self,
+        deadline: Duration,
+        transaction: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let timed = tokio::time::timeout(deadline, transaction).await;
+        timed.unwrap_or_else(|_| {
+            self.forget_unused_since(begun);
+            Err(unavailable("the database did not answer in time"))
+        })
+    }
+
+    /// Drops the idle connections to a server that have not worked since then: one by one, each would cost its next
+    /// user a deadline.
+    fn forget_unused_since(&self, time: Instant) {
+        if let Self::Pg(pool) = self {
+            pool.retain(|_, metrics| metrics.recycled.unwrap_or(metrics.created) > time);
+        }
+    }
+
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
         let mut tries = POSTGRES_CONNECTIONS;
@@ -135,13 +164,26 @@ impl Pools {
                 (Conn::Lite(_), Purpose::Read) => "BEGIN",
                 (Conn::Lite(_), Purpose::Write) => "BEGIN IMMEDIATE",
             };
-            let begun = on!(&mut conn, c => c.batch_execute(begin).await);
+            let asked = Instant::now();
+            let beginning = async { on!(&mut conn, c => c.batch_execute(begin).await) };
+            let begun = match self {
+                Self::Pg(_) => tokio::time::timeout(BEGIN_LIMIT, beginning).await,
+                // A file is never silent: a writer waits for his turn.
+                Self::Lite { .. } => Ok(beginning.await),
+            };
             let tx = Tx { conn: Some(conn) };
-            match begun {
-                Ok(()) => return Ok(tx),
-                Err(error) if tries == 0 => return Err(error.into()),
-                Err(_) => tries -= 1,
+            let failed = match begun {
+                Ok(Ok(())) => return Ok(tx),
+                Ok(Err(error)) => error.into(),
+                Err(silent) => {
+                    self.forget_unused_since(asked);
+                    unavailable(silent)
+                }
+            };
+            if tries == 0 {
+                return Err(failed);
             }
+            tries -= 1;
         }
     }
 

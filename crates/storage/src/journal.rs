@@ -10,14 +10,13 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tonghop_domain::Catalogue;
 
 use crate::books::{Ledger, Transaction};
+use crate::conn::DEADLINE;
 use crate::{Idempotency, Outcome, StoreError, Write, record};
 
 /// How many changes may wait.
 const QUEUE: usize = 2048;
 /// How many changes share a transaction at the most.
 const BATCH: usize = 256;
-/// A transaction that takes longer is given up.
-const DEADLINE: Duration = Duration::from_secs(5);
 /// How often a batch that collided with others is tried.
 const TRIES: u32 = 8;
 
@@ -148,21 +147,19 @@ impl<L: Ledger> Recorder<L> {
     }
 
     async fn record_batch(&self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
-        let mut tries = 0;
-        loop {
-            let tried = tokio::time::timeout(DEADLINE, self.try_batch(writes)).await;
-            match tried.unwrap_or_else(|_| {
-                Err(StoreError::Unavailable(
-                    "the database did not answer in time".into(),
-                ))
-            }) {
-                Err(StoreError::Contention(_)) if tries < TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
+        let trying = async {
+            let mut tries = 0;
+            loop {
+                match self.try_batch(writes).await {
+                    Err(StoreError::Contention(_)) if tries < TRIES => {
+                        tries += 1;
+                        tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
+                    }
+                    done => return done,
                 }
-                done => return done,
             }
-        }
+        };
+        self.ledger.within(DEADLINE, trying).await
     }
 
     async fn try_batch(&self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {

@@ -1,16 +1,12 @@
 //! The refresh of one total, and the snapshots in which totals are read.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tonghop_domain::{Announcement, Catalogue, Place, Scope, Total, TotalKey, UnitCode, UnitId};
 
 use crate::books::{Books, FiledReport, Ledger, StoredTotal, Transaction};
-use crate::conn::unavailable;
+use crate::conn::DEADLINE;
 use crate::{Refreshed, StoreError};
-
-/// A refresh that takes longer is given up.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Refreshes a total, if it is marked, in a transaction of its own.
 ///
@@ -21,7 +17,7 @@ pub async fn refresh_total(
     catalogue: &Catalogue,
     key: &TotalKey,
 ) -> Result<Refreshed, StoreError> {
-    let refreshed = tokio::time::timeout(DEADLINE, async {
+    let refreshing = async {
         let mut tx = ledger.begin().await?;
         match refresh(tx.books()?, catalogue, key).await {
             Ok(written @ Refreshed::Written { .. }) => {
@@ -35,8 +31,8 @@ pub async fn refresh_total(
                 other
             }
         }
-    });
-    refreshed.await.map_err(unavailable)?
+    };
+    ledger.within(DEADLINE, refreshing).await
 }
 
 /// Refreshes a total; the caller commits when something was written and rolls back when nothing was marked.

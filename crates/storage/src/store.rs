@@ -14,7 +14,7 @@ use tonghop_domain::{
 };
 use uuid::Uuid;
 
-use crate::conn::{Conn, Pools, Purpose, clock, unavailable};
+use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
 use crate::{
     Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
@@ -22,9 +22,7 @@ use crate::{
     submissions, verification,
 };
 
-/// A transaction that takes longer is given up.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// The same for a proof, which reads everything below a unit.
+/// The deadline of a proof, which reads everything below a unit.
 const LONG_DEADLINE: Duration = Duration::from_secs(60);
 /// How long idempotency keys are kept.
 const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
@@ -154,14 +152,15 @@ impl Store {
     /// As for [`Store::record`].
     pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
         let inner = self.inner.clone();
+        let pools = inner.pools.clone();
         let rehearsal = async move {
             let mut tx = inner.pools.begin(Purpose::Write).await?;
             let outcomes = record::record(tx.conn()?, &inner.catalogue, &[write]).await;
             tx.rollback().await?;
             outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
         };
-        let timed = tokio::time::timeout(DEADLINE, self.inner.runtime.spawn(rehearsal)).await;
-        timed.map_err(unavailable)?.map_err(unavailable)?
+        let timed = async move { pools.within(DEADLINE, rehearsal).await };
+        self.inner.runtime.spawn(timed).await.map_err(unavailable)?
     }
 
     /// The current revision of a submission.
@@ -420,8 +419,7 @@ async fn run<T>(
             }
         }
     };
-    let timed = tokio::time::timeout(deadline, transaction).await;
-    timed.unwrap_or_else(|_| Err(unavailable("the database did not answer in time")))
+    pools.within(deadline, transaction).await
 }
 
 impl Outbox for Store {

@@ -190,6 +190,14 @@ impl Ledger for Database {
         }
         Ok(transaction)
     }
+
+    async fn within<T: Send>(
+        &self,
+        deadline: Duration,
+        transaction: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        timeout(deadline, transaction).await.unwrap_or_else(|_| Err(gone()))
+    }
 }
 
 impl Transaction {

@@ -11,7 +11,7 @@ use crate::support::figures::flow;
 use crate::support::{FORM, PERIOD};
 
 /// How soon a call must answer when there is no database.
-const SOON: Duration = Duration::from_secs(6);
+const SOON: Duration = Duration::from_secs(5);
 
 fn write(store: &Store, value: i64) -> Write {
     let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
@@ -115,6 +115,25 @@ async fn connections_that_are_cut_or_silent_are_unavailable_until_they_are_back(
     is_away(&store).await;
     proxy.restore();
     comes_back(&store, 3).await;
+}
+
+/// A network that forgets connections tells neither end. All that were open are found out by the first that is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_fell_silent_are_replaced_within_seconds() {
+    let database = postgres_database().await;
+    let proxy = FaultProxy::in_front_of(database.url());
+    let store = opened(&proxy.url_through(database.url())).await;
+    comes_back(&store, 1).await;
+    // As many as are used at a time stay open.
+    futures_util::future::join_all((0..16).map(|_| store.pending())).await;
+    proxy.half_open();
+    let start = Instant::now();
+    comes_back(&store, 2).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "after {:?}",
+        start.elapsed()
+    );
 }
 
 /// Each change either was recorded or was not; sent again, it is there once.
