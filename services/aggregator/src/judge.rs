@@ -7,7 +7,7 @@ use tonghop_domain::{Announcement, Catalogue, TotalKey};
 use tonghop_events::{Judge, Verdict};
 use tonghop_storage::StoreError;
 
-use crate::worker::{PARALLEL, Totals, Worker};
+use crate::worker::{PARALLEL, Totals, Worker, may_pass};
 
 /// The totals in which the announced changes show first; none when the catalogue does not know what it names.
 fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
@@ -56,12 +56,7 @@ impl<T: Totals> Judge for Worker<T> {
             async move { worker.refresh(&key).await }
         });
         let results: Vec<Result<(), StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
-        let must_wait = |result: &Result<(), StoreError>| {
-            matches!(
-                result,
-                Err(StoreError::Unavailable(_) | StoreError::Contention(_))
-            )
-        };
+        let must_wait = |result: &Result<(), StoreError>| result.as_ref().is_err_and(may_pass);
         // A total that cannot be refreshed at all backs off alone; the news of the others is done.
         if results.iter().any(must_wait) {
             Verdict::Retry

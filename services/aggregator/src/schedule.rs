@@ -10,6 +10,8 @@ use tonghop_domain::TotalKey;
 
 /// The longest a total that keeps failing waits for its next try.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// The same when the fault is not the total's own: it may be over at any moment.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 /// Totals by the time at which they are due. Each stands in it once.
 #[derive(Debug, Default)]
@@ -40,15 +42,16 @@ impl Schedule {
         }
     }
 
-    /// Makes a total that failed due again, each time later than the last.
-    pub(crate) fn failed(&self, key: TotalKey) -> u32 {
+    /// Makes a total that failed due again, each time later than the last; one that failed for want of a database, or
+    /// that another worker held, within a second.
+    pub(crate) fn failed(&self, key: TotalKey, may_pass: bool) -> u32 {
         let mut state = self.state();
         let failures = state.failures.entry(key.clone()).or_insert(0);
         *failures += 1;
         let count = *failures;
         let wait = Duration::from_millis(100)
             .saturating_mul(1 << count.min(10))
-            .min(MAX_BACK_OFF);
+            .min(if may_pass { MAX_PAUSE } else { MAX_BACK_OFF });
         state.put(key, Instant::now() + wait);
         self.changed.notify_one();
         count
@@ -134,10 +137,10 @@ mod tests {
     async fn a_total_that_keeps_failing_waits_longer_and_holds_up_no_other() {
         let schedule = Schedule::default();
         for _ in 0..5 {
-            schedule.failed(key(1));
+            schedule.failed(key(1), false);
             assert_eq!(schedule.next().await, key(1));
         }
-        schedule.failed(key(1));
+        schedule.failed(key(1), false);
         schedule.add(key(1), Duration::ZERO);
         schedule.add(key(2), Duration::ZERO);
         let start = Instant::now();
@@ -147,5 +150,20 @@ mod tests {
         schedule.succeeded(&key(1));
         schedule.add(key(1), Duration::ZERO);
         assert_eq!(schedule.next().await, key(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_total_that_lacked_a_database_for_long_is_due_within_a_second() {
+        let schedule = Schedule::default();
+        for _ in 0..20 {
+            schedule.failed(key(1), true);
+            let start = Instant::now();
+            assert_eq!(schedule.next().await, key(1));
+            assert!(
+                start.elapsed() <= Duration::from_millis(1100),
+                "{:?}",
+                start.elapsed()
+            );
+        }
     }
 }

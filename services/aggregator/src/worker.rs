@@ -20,6 +20,11 @@ const ROOT_WAIT: Duration = Duration::from_millis(500);
 /// How many totals this process refreshes at a time.
 pub(crate) const PARALLEL: usize = 8;
 
+/// Whether something else stood in the way, and not the total itself.
+pub(crate) fn may_pass(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_) | StoreError::Contention(_))
+}
+
 /// What the worker needs of the store; cheap to clone.
 pub trait Totals: Clone + Send + Sync + 'static {
     /// The catalogue.
@@ -95,7 +100,7 @@ impl<T: Totals> Worker<T> {
                 Ok(())
             }
             Err(error) => {
-                let failures = self.schedule.failed(key.clone());
+                let failures = self.schedule.failed(key.clone(), may_pass(&error));
                 let (form, period, unit) = (&key.form, key.period, key.unit.0);
                 tracing::warn!(%error, failures, %form, %period, unit_id = unit, "a total was not refreshed");
                 Err(error)
