@@ -151,13 +151,14 @@ impl Fault {
     }
 }
 
-/// So many faults, in episodes. Each kind comes once before any comes again.
-pub(crate) fn schedule(seed: u64, count: usize) -> Vec<Episode> {
+/// So many faults, in episodes, of the kinds whose name contains `only`. Each kind comes once before any comes again.
+pub(crate) fn schedule(seed: u64, count: usize, only: &str) -> Vec<Episode> {
     let mut random = Rng::with_seed(seed);
-    let mut first: Vec<Kind> = Kind::ALL.iter().map(|(kind, ..)| *kind).collect();
+    let wanted = || Kind::ALL.iter().filter(|(_, name, ..)| name.contains(only));
+    let mut first: Vec<Kind> = wanted().map(|(kind, ..)| *kind).collect();
+    assert!(!first.is_empty(), "no kind of fault is called {only}");
     random.shuffle(&mut first);
-    let urn: Vec<Kind> = Kind::ALL
-        .iter()
+    let urn: Vec<Kind> = wanted()
         .flat_map(|(kind, _, weight, _)| vec![*kind; *weight as usize])
         .collect();
     let mut kinds = first;
@@ -192,11 +193,11 @@ fn pair(faults: &[Fault], random: &mut Rng) -> Vec<Episode> {
 
 #[test]
 fn a_seed_has_one_schedule_in_which_every_kind_occurs() {
-    let told = |seed: u64| format!("{:?}", schedule(seed, 200));
+    let told = |seed: u64| format!("{:?}", schedule(seed, 200, ""));
     assert_eq!(told(17), told(17));
     assert_ne!(told(17), told(18));
     for seed in 0..100 {
-        let episodes = schedule(seed, 20);
+        let episodes = schedule(seed, 20, "");
         let seconds = episodes.iter().filter_map(|episode| episode.second);
         let mut kinds: Vec<Kind> = episodes.iter().map(|episode| episode.first.kind).collect();
         kinds.extend(seconds.map(|(_, fault)| fault.kind));

@@ -2,7 +2,7 @@
 //! clients report and correct. In the end every figure that was acknowledged must be there, once, and in every total.
 //!
 //! `CHAOS_FAULTS=200` lets more faults strike than the 20 of each `tests/run`; `CHAOS_SEED=17` chooses them;
-//! `CHAOS_REPORT=FILE` writes the table of recovery times there; `CHAOS_LOG=warn` lets the processes say more.
+//! `CHAOS_ONLY=half-open` leaves out those not called so; `CHAOS_REPORT=FILE` writes the table of recovery times there; `CHAOS_LOG=warn` lets the processes say more.
 #![expect(
     clippy::expect_used,
     reason = "a test stops at the first surprise, and says where"
@@ -52,7 +52,8 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
     let count = setting("CHAOS_FAULTS").unwrap_or(FAULTS);
     let seed = setting("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let _named = Named(seed, count);
-    let episodes = schedule(seed, count);
+    let only = std::env::var("CHAOS_ONLY").unwrap_or_default();
+    let episodes = schedule(seed, count, &only);
     let site = Site::start().await;
     let traffic = Traffic::new(site.apis(), seed);
     let clients: Vec<_> = (0..CLIENTS)
