@@ -319,11 +319,12 @@ impl TestApp {
     /// Fails the test unless every total at or below a unit is what the submissions add up to.
     ///
     /// # Panics
-    /// When one differs, or none was compared.
+    /// When one differs, one was skipped, or none was compared.
     pub async fn assert_verified(&self, unit: &str) {
         let path = format!("/v1/verification?form={FORM}&period={PERIOD}&unit={unit}");
         let proof = self.get(&path).await.json();
         assert_eq!(proof["differing"], serde_json::json!([]), "{proof}");
+        assert_eq!(proof["skipped"], 0, "{proof}");
         assert!(proof["checked"].as_u64() > Some(10), "{proof}");
     }
 }

@@ -16,6 +16,24 @@ pub use app::{Answer, Options, TestApp, Way};
 pub use corruption::corrupt_total;
 pub use process::{Ended, Process, run_to_end};
 
+/// Tells each story, a function of the same name in the caller's module `stories`, on both ways of running.
+#[macro_export]
+macro_rules! on_both_ways {
+    ($($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn embedded() {
+                super::stories::$story($crate::Way::Embedded).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn servers() {
+                super::stories::$story($crate::Way::Servers).await;
+            }
+        })*
+    };
+}
+
 /// The form of the source report.
 pub const FORM: &str = "ngay-30-7";
 /// Its period.

@@ -5,31 +5,13 @@
 )]
 
 use serde_json::json;
-use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts, submission};
-
-/// Tells a story on both ways of running.
-macro_rules! on_both_ways {
-    ($($story:ident),* $(,)?) => {
-        $(mod $story {
-            #[tokio::test(flavor = "multi_thread")]
-            async fn embedded() {
-                super::stories::$story(super::Way::Embedded).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread")]
-            async fn servers() {
-                super::stories::$story(super::Way::Servers).await;
-            }
-        })*
-    };
-}
+use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts, on_both_ways, submission};
 
 on_both_ways!(
     fourteen_submissions_become_the_totals_of_the_source_report,
     a_correction_replaces_the_figure_it_corrects,
     a_withdrawn_report_is_missing_again,
     a_wait_is_answered_when_the_totals_include_it,
-    a_retried_request_is_answered_as_the_first,
     a_batch_answers_line_by_line_and_applies_lines_in_order,
     a_province_is_in_the_country_too,
     the_commands_work_beside_a_running_service,
@@ -136,34 +118,6 @@ mod stories {
             let totals = app.totals(PROVINCE).await;
             assert_eq!(TestApp::value(&totals, "TT.PT"), number);
         }
-    }
-
-    pub(super) async fn a_retried_request_is_answered_as_the_first(way: Way) {
-        let app = TestApp::start(way).await;
-        let retries = (0..100).map(|_| async {
-            app.post_with(&broadcasts("866", 63), &[("Idempotency-Key", "one")])
-                .await
-        });
-        let answers = futures_util::future::join_all(retries).await;
-        let first: Vec<_> = answers
-            .iter()
-            .filter(|answer| answer.header("idempotency-replayed").is_empty())
-            .collect();
-        assert_eq!(first.len(), 1);
-        assert!(
-            answers
-                .iter()
-                .all(|answer| answer.status == 201 && answer.json()["revision"] == 1)
-        );
-        let ids: std::collections::BTreeSet<_> = answers.iter().map(|a| a.json()["id"].to_string()).collect();
-        assert_eq!(ids.len(), 1);
-        let other = app
-            .post_with(&broadcasts("866", 64), &[("Idempotency-Key", "one")])
-            .await;
-        assert_eq!(
-            (other.status, other.json()["code"].clone()),
-            (422, json!("idempotency-key-reused"))
-        );
     }
 
     pub(super) async fn a_batch_answers_line_by_line_and_applies_lines_in_order(way: Way) {
