@@ -171,6 +171,15 @@ impl TestApp {
         }
     }
 
+    /// One of this service's settings, by its variable.
+    ///
+    /// # Panics
+    /// When this way of running has none.
+    pub fn setting(&self, variable: &str) -> &str {
+        let found = self.settings.iter().find(|(name, _)| *name == variable);
+        &found.expect("the setting is made").1
+    }
+
     /// A program with this service's settings.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));

@@ -159,6 +159,6 @@ async fn set_unreadable_aside(batch: Vec<Delivery>) -> Result<Option<Readable>, 
 }
 
 /// lapin answers "not sent" without an error once the channel is broken.
-fn sent(settled: lapin::Result<bool>) -> Result<(), Fault> {
+pub(crate) fn sent(settled: lapin::Result<bool>) -> Result<(), Fault> {
     if settled? { Ok(()) } else { Err(Fault::Gone) }
 }

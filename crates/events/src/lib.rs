@@ -3,7 +3,8 @@
 //! An announcement is a hint: losing, doubling or reordering some can delay a total and never change it. So this
 //! crate may give up on a message, never on a connection. [`relay`] moves announcements from an
 //! [`Outbox`](tonghop_domain::Outbox) to a [`Bus`] and settles those the bus has confirmed; [`consume`] hands them in
-//! batches to a [`Judge`]. Both run until they are told to stop and reconnect by themselves.
+//! batches to a [`Judge`]. Both run until they are told to stop and reconnect by themselves. What nobody could act upon
+//! lies among the [`DeadLetters`], to be looked at and dropped.
 //!
 //! This is the only crate that names lapin. It knows nothing of SQL, HTTP or how totals are made.
 //!
@@ -32,6 +33,7 @@ mod back_off;
 mod bus;
 mod cloud_event;
 mod consumer;
+mod dead_letters;
 mod health;
 mod in_process;
 mod line;
@@ -43,6 +45,7 @@ mod topology;
 
 pub use bus::{Bus, Judge, Verdict, consume, relay};
 pub use cloud_event::{Unreadable, decode, encode};
+pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Death};
 pub use health::Health;
 pub use in_process::InProcess;
 pub use relay::{Interrupted, Publish, Windows};

@@ -9,6 +9,9 @@ use crate::cloud_event::SUBMISSION_RECORDED;
 /// How often a message is handed out again before it is put aside. It must be positive: RabbitMQ 3.10 drops a
 /// message at its first requeue when the limit says "none".
 const DELIVERY_LIMIT: i32 = 50;
+/// The same for the messages put aside. Each look at them is one delivery more, and RabbitMQ 4.0 to 4.2 would drop
+/// them for good after the 20th.
+const DEAD_LETTERS_DELIVERY_LIMIT: i32 = 1_000_000;
 
 /// The names of everything in one namespace.
 #[derive(Clone, Debug)]
@@ -37,7 +40,8 @@ impl Topology {
         self.exchange(channel, &self.events, ExchangeKind::Topic).await?;
         self.exchange(channel, &self.dead_letters, ExchangeKind::Fanout)
             .await?;
-        self.queue(channel, &self.dead_letters, quorum()).await?;
+        self.queue(channel, &self.dead_letters, quorum(DEAD_LETTERS_DELIVERY_LIMIT))
+            .await?;
         self.bind(channel, &self.dead_letters, &self.dead_letters, "")
             .await?;
         self.queue(channel, &self.aggregator, self.aggregator_arguments())
@@ -52,8 +56,7 @@ impl Topology {
     }
 
     fn aggregator_arguments(&self) -> FieldTable {
-        let mut arguments = quorum();
-        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+        let mut arguments = quorum(DELIVERY_LIMIT);
         arguments.insert("x-dead-letter-exchange".into(), text(self.dead_letters.as_str()));
         // A message leaves the queue only once the dead-letter queue has it; that needs this overflow.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
@@ -98,9 +101,10 @@ impl Topology {
     }
 }
 
-fn quorum() -> FieldTable {
+fn quorum(delivery_limit: i32) -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(delivery_limit));
     arguments
 }
 

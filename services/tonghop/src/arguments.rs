@@ -32,6 +32,11 @@ pub(crate) enum Command {
     Verify,
     /// Refreshes every total from the submissions, while the service goes on
     Rebuild,
+    /// Lists or drops the announcements that nobody could act upon; they are hints, and their totals are swept up
+    DeadLetters {
+        #[command(subcommand)]
+        action: DeadLettersAction,
+    },
     /// Sends a file to a running service: one submission as JSON, or one a line as NDJSON
     Submit {
         /// The file; - for standard input
@@ -48,6 +53,18 @@ pub(crate) enum Command {
     },
     /// Prints the OpenAPI document
     ExportOpenapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersAction {
+    /// Shows each and leaves it where it is
+    List,
+    /// Removes all of them
+    Drop {
+        /// Only those with this id
+        #[arg(long)]
+        id: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod client;
+mod dead_letters;
 mod demo;
 mod failure;
 mod maintenance;
@@ -34,6 +35,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate => maintenance::migrate(&settings).await,
         Command::Verify => maintenance::verify(&settings).await,
         Command::Rebuild => maintenance::rebuild(&settings).await,
+        Command::DeadLetters { action } => dead_letters::dead_letters(&settings, &action).await,
         Command::Submit { file, url } => client::submit(&file, &url).await,
         Command::Healthcheck { url } => client::healthcheck(&url).await,
         Command::ExportOpenapi => {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod consuming;
+mod dead_letters;
 mod outbox;
 mod proxy;
 mod recorder;

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use lapin::message::BasicGetMessage;
 use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions,
-    QueueDeleteOptions,
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tonghop_domain::{Announcement, Envelope, RecordedRevision, SubmissionId};
-use tonghop_events::{AmqpSettings, Bus};
+use tonghop_events::{AmqpSettings, Bus, decode};
 use uuid::Uuid;
 
 /// How soon work must go on after a fault has passed.
@@ -44,8 +44,12 @@ impl Scene {
         }
     }
 
+    pub(crate) fn settings(&self) -> AmqpSettings {
+        AmqpSettings::parse(&self.url, &self.namespace).unwrap()
+    }
+
     pub(crate) fn bus(&self) -> Bus {
-        Bus::Amqp(AmqpSettings::parse(&self.url, &self.namespace).unwrap())
+        Bus::Amqp(self.settings())
     }
 
     /// The same namespace, reached through a local port.
@@ -94,6 +98,24 @@ impl Scene {
         self.channel.basic_get(self.name(queue), options).await.unwrap()
     }
 
+    /// Takes the one message of a queue and gives it back, again and again, until the broker hands it out no more.
+    /// Answers how often it did.
+    pub(crate) async fn give_back_until_gone(&self, queue: &str) -> usize {
+        let again = BasicNackOptions {
+            multiple: false,
+            requeue: true,
+        };
+        let mut deliveries = 0;
+        loop {
+            let options = BasicGetOptions::default();
+            let Some(message) = self.channel.basic_get(self.name(queue), options).await.unwrap() else {
+                return deliveries;
+            };
+            deliveries += 1;
+            assert!(message.acker.nack(again).await.unwrap());
+        }
+    }
+
     pub(crate) async fn delete_queue(&self, queue: &str) {
         let options = QueueDeleteOptions::default();
         self.channel
@@ -111,7 +133,10 @@ impl Scene {
         let mut confirms = Vec::new();
         for body in bodies {
             let (queue, options) = (self.name("aggregator"), BasicPublishOptions::default());
-            let properties = BasicProperties::default().with_delivery_mode(2);
+            let mut properties = BasicProperties::default().with_delivery_mode(2);
+            if let Ok(envelope) = decode(&body) {
+                properties = properties.with_message_id(envelope.id.to_string().into());
+            }
             confirms.push(
                 self.channel
                     .basic_publish("".into(), queue, options, &body, properties)

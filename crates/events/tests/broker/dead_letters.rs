@@ -1,0 +1,167 @@
+//! What nobody could act upon.
+
+use chrono::Utc;
+use tonghop_domain::Envelope;
+use tonghop_events::{AmqpSettings, DeadLetter, DeadLetters, DeadLettersError, Death, Verdict, encode};
+
+use crate::recorder::{Consumer, Recorder};
+use crate::scene::{Scene, recorded};
+
+/// Has messages put aside: what a judge calls poison, and what is no announcement.
+async fn put_aside(scene: &Scene, announcements: &[Envelope], unreadable: &[Vec<u8>]) {
+    let judge = Recorder::saying(announcements.iter().map(|_| Verdict::Poison));
+    let consumer = Consumer::start(&judge, scene.bus()).await;
+    scene
+        .put(announcements.iter().map(encode).chain(unreadable.iter().cloned()))
+        .await;
+    let count = announcements.len() + unreadable.len();
+    scene.holds("dead-letters", count as u32).await;
+    consumer.stop().await;
+}
+
+fn ids(letters: &[DeadLetter]) -> Vec<&str> {
+    let mut ids: Vec<&str> = letters.iter().filter_map(|letter| letter.id.as_deref()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
+    let scene = Scene::start().await;
+    let poison = recorded(1);
+    let begin = Utc::now().timestamp();
+    put_aside(
+        &scene,
+        std::slice::from_ref(&poison),
+        &[b"{\"type\":\"x\\u001b\"}".to_vec()],
+    )
+    .await;
+    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    let mut listed = letters.list().await.unwrap();
+    listed.sort_by_key(|letter| letter.id.is_none());
+    let at = |letter: &DeadLetter| letter.death.as_ref().and_then(|death| death.at);
+    for letter in &listed {
+        let at = at(letter).unwrap().timestamp();
+        assert!((begin..=Utc::now().timestamp()).contains(&at), "{letter:?}");
+    }
+    let rejected = |letter: &DeadLetter| {
+        Some(Death {
+            reason: "rejected".into(),
+            queue: scene.name("aggregator").to_string(),
+            count: 1,
+            at: at(letter),
+        })
+    };
+    let expected = [
+        DeadLetter {
+            id: Some(poison.id.to_string()),
+            death: rejected(&listed[0]),
+            kind: Some("vn.tonghop.submission.recorded.v1".into()),
+            form: Some("ngay-30-7".into()),
+            period: Some("2021-07".into()),
+            province: Some("87".into()),
+            unreadable: None,
+            size: encode(&poison).len(),
+        },
+        DeadLetter {
+            id: None,
+            death: rejected(&listed[1]),
+            kind: Some("x\u{1b}".into()),
+            form: None,
+            period: None,
+            province: None,
+            unreadable: listed[1]
+                .unreadable
+                .clone()
+                .filter(|why| why.contains("specversion")),
+            size: 18,
+        },
+    ];
+    assert_eq!(listed[..], expected);
+    assert!(listed[1].unreadable.is_some());
+    letters.close().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_handed_out_too_often_says_so() {
+    let scene = Scene::start().await;
+    // Whoever connects makes the queues.
+    Consumer::start(&Recorder::saying([]), scene.bus())
+        .await
+        .stop()
+        .await;
+    scene.put([encode(&recorded(1))]).await;
+    let deliveries = scene.give_back_until_gone("aggregator").await;
+    assert_eq!(deliveries, 51, "the first, and 50 more");
+    scene.holds("dead-letters", 1).await;
+    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    let listed = letters.list().await.unwrap();
+    let death = listed[0].death.as_ref().unwrap();
+    assert_eq!((death.reason.as_str(), death.count), ("delivery_limit", 1));
+    assert_eq!(listed[0].unreadable, None);
+    letters.close().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_at_dead_letters_a_hundred_times_loses_none() {
+    let scene = Scene::start().await;
+    put_aside(&scene, &[recorded(1), recorded(2), recorded(3)], &[b"x".to_vec()]).await;
+    let mut before = None;
+    for _ in 0..20 {
+        let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+        for _ in 0..5 {
+            let listed = letters.list().await.unwrap();
+            assert_eq!(listed.len(), 4);
+            assert_eq!(
+                *before.get_or_insert_with(|| listed.clone()),
+                listed,
+                "in the same order"
+            );
+        }
+        letters.close().await;
+    }
+    scene.holds("dead-letters", 4).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_dropped_by_their_id_or_all_at_once() {
+    let scene = Scene::start().await;
+    let doubled = recorded(1);
+    let others = [recorded(2), recorded(3)];
+    let sent = [
+        doubled.clone(),
+        others[0].clone(),
+        doubled.clone(),
+        others[1].clone(),
+    ];
+    put_aside(&scene, &sent, &[b"x".to_vec()]).await;
+    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    assert_eq!(letters.drop_those_with("nobody").await.unwrap(), 0);
+    assert_eq!(letters.drop_those_with(&doubled.id.to_string()).await.unwrap(), 2);
+    let listed = letters.list().await.unwrap();
+    let mut expected = others.map(|other| other.id.to_string());
+    expected.sort_unstable();
+    assert_eq!(
+        (listed.len(), ids(&listed)),
+        (3, expected.iter().map(String::as_str).collect())
+    );
+    assert_eq!(letters.drop_all().await.unwrap(), 3);
+    assert_eq!(letters.list().await.unwrap(), []);
+    assert_eq!(letters.drop_all().await.unwrap(), 0);
+    letters.close().await;
+    scene.holds("dead-letters", 0).await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_service_has_run_there_are_no_dead_letters_to_look_at() {
+    let scene = Scene::start().await;
+    let refused = DeadLetters::open(&scene.settings()).await.err().unwrap();
+    assert!(matches!(refused, DeadLettersError::NoQueue(_)), "{refused}");
+    let nowhere = AmqpSettings::parse("amqp://127.0.0.1:1", "test").unwrap();
+    let refused = DeadLetters::open(&nowhere).await.err().unwrap();
+    assert!(matches!(refused, DeadLettersError::Broker(_)), "{refused}");
+}

@@ -1,0 +1,115 @@
+//! `tonghop dead-letters`: what the aggregators put aside. Needs the broker, not the database.
+
+use tonghop_events::{Bus, DeadLetter, DeadLetters};
+
+use crate::arguments::{DeadLettersAction, Settings};
+use crate::failure::{Failure, failed, print};
+
+pub(crate) async fn dead_letters(settings: &Settings, action: &DeadLettersAction) -> Result<(), Failure> {
+    let Bus::Amqp(amqp) = settings.bus()? else {
+        print("Without a broker announcements stay inside the service: there are no dead letters.\n");
+        return Ok(());
+    };
+    let letters = DeadLetters::open(&amqp).await.map_err(failed)?;
+    let done = match action {
+        DeadLettersAction::List => list(&letters).await,
+        DeadLettersAction::Drop { id: None } => drop_all(&letters).await,
+        DeadLettersAction::Drop { id: Some(id) } => drop_those_with(&letters, id).await,
+    };
+    letters.close().await;
+    done
+}
+
+async fn list(letters: &DeadLetters) -> Result<(), Failure> {
+    let listed = letters.list().await.map_err(failed)?;
+    let lines: String = listed.iter().map(line).collect();
+    print(&format!("{lines}{}.\n", counted(listed.len() as u32)));
+    Ok(())
+}
+
+async fn drop_all(letters: &DeadLetters) -> Result<(), Failure> {
+    let dropped = letters.drop_all().await.map_err(failed)?;
+    print(&format!("{} dropped.\n", counted(dropped)));
+    Ok(())
+}
+
+async fn drop_those_with(letters: &DeadLetters, id: &str) -> Result<(), Failure> {
+    match letters.drop_those_with(id).await.map_err(failed)? {
+        0 => Err(failed(format!("no dead letter has the id {id}"))),
+        dropped => {
+            print(&format!("{} dropped.\n", counted(dropped)));
+            Ok(())
+        }
+    }
+}
+
+fn counted(count: u32) -> String {
+    match count {
+        1 => "1 dead letter".into(),
+        count => format!("{count} dead letters"),
+    }
+}
+
+/// One line a message; - for what is not known.
+fn line(letter: &DeadLetter) -> String {
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".into(), printable);
+    let death = letter.death.as_ref().map_or_else(
+        || "- sent there directly".into(),
+        |death| {
+            let at = death.at.map_or_else(|| "-".into(), |at| format!("{at:?}"));
+            let (reason, queue) = (printable(&death.reason), printable(&death.queue));
+            format!("{at} {reason} x{} in {queue}", death.count)
+        },
+    );
+    let unreadable = letter
+        .unreadable
+        .as_deref()
+        .map(|why| format!(", unreadable: {}", printable(why)))
+        .unwrap_or_default();
+    format!(
+        "{death}: {}, form {}, period {}, province {}, id {}, {} bytes{unreadable}\n",
+        text(&letter.kind),
+        text(&letter.form),
+        text(&letter.period),
+        text(&letter.province),
+        text(&letter.id),
+        letter.size
+    )
+}
+
+/// A message may say anything: it shall neither break the line nor command the terminal.
+fn printable(text: &str) -> String {
+    text.chars().take(200).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tonghop_events::Death;
+
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_known_and_a_hostile_message_cannot_break_it() {
+        let letter = DeadLetter {
+            id: Some("một\nhai".into()),
+            death: Some(Death {
+                reason: "rejected".into(),
+                queue: "tonghop.aggregator".into(),
+                count: 1,
+                at: "2021-08-01T00:00:00Z".parse().ok(),
+            }),
+            kind: Some("\u{1b}[2J".into()),
+            form: None,
+            period: Some("2021-07".into()),
+            province: Some("x".repeat(500)),
+            unreadable: Some("unknown type of event \u{1b}[2J".into()),
+            size: 17,
+        };
+        let expected = format!(
+            "2021-08-01T00:00:00Z rejected x1 in tonghop.aggregator: \\u{{1b}}[2J, form -, period 2021-07, \
+             province {}, id một\\nhai, 17 bytes, unreadable: unknown type of event \\u{{1b}}[2J\n",
+            "x".repeat(200)
+        );
+        assert_eq!(line(&letter), expected);
+    }
+}
