@@ -148,7 +148,8 @@ pub struct Difference {
     pub unit: UnitCode,
     /// The indicator; none for a number of the coverage.
     pub indicator: Option<IndicatorCode>,
-    /// Which number: `value`, `reporting`, `items`, `expected` …
+    /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a whole total that is stored and cannot
+    /// be read.
     pub number: &'static str,
     /// The breakdown, for a cell: dimension and category codes.
     pub breakdown: Vec<(String, String)>,

@@ -58,6 +58,17 @@ pub(crate) async fn of_units(
     period: Period,
     units: &[UnitId],
 ) -> Result<HashMap<UnitId, StoredTotal>, StoreError> {
+    let each = each_of_units(conn, form, period, units).await?;
+    each.into_iter().map(|(unit, total)| Ok((unit, total?))).collect()
+}
+
+/// The same, where one that cannot be read does not hide the others.
+pub(crate) async fn each_of_units(
+    conn: &mut Conn,
+    form: &Form,
+    period: Period,
+    units: &[UnitId],
+) -> Result<HashMap<UnitId, Result<StoredTotal, StoreError>>, StoreError> {
     if units.is_empty() {
         return Ok(HashMap::new());
     }
@@ -74,17 +85,14 @@ pub(crate) async fn of_units(
         ));
     let rows: Vec<(i64, i64, NaiveDateTime, String)> = on!(conn, c => query.load(c).await)?;
     let read = |(unit, version, refreshed_at, body): (i64, i64, NaiveDateTime, String)| {
-        let total = codec::read_total(&body, form)?;
-        Ok((
-            UnitId(unit),
-            StoredTotal {
-                total,
-                version,
-                refreshed_at: refreshed_at.and_utc(),
-            },
-        ))
+        let total = codec::read_total(&body, form).map(|total| StoredTotal {
+            total,
+            version,
+            refreshed_at: refreshed_at.and_utc(),
+        });
+        (UnitId(unit), total)
     };
-    rows.into_iter().map(read).collect()
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// When totals of a form and period were last refreshed.

@@ -6,6 +6,7 @@ use tonghop_domain::{
     NumberKey, Numbers, Place, Report, Scope, Total, UnitCode, UnitId, recounted_numbers, served_numbers,
 };
 
+use crate::books::StoredTotal;
 use crate::conn::Conn;
 use crate::reads::place_of;
 use crate::refresh::empty;
@@ -14,7 +15,8 @@ use crate::{Difference, StoreError, Verification, marks, submissions, totals};
 /// Everything that a verification compares, as it stood in one snapshot.
 pub(crate) struct Evidence {
     reports: HashMap<UnitId, Report>,
-    served: HashMap<UnitId, Total>,
+    /// None for one that is stored and cannot be read.
+    served: HashMap<UnitId, Option<Total>>,
     marked: BTreeSet<UnitId>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) async fn gather(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> R
         .map(|unit| unit.id())
         .collect();
     let marked = marks::count(conn, &scope.form.code, scope.period, &totalled).await?;
-    let served = totals::of_units(conn, &scope.form, scope.period, &totalled).await?;
+    let served = totals::each_of_units(conn, &scope.form, scope.period, &totalled).await?;
     let reports = submissions::reports(conn, &scope.form.code, scope.period, &reporting).await?;
     Ok(Evidence {
         reports: reports
@@ -41,10 +43,17 @@ pub(crate) async fn gather(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> R
             .collect(),
         served: served
             .into_iter()
-            .map(|(unit, stored)| (unit, stored.total))
+            .map(|(unit, stored)| (unit, readable(unit, stored)))
             .collect(),
         marked: marked.into_iter().map(|(unit, ..)| unit).collect(),
     })
+}
+
+fn readable(unit: UnitId, stored: Result<StoredTotal, StoreError>) -> Option<Total> {
+    let stored = stored.inspect_err(|error| {
+        tracing::error!(%error, unit_id = unit.0, "a stored total cannot be read");
+    });
+    stored.ok().map(|stored| stored.total)
 }
 
 /// Compares every total at or below the unit; those with marks at or below are skipped and counted.
@@ -69,7 +78,11 @@ pub(crate) fn compare(
             continue;
         }
         let served = match evidence.served.get(&total.id()) {
-            Some(served) => served_numbers(scope, served),
+            Some(Some(served)) => served_numbers(scope, served),
+            Some(None) => {
+                verification.differing.push(unreadable(total.code()));
+                continue;
+            }
             None => served_numbers(scope, &empty(scope, total)),
         };
         compare_total(
@@ -80,6 +93,18 @@ pub(crate) fn compare(
         );
     }
     Ok(verification)
+}
+
+/// Not one of its numbers is served, so it is named once and as a whole.
+fn unreadable(unit: &UnitCode) -> Difference {
+    Difference {
+        unit: unit.clone(),
+        indicator: None,
+        number: "total",
+        breakdown: Vec::new(),
+        served: Some("unreadable".into()),
+        recomputed: None,
+    }
 }
 
 fn compare_total(verification: &mut Verification, unit: &UnitCode, served: &Numbers, recounted: &Numbers) {

@@ -49,7 +49,7 @@ pub(crate) struct DifferenceBody {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     breakdown: BTreeMap<String, String>,
-    /// Which number: `value`, `reporting`, `items`, `expected` …
+    /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a stored total that cannot be read at all.
     number: &'static str,
     /// What is served; null for nothing.
     #[schema(required = true)]
