@@ -1,14 +1,13 @@
-//! Changing a stored total behind the service's back.
+//! Changing the database behind the service's back.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 
-/// Replaces a text in every stored total.
+/// Runs a statement behind the service's back.
 ///
 /// # Panics
-/// When nothing was changed.
-pub async fn corrupt_total(database_url: &str, from: &str, to: &str) {
-    let sql = format!("UPDATE totals SET body = replace(body, '{from}', '{to}') WHERE body LIKE '%{from}%'");
+/// When it changes nothing.
+pub async fn corrupt(database_url: &str, sql: &str) {
     let changed = match database_url.strip_prefix("sqlite:") {
         Some(path) => {
             let mut connection = SqliteConnection::establish(path).expect("the file opens");
@@ -18,17 +17,17 @@ pub async fn corrupt_total(database_url: &str, from: &str, to: &str) {
                 .expect("the setting is taken");
             diesel::sql_query(sql)
                 .execute(&mut connection)
-                .expect("the update runs") as u64
+                .expect("the statement runs") as u64
         }
         None => {
             let (client, connection) = tokio_postgres::connect(database_url, tokio_postgres::NoTls)
                 .await
                 .expect("the server answers");
             let connection = tokio::spawn(connection);
-            let changed = client.execute(&sql, &[]).await.expect("the update runs");
+            let changed = client.execute(sql, &[]).await.expect("the statement runs");
             connection.abort();
             changed
         }
     };
-    assert!(changed > 0, "no total holds {from}");
+    assert!(changed > 0, "it changes nothing: {sql}");
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub use app::{Answer, Options, TestApp, Way};
-pub use corruption::corrupt_total;
+pub use corruption::corrupt;
 pub use process::{Ended, Process, run_to_end};
 
 /// Tells each story, a function of the same name in the caller's module `stories`, on both ways of running.

@@ -5,7 +5,7 @@
 )]
 
 use serde_json::json;
-use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts, on_both_ways, submission};
+use tonghop_tests::{PROVINCE, TestApp, Way, broadcasts, on_both_ways, submission};
 
 on_both_ways!(
     fourteen_submissions_become_the_totals_of_the_source_report,
@@ -15,7 +15,6 @@ on_both_ways!(
     a_batch_answers_line_by_line_and_applies_lines_in_order,
     a_province_is_in_the_country_too,
     the_commands_work_beside_a_running_service,
-    a_corrupted_total_is_found_and_mended,
 );
 
 mod stories {
@@ -210,42 +209,5 @@ mod stories {
         let migrated = command("migrate");
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
         assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 756);
-    }
-
-    pub(super) async fn a_corrupted_total_is_found_and_mended(way: Way) {
-        let app = TestApp::start(way).await;
-        app.post(&broadcasts("866", 63)).await;
-        app.settled_totals("VN").await;
-        tonghop_tests::corrupt_total(&app.database_url, "\"v\":63", "\"v\":36").await;
-        let path = format!("/v1/verification?form={FORM}&period={PERIOD}&unit={PROVINCE}");
-        let proof = app.get(&path).await.json();
-        let found = &proof["differing"][0];
-        assert_eq!(
-            (
-                &found["unit"],
-                &found["indicator"],
-                &found["number"],
-                &found["served"],
-                &found["recomputed"]
-            ),
-            (
-                &json!("87"),
-                &json!("TT.PT"),
-                &json!("value"),
-                &json!("36"),
-                &json!("63")
-            ),
-            "{proof}"
-        );
-        let command = |name: &str| tonghop_tests::run_to_end(app.command("tonghop").arg(name));
-        let verified = command("verify");
-        assert!(
-            verified.code == Some(1) && verified.output.contains("served 36, recomputed 63"),
-            "{}",
-            verified.output
-        );
-        assert_eq!(command("rebuild").code, Some(0));
-        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 63);
-        app.assert_verified(PROVINCE).await;
     }
 }

@@ -1,10 +1,17 @@
 //! Commands on the database: migrate, verify, rebuild. All but the first work beside a running service.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use chrono::Duration;
-use tonghop_storage::{DatabaseUrl, Difference, Store};
+use tonghop_domain::TotalKey;
+use tonghop_storage::{DatabaseUrl, Difference, Store, StoreError};
 
 use crate::arguments::{Settings, store_failure};
 use crate::failure::{Failure, failed, print, wrong_setting};
+
+/// How often a rebuild tries a total that cannot be refreshed.
+const TRIES: usize = 3;
 
 /// Brings the database to this version and makes the catalogue its own.
 pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
@@ -17,36 +24,42 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Recounts every total and prints each difference.
+/// Recounts every total and prints each difference. What cannot be recounted does not hide the rest.
 pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
-    let (mut checked, mut skipped, mut differing) = (0, 0, 0);
+    let (mut checked, mut skipped, mut differing, mut failures) = (0, 0, 0, 0);
     for scope in store.scopes().await.map_err(failed)? {
+        let (form, period) = (&scope.form.code, scope.period);
         let roots = scope.tree.places().filter(|place| place.parent().is_none());
         for root in roots {
-            let verification = store.verify(&scope, root.code()).await.map_err(failed)?;
+            let verification = match store.verify(&scope, root.code()).await {
+                Ok(verification) => verification,
+                Err(error @ StoreError::Unavailable(_)) => return Err(failed(error)),
+                Err(error) => {
+                    failures += 1;
+                    print(&format!("{form} {period}: could not be verified: {error}\n"));
+                    continue;
+                }
+            };
             checked += verification.checked;
             skipped += verification.skipped;
             differing += verification.differing.len();
             for difference in &verification.differing {
-                print(&format!(
-                    "{} {}: {}\n",
-                    scope.form.code,
-                    scope.period,
-                    described(difference)
-                ));
+                print(&format!("{form} {period}: {}\n", described(difference)));
             }
         }
     }
     print(&format!(
         "{checked} numbers checked, {skipped} totals skipped (changes pending), {differing} differ\n"
     ));
-    if differing > 0 {
-        Err(failed(
+    match (differing, failures) {
+        (0, 0) => Ok(()),
+        (_, 0) => Err(failed(
             "the totals differ from the submissions; `tonghop rebuild` mends them",
-        ))
-    } else {
-        Ok(())
+        )),
+        _ => Err(failed(
+            "not everything could be verified: a submission or a unit cannot be read",
+        )),
     }
 }
 
@@ -65,6 +78,9 @@ async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
 }
 
 fn described(difference: &Difference) -> String {
+    if difference.number == "total" {
+        return format!("unit {}: the stored total cannot be read", difference.unit);
+    }
     let indicator = difference
         .indicator
         .as_ref()
@@ -83,23 +99,56 @@ fn described(difference: &Difference) -> String {
     )
 }
 
-/// Marks every total and refreshes until nothing is marked. Readers see the old or the new total, never another.
+/// Marks every total and refreshes until nothing is marked. Readers see each total as it was or as its parts add up,
+/// never another, and one that cannot be refreshed holds up no other.
 pub(crate) async fn rebuild(settings: &Settings) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
     let marked = store.mark_all().await.map_err(failed)?;
     // Marks of this rebuild, and those they leave on the totals above; not what comes in meanwhile.
     let until = store.now().await.map_err(failed)? + Duration::microseconds(1);
+    let mut failures: BTreeMap<TotalKey, Vec<StoreError>> = BTreeMap::new();
     loop {
-        let stale = store.stale(until, 1000).await.map_err(failed)?;
+        let mut stale = store.stale(until, usize::MAX >> 1).await.map_err(failed)?;
+        stale.retain(|key| failures.get(key).is_none_or(|errors| errors.len() < TRIES));
         if stale.is_empty() {
             break;
         }
+        // From the bottom up: no total is made of parts that are still to be mended, or that cannot even be read.
+        stale.sort_by_key(|key| Reverse(depth(&store, key)));
         for key in stale {
-            store.refresh(&key).await.map_err(failed)?;
+            match store.refresh(&key).await {
+                Ok(_) => drop(failures.remove(&key)),
+                Err(error @ StoreError::Unavailable(_)) => return Err(failed(error)),
+                Err(error) => failures.entry(key).or_default().push(error),
+            }
         }
+    }
+    for (key, errors) in &failures {
+        let error = errors.last().map(ToString::to_string).unwrap_or_default();
+        print(&format!("{}: was not refreshed: {error}\n", named(&store, key)));
+    }
+    if !failures.is_empty() {
+        return Err(failed(format!(
+            "{} totals were not refreshed; the others were",
+            failures.len()
+        )));
     }
     print(&format!(
         "{marked} totals were refreshed from the submissions, and those above them.\n"
     ));
     Ok(())
+}
+
+/// How many units stand above the total's.
+fn depth(store: &Store, key: &TotalKey) -> usize {
+    let scope = store.catalogue().scope(key.form.as_str(), key.period);
+    let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+    place.map_or(0, |place| place.ancestry().count())
+}
+
+fn named(store: &Store, key: &TotalKey) -> String {
+    let scope = store.catalogue().scope(key.form.as_str(), key.period);
+    let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+    let unit = place.map_or_else(|| format!("id {}", key.unit.0), |place| place.code().to_string());
+    format!("{} {}: unit {unit}", key.form, key.period)
 }
