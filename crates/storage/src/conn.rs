@@ -1,6 +1,6 @@
 //! Connections and transactions on either database.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
@@ -15,10 +15,10 @@ use crate::{DatabaseUrl, StoreError};
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
 
-/// A transaction that takes longer is given up, so that every caller hears within 5 s what became of his.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(4);
+/// A transaction that takes longer is given up, so that every caller hears well within 5 s what became of his.
+pub(crate) const DEADLINE: Duration = Duration::from_millis(3500);
 /// Nothing is easier than to begin a transaction: a connection on which this takes longer has fallen silent.
-const BEGIN_LIMIT: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
 /// Connections of a process to PostgreSQL.
@@ -137,19 +137,18 @@ impl Pools {
         deadline: Duration,
         transaction: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
         let timed = tokio::time::timeout(deadline, transaction).await;
         timed.unwrap_or_else(|_| {
-            self.forget_unused_since(begun);
+            self.forget_idle();
             Err(unavailable("the database did not answer in time"))
         })
     }
 
-    /// Drops the idle connections to a server that have not worked since then: one by one, each would cost its next
-    /// user a deadline.
-    fn forget_unused_since(&self, time: Instant) {
+    /// Drops the connections to a server that have not worked for as long as a silence lasts: one by one, each would
+    /// cost its next user that long.
+    fn forget_idle(&self) {
         if let Self::Pg(pool) = self {
-            pool.retain(|_, metrics| metrics.recycled.unwrap_or(metrics.created) > time);
+            pool.retain(|_, metrics| metrics.last_used() < SILENCE);
         }
     }
 
@@ -164,10 +163,9 @@ impl Pools {
                 (Conn::Lite(_), Purpose::Read) => "BEGIN",
                 (Conn::Lite(_), Purpose::Write) => "BEGIN IMMEDIATE",
             };
-            let asked = Instant::now();
             let beginning = async { on!(&mut conn, c => c.batch_execute(begin).await) };
             let begun = match self {
-                Self::Pg(_) => tokio::time::timeout(BEGIN_LIMIT, beginning).await,
+                Self::Pg(_) => tokio::time::timeout(SILENCE, beginning).await,
                 // A file is never silent: a writer waits for his turn.
                 Self::Lite { .. } => Ok(beginning.await),
             };
@@ -176,7 +174,7 @@ impl Pools {
                 Ok(Ok(())) => return Ok(tx),
                 Ok(Err(error)) => error.into(),
                 Err(silent) => {
-                    self.forget_unused_since(asked);
+                    self.forget_idle();
                     unavailable(silent)
                 }
             };
