@@ -1,5 +1,6 @@
 //! The service, run in either way, as its users see it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,6 +72,9 @@ impl Answer {
             .unwrap_or_default()
     }
 }
+
+/// The numbers of a submission's revisions, each with a figure.
+pub type Revisions = BTreeMap<i64, i64>;
 
 /// A running service.
 #[derive(Debug)]
@@ -323,6 +327,27 @@ impl TestApp {
     /// The totals of a unit as soon as nothing is pending, within 20 seconds.
     pub async fn settled_totals(&self, unit: &str) -> Value {
         self.settled_totals_within(unit, Duration::from_secs(20)).await
+    }
+
+    /// Every revision of a submission, page by page, with the figure of its first indicator.
+    ///
+    /// # Panics
+    /// When a revision comes twice or has no such figure.
+    pub async fn history(&self, id: &str) -> Revisions {
+        let path = format!("/v1/submissions/{id}/revisions?limit=200");
+        let mut revisions = Revisions::new();
+        let mut page = self.get(&path).await.json();
+        loop {
+            for revision in page["revisions"].as_array().expect("a page of revisions") {
+                let number = revision["revision"].as_i64().expect("a number");
+                let figure = revision["figures"][0]["value"].as_i64().expect("a figure");
+                assert_eq!(revisions.insert(number, figure), None, "revision {number} twice");
+            }
+            let Some(cursor) = page["next_cursor"].as_str() else {
+                return revisions;
+            };
+            page = self.get(&format!("{path}&cursor={cursor}")).await.json();
+        }
     }
 
     /// Fails the test unless every total at or below a unit is what the submissions add up to.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-pub use app::{Answer, Options, TestApp, Way};
+pub use app::{Answer, Options, Revisions, TestApp, Way};
 pub use corruption::corrupt;
 pub use process::{Ended, Process, run_to_end};
 

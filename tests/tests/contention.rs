@@ -20,13 +20,10 @@ mod stories {
     use chrono::{DateTime, Utc};
     use futures_util::future::join_all;
     use serde_json::{Value, json};
-    use tonghop_tests::{Answer, PROVINCE, TestApp, Way, broadcasts};
+    use tonghop_tests::{Answer, PROVINCE, Revisions, TestApp, Way, broadcasts};
 
     const CLIENTS: usize = 64;
     const CORRECTIONS: usize = 10_000;
-
-    /// The numbers of a unit's revisions, each with the figure it reports.
-    type Revisions = BTreeMap<i64, i64>;
 
     /// All who report the form.
     fn units() -> Vec<String> {
@@ -60,7 +57,7 @@ mod stories {
         assert_eq!(acknowledged.len(), units().len(), "one submission a unit");
         let mut sum = 0;
         for (id, revisions) in &acknowledged {
-            assert_eq!(&history(&app, id).await, revisions);
+            assert_eq!(&app.history(id).await, revisions);
             let numbers: Vec<i64> = revisions.keys().copied().collect();
             assert_eq!(numbers, (1..=numbers.len() as i64).collect::<Vec<_>>());
             sum += revisions.values().last().unwrap();
@@ -90,24 +87,6 @@ mod stories {
         }
     }
 
-    /// Every revision of a submission, page by page.
-    async fn history(app: &TestApp, id: &str) -> Revisions {
-        let path = format!("/v1/submissions/{id}/revisions?limit=200");
-        let mut revisions = Revisions::new();
-        let mut page = app.get(&path).await.json();
-        loop {
-            for revision in page["revisions"].as_array().unwrap() {
-                let number = revision["revision"].as_i64().unwrap();
-                let figure = revision["figures"][0]["value"].as_i64().unwrap();
-                assert_eq!(revisions.insert(number, figure), None, "revision {number} twice");
-            }
-            let Some(cursor) = page["next_cursor"].as_str() else {
-                return revisions;
-            };
-            page = app.get(&format!("{path}&cursor={cursor}")).await.json();
-        }
-    }
-
     pub(super) async fn a_hundred_posts_at_once_with_one_key_are_one_revision_and_get_one_answer(way: Way) {
         let app = TestApp::start(way).await;
         for number in 1..=5 {
@@ -127,7 +106,7 @@ mod stories {
             }
             let replayed = |answer: &&Answer| answer.header("idempotency-replayed") == "true";
             assert_eq!(answers.iter().filter(replayed).count(), 99);
-            let revisions = history(&app, told.3["id"].as_str().unwrap()).await;
+            let revisions = app.history(told.3["id"].as_str().unwrap()).await;
             assert_eq!(revisions, (1..=number).map(|number| (number, number)).collect());
         }
         let other = app

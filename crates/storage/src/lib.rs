@@ -5,6 +5,7 @@
 //! RabbitMQ.
 
 mod adoption;
+mod backup;
 mod books;
 mod codec;
 mod conn;
@@ -26,6 +27,7 @@ mod totals;
 mod url;
 mod verification;
 
+pub use backup::copy_sqlite;
 pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
 pub use error::StoreError;
 pub use journal::{Changes, Journal, Recorder};

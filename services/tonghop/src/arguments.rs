@@ -32,6 +32,11 @@ pub(crate) enum Command {
     Verify,
     /// Refreshes every total from the submissions, while the service goes on
     Rebuild,
+    /// Copies the SQLite file into a new one, while the service goes on
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
     /// Lists or drops the announcements that nobody could act upon; they are hints, and their totals are swept up
     DeadLetters {
         #[command(subcommand)]

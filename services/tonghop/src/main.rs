@@ -1,6 +1,7 @@
 //! `tonghop`: the whole service in one binary, and the administrator's commands.
 
 mod arguments;
+mod backup;
 mod client;
 mod dead_letters;
 mod demo;
@@ -35,6 +36,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Migrate => maintenance::migrate(&settings).await,
         Command::Verify => maintenance::verify(&settings).await,
         Command::Rebuild => maintenance::rebuild(&settings).await,
+        Command::Backup { file } => backup::backup(&settings, &file).await,
         Command::DeadLetters { action } => dead_letters::dead_letters(&settings, &action).await,
         Command::Submit { file, url } => client::submit(&file, &url).await,
         Command::Healthcheck { url } => client::healthcheck(&url).await,

@@ -63,8 +63,8 @@ pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-/// Opens a database that is there: a mistyped path shall not be answered by an empty one.
-async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
+/// A database that is there: a mistyped path shall not be answered by an empty one.
+pub(crate) fn existing(settings: &Settings) -> Result<DatabaseUrl, Failure> {
     let url = settings.database()?;
     if let DatabaseUrl::Sqlite(path) = &url
         && !path.exists()
@@ -74,7 +74,11 @@ async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
             path.display()
         )));
     }
-    settings.open(&url).await
+    Ok(url)
+}
+
+async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
+    settings.open(&existing(settings)?).await
 }
 
 fn described(difference: &Difference) -> String {
