@@ -245,7 +245,7 @@ async fn heavy() -> TestApp {
     let app = TestApp::start(Way::Embedded).await;
     assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
     app.settled_totals("VN").await;
-    let ballast = "WITH RECURSIVE at(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM at WHERE n < 40) \
+    let ballast = "WITH RECURSIVE at(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM at WHERE n < 10) \
         INSERT INTO idempotency_keys SELECT 'ballast', n, hex(randomblob(500000)), 0, '', 0, '2199-01-01 00:00:00' FROM at";
     corrupt(&app.database_url, ballast).await;
     app
@@ -264,12 +264,12 @@ async fn an_interrupted_backup_leaves_no_half_file_under_its_name() {
     let (whole, mut command) = backup("whole.db");
     assert_eq!(run_to_end(&mut command).code, Some(0));
     let (taken, size) = (begin.elapsed(), whole.metadata().unwrap().len());
-    assert!(size > 40_000_000, "{size}");
+    assert!(size > 10_000_000, "{size}");
     let mut interrupted = 0;
-    for at in 0..20 {
+    for at in 0..12 {
         let (file, mut command) = backup(&format!("{at}.db"));
         let process = Process::start(&mut command);
-        tokio::time::sleep(taken * at / 19).await;
+        tokio::time::sleep(taken * at / 11).await;
         // Killed.
         drop(process);
         match file.metadata() {
@@ -278,7 +278,7 @@ async fn an_interrupted_backup_leaves_no_half_file_under_its_name() {
         }
     }
     assert!(
-        interrupted > 5,
+        interrupted > 3,
         "only {interrupted} were interrupted: the test tests nothing"
     );
 }
