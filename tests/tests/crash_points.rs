@@ -86,7 +86,12 @@ async fn report(app: &TestApp, acknowledged: &mut Acknowledged) {
             Ok(answer) if answer.status == 201 => {
                 acknowledged.revisions += 1;
                 acknowledged.value = value;
-                assert_eq!(answer.json()["revision"], acknowledged.revisions, "{}", answer.text);
+                assert_eq!(
+                    answer.json()["revision"],
+                    acknowledged.revisions,
+                    "{}",
+                    answer.text
+                );
                 return;
             }
             Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text),
@@ -109,7 +114,11 @@ async fn dies_at(
     let start = Instant::now();
     let revived = async {
         while process.is_running() {
-            assert!(start.elapsed() < PATIENCE, "{} never comes to {step}", program.name);
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{} never comes to {step}",
+                program.name
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(process.wait().code(), None, "{step}: it died of itself");
@@ -153,7 +162,10 @@ async fn assert_history_is_whole(app: &TestApp, acknowledged: &Acknowledged) {
         .get(&format!("/v1/submissions?form={FORM}&period={PERIOD}&unit=866"))
         .await
         .json();
-    let id = list["submissions"][0]["id"].as_str().unwrap_or_default().to_owned();
+    let id = list["submissions"][0]["id"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     for number in 1..=acknowledged.revisions {
         let revision = app.get(&format!("/v1/submissions/{id}/revisions/{number}")).await;
         let value: Value = revision.json()["figures"][0]["value"].clone();

@@ -196,7 +196,9 @@ impl Ledger for Database {
         deadline: Duration,
         transaction: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        timeout(deadline, transaction).await.unwrap_or_else(|_| Err(gone()))
+        timeout(deadline, transaction)
+            .await
+            .unwrap_or_else(|_| Err(gone()))
     }
 }
 
