@@ -219,7 +219,7 @@ pub(crate) async fn establish_postgres(
     url: String,
     settings: &str,
 ) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(error.to_string());
+    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(with_cause(&error));
     let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
     config.connect_timeout(Duration::from_secs(3));
     config.tcp_user_timeout(Duration::from_secs(5));
@@ -231,6 +231,12 @@ pub(crate) async fn establish_postgres(
         .await
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
+}
+
+/// The error's own text says only where it went wrong: "db error".
+fn with_cause(error: &tokio_postgres::Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {

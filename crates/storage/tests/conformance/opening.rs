@@ -141,3 +141,13 @@ fn any_number_of_services_share_a_postgres_database() {
     let url: DatabaseUrl = "postgres://postgres@127.0.0.1:1/none".parse().unwrap();
     let _both = (ServiceLock::take(&url).unwrap(), ServiceLock::take(&url).unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_by_postgres_is_told_in_its_own_words() {
+    let database = postgres_database().await;
+    let url: DatabaseUrl = format!("{}_gone", database.url()).parse().unwrap();
+    let refused = Store::open(&url, Parts::default().catalogue("first"))
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("does not exist"), "{refused}");
+}
