@@ -86,6 +86,9 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// Opens a transaction that writes.
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
 
+    /// Whether locks are a row's; else there is one for all changes.
+    fn locks_rows(&self) -> bool;
+
     /// Runs a transaction, and gives it up after so long: `Unavailable`.
     fn within<T: Send>(
         &self,
@@ -104,6 +107,9 @@ pub trait Transaction: Send {
     /// # Errors
     /// It has ended.
     fn books(&mut self) -> Result<&mut Self::Books, StoreError>;
+
+    /// Waits for no lock for long from now on.
+    fn hurry(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends it. After an error nobody knows whether it was committed.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -228,6 +234,10 @@ impl Ledger for Pools {
         self.begin(Purpose::Write).await
     }
 
+    fn locks_rows(&self) -> bool {
+        matches!(self, Self::Pg(_))
+    }
+
     async fn within<T: Send>(
         &self,
         deadline: Duration,
@@ -242,6 +252,10 @@ impl Transaction for Tx {
 
     fn books(&mut self) -> Result<&mut Conn, StoreError> {
         self.conn()
+    }
+
+    async fn hurry(&mut self) -> Result<(), StoreError> {
+        self.conn()?.hurry().await
     }
 
     async fn commit(self) -> Result<(), StoreError> {

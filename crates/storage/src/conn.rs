@@ -1,5 +1,6 @@
 //! Connections and transactions on either database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
@@ -11,6 +12,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
 
+use crate::file::DatabaseFile;
 use crate::{DatabaseUrl, StoreError};
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
@@ -28,7 +30,7 @@ const SQLITE_READERS: usize = 4;
 
 /// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others, a statement ends before the
 /// deadline of its transaction, and the server notices a client that is gone without a word.
-const POSTGRES_SETTINGS: &str = "SET lock_timeout = 2000; SET statement_timeout = 3000; \
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1500; SET statement_timeout = 3000; \
     SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
     SET synchronous_commit = on; SET TIME ZONE 'UTC'";
 pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -42,6 +44,16 @@ pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA jou
 pub(crate) enum Conn {
     Pg(Object<AsyncPgConnection>),
     Lite(Object<Lite>),
+}
+
+impl Conn {
+    /// Waits for no lock longer than half a second in this transaction. SQLite has waited for its only one before.
+    pub(crate) async fn hurry(&mut self) -> Result<(), StoreError> {
+        if let Self::Pg(object) = self {
+            object.batch_execute("SET LOCAL lock_timeout = 500").await?;
+        }
+        Ok(())
+    }
 }
 
 /// Runs one expression on whichever database the connection leads to.
@@ -88,7 +100,11 @@ pub(crate) use {insert_all, on};
 #[derive(Clone)]
 pub(crate) enum Pools {
     Pg(Pool<AsyncPgConnection>),
-    Lite { writer: Pool<Lite>, readers: Pool<Lite> },
+    Lite {
+        writer: Pool<Lite>,
+        readers: Pool<Lite>,
+        file: Arc<DatabaseFile>,
+    },
 }
 
 /// What a transaction is for.
@@ -109,14 +125,15 @@ impl Pools {
                 Ok(Self::Pg(pool.map_err(unavailable)?))
             }
             DatabaseUrl::Sqlite(path) => {
+                let file = DatabaseFile::open(path)?;
                 let pool = |size| {
-                    let path = path.to_string_lossy();
-                    let manager = AsyncDieselConnectionManager::new_with_config(path, sqlite_config());
+                    let manager = AsyncDieselConnectionManager::new_with_config(file.url(), sqlite_config());
                     Pool::builder(manager).max_size(size).build().map_err(unavailable)
                 };
                 Ok(Self::Lite {
                     writer: pool(1)?,
                     readers: pool(SQLITE_READERS)?,
+                    file: Arc::new(file),
                 })
             }
         }
@@ -154,6 +171,11 @@ impl Pools {
 
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
+        let file = match self {
+            Self::Lite { file, .. } => Some(file.clone()),
+            Self::Pg(_) => None,
+        };
+        file.as_ref().map_or(Ok(()), |file| file.check())?;
         let mut tries = POSTGRES_CONNECTIONS;
         loop {
             let mut conn = self.get(purpose).await?;
@@ -169,9 +191,14 @@ impl Pools {
                 // A file is never silent: a writer waits for his turn.
                 Self::Lite { .. } => Ok(beginning.await),
             };
-            let tx = Tx { conn: Some(conn) };
+            let tx = Tx {
+                conn: Some(conn),
+                file: file.clone(),
+            };
             let failed = match begun {
                 Ok(Ok(())) => return Ok(tx),
+                // A SQLite connection does not die: somebody else writes, and was waited for long enough.
+                Ok(Err(error)) if matches!(self, Self::Lite { .. }) => return Err(error.into()),
                 Ok(Err(error)) => error.into(),
                 Err(silent) => {
                     self.forget_idle();
@@ -250,6 +277,7 @@ async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {
 /// An open transaction. Dropped without `commit` or `rollback`, it takes its connection with it.
 pub(crate) struct Tx {
     conn: Option<Conn>,
+    file: Option<Arc<DatabaseFile>>,
 }
 
 impl Tx {
@@ -259,8 +287,11 @@ impl Tx {
             .ok_or_else(|| unavailable("the transaction has ended"))
     }
 
+    /// Commits. What went into a file that was moved or deleted meanwhile is not stored.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        self.end("COMMIT").await
+        let file = self.file.clone();
+        self.end("COMMIT").await?;
+        file.map_or(Ok(()), |file| file.check())
     }
 
     pub(crate) async fn rollback(self) -> Result<(), StoreError> {

@@ -26,6 +26,9 @@ pub enum StoreError {
     /// The new catalogue drops something that submissions use.
     #[error("the new catalogue lacks what submissions in the database use: {0}")]
     CatalogueInUse(String),
+    /// The database rejected what only a fault of this program can have sent; nothing was stored.
+    #[error("the database rejected a change that breaks its rules: {0}")]
+    Rejected(String),
     /// A stored row cannot be read.
     #[error("the database holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -41,19 +44,78 @@ impl StoreError {
 }
 
 impl From<diesel::result::Error> for StoreError {
+    /// What is no collision and no fault of the statement or the row is the database's own: a full disk, a database
+    /// made read-only, a device that fails, a connection that is gone. It passes, and the caller may try again.
     fn from(error: diesel::result::Error) -> Self {
-        use diesel::result::{DatabaseErrorKind, Error};
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
         let text = error.to_string();
-        let collided = matches!(
-            error,
-            Error::DatabaseError(DatabaseErrorKind::SerializationFailure, _)
-        ) || text.contains("deadlock detected")
-            || text.contains("lock timeout")
-            || text.contains("database is locked");
-        if collided {
-            Self::Contention(text)
-        } else {
-            Self::Unavailable(text)
+        match error {
+            Error::DatabaseError(Kind::SerializationFailure, _) => Self::Contention(text),
+            Error::DatabaseError(
+                Kind::UniqueViolation
+                | Kind::ForeignKeyViolation
+                | Kind::NotNullViolation
+                | Kind::CheckViolation
+                | Kind::ExclusionViolation
+                | Kind::RestrictViolation,
+                _,
+            )
+            | Error::InvalidCString(_)
+            | Error::QueryBuilderError(_)
+            | Error::SerializationError(_) => Self::Rejected(text),
+            Error::DeserializationError(_) | Error::NotFound => Self::Corrupt(text),
+            _ if COLLISIONS.iter().any(|words| text.contains(words)) => Self::Contention(text),
+            _ => Self::Unavailable(text),
+        }
+    }
+}
+
+/// What databases say of collisions for which diesel has no kind.
+const COLLISIONS: [&str; 3] = ["deadlock detected", "lock timeout", "database is locked"];
+
+#[cfg(test)]
+mod tests {
+    use diesel::result::{DatabaseErrorKind as Kind, Error};
+
+    use super::*;
+
+    fn told(kind: Kind, text: &str) -> StoreError {
+        Error::DatabaseError(kind, Box::new(text.to_owned())).into()
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_collides_and_from_what_is_a_fault_of_ours() {
+        for passing in [
+            "could not extend file \"base/5/16402\": No space left on device",
+            "database or disk is full",
+            "disk I/O error",
+            "attempt to write a readonly database",
+            "sorry, too many clients already",
+            "unable to open database file",
+        ] {
+            let error = told(Kind::Unknown, passing);
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        }
+        let error = told(
+            Kind::ReadOnlyTransaction,
+            "cannot execute INSERT in a read-only transaction",
+        );
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        for collision in [
+            "deadlock detected",
+            "canceling statement due to lock timeout",
+            "database is locked",
+        ] {
+            let error = told(Kind::Unknown, collision);
+            assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
+        }
+        for kind in [
+            Kind::UniqueViolation,
+            Kind::ForeignKeyViolation,
+            Kind::CheckViolation,
+        ] {
+            let error = told(kind, "violates constraint");
+            assert!(matches!(error, StoreError::Rejected(_)), "{error:?}");
         }
     }
 }

@@ -7,18 +7,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tonghop_domain::Catalogue;
 
 use crate::books::{Ledger, Transaction};
 use crate::conn::DEADLINE;
+use crate::held::Held;
+use crate::standing::Standing;
 use crate::{Idempotency, Outcome, StoreError, Write, record};
 
 /// How many changes may wait.
 const QUEUE: usize = 2048;
 /// How many changes share a transaction at the most.
 const BATCH: usize = 256;
-/// How often a batch that collided with others is tried.
+/// How often a batch that collided with others is tried, and for how long: a deadlock is over in a moment, a lock
+/// that somebody holds for longer may be held for ever.
 const TRIES: u32 = 8;
+const TRYING: Duration = Duration::from_secs(1);
+/// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning.
+const APART: Duration = Duration::from_millis(4500);
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
@@ -27,6 +36,7 @@ type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 struct Waiting {
     write: Write,
     reply: Reply,
+    since: Instant,
 }
 
 /// Where callers leave changes. Clones lead to the same queue.
@@ -44,12 +54,11 @@ pub struct Changes {
 /// What records changes; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder<L> {
-    /// Where they are recorded.
-    pub ledger: L,
-    /// By which catalogue.
-    pub catalogue: Arc<Catalogue>,
-    /// Woken after each commit that put announcements into the outbox.
-    pub news: Arc<Notify>,
+    ledger: L,
+    catalogue: Arc<Catalogue>,
+    news: Arc<Notify>,
+    held: Held,
+    standing: Arc<Standing>,
 }
 
 impl Journal {
@@ -66,7 +75,8 @@ impl Journal {
     /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
     pub async fn record(self, write: Write) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting { write, reply };
+        let since = Instant::now();
+        let waiting = Waiting { write, reply, since };
         self.sender.try_send(waiting).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => closed(),
@@ -98,6 +108,22 @@ fn take_apart(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
 }
 
 impl<L: Ledger> Recorder<L> {
+    /// Records by a catalogue; `news` is woken after each commit that put announcements into the outbox.
+    pub fn new(ledger: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
+        Self {
+            ledger,
+            catalogue,
+            news,
+            held: Held::default(),
+            standing: Arc::default(),
+        }
+    }
+
+    /// Whether the database took the last changes.
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
     /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
     pub async fn work(self, changes: Changes) {
         let mut deferred: Vec<Waiting> = Vec::new();
@@ -115,8 +141,12 @@ impl<L: Ledger> Recorder<L> {
             tracing::trace!(target: "tonghop::step", step = "batch_taken");
             let (writes, replies): (Vec<Write>, Vec<Reply>) = batch
                 .into_iter()
+                .filter_map(|waiting| self.admit(waiting))
                 .map(|waiting| (waiting.write, waiting.reply))
                 .unzip();
+            if writes.is_empty() {
+                continue;
+            }
             let outcomes = self.record_all(&writes).await;
             for (reply, outcome) in replies.into_iter().zip(outcomes) {
                 // A caller that went away does not want the answer.
@@ -125,33 +155,78 @@ impl<L: Ledger> Recorder<L> {
         }
     }
 
+    /// Refuses what has waited for too long, and what is about a submission that is held.
+    fn admit(&self, waiting: Waiting) -> Option<Waiting> {
+        let refusal = if waiting.since.elapsed() > LONGEST_WAIT {
+            StoreError::Overloaded
+        } else if self.held.is_held(&waiting.write.key) {
+            StoreError::Contention("another session holds the submission".into())
+        } else {
+            return Some(waiting);
+        };
+        drop(waiting.reply.send(Err(refusal)));
+        None
+    }
+
     async fn record_all(&self, writes: &[Write]) -> Vec<Result<Outcome, StoreError>> {
-        match self.record_batch(writes).await {
+        let started = Instant::now();
+        match self.record_batch(writes, false).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) if writes.len() == 1 || !may_be_one(&error) => {
+            Err(error) if writes.len() == 1 => {
+                writes.iter().for_each(|write| self.tell(write, &error));
+                vec![Err(error)]
+            }
+            Err(error) if !self.may_be_one(&error) => {
                 tracing::warn!(%error, changes = writes.len(), "changes were not recorded");
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
-            Err(_) => {
-                // One of them cannot be recorded: the others shall not suffer.
-                let mut outcomes = Vec::with_capacity(writes.len());
-                for write in writes {
-                    let one = self.record_batch(std::slice::from_ref(write)).await;
-                    outcomes.push(
-                        one.and_then(|mut one| one.pop().ok_or_else(|| StoreError::corrupt("no outcome"))),
-                    );
-                }
-                outcomes
-            }
+            // One of them cannot be recorded: the others shall not suffer.
+            Err(_) => self.record_apart(writes, started + APART).await,
         }
     }
 
-    async fn record_batch(&self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+    /// Each by itself until `deadline`; what is left then is refused. Its locks were waited for already.
+    async fn record_apart(&self, writes: &[Write], deadline: Instant) -> Vec<Result<Outcome, StoreError>> {
+        let mut outcomes = Vec::with_capacity(writes.len());
+        for write in writes {
+            outcomes.push(if Instant::now() > deadline || self.held.is_held(&write.key) {
+                Err(StoreError::Overloaded)
+            } else {
+                let one = self.record_batch(std::slice::from_ref(write), true).await;
+                one.and_then(|mut one| one.pop().ok_or_else(|| StoreError::corrupt("no outcome")))
+                    .inspect_err(|error| self.tell(write, error))
+            });
+        }
+        outcomes
+    }
+
+    /// Tells the log, and remembers what is held.
+    fn tell(&self, write: &Write, error: &StoreError) {
+        let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
+        tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
+        if self.ledger.locks_rows() && matches!(error, StoreError::Contention(_)) {
+            self.held.note(&write.key);
+        }
+    }
+
+    /// Whether a single change of a batch may be the cause. Where there is one lock for all changes, none of them is.
+    fn may_be_one(&self, error: &StoreError) -> bool {
+        match error {
+            StoreError::Corrupt(_) | StoreError::Rejected(_) | StoreError::Overflow(_) => true,
+            StoreError::Contention(_) => self.ledger.locks_rows(),
+            _ => false,
+        }
+    }
+
+    async fn record_batch(&self, writes: &[Write], hurried: bool) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
         let trying = async {
             let mut tries = 0;
             loop {
-                match self.try_batch(writes).await {
-                    Err(StoreError::Contention(_)) if tries < TRIES => {
+                match self.try_batch(writes, hurried).await {
+                    Err(StoreError::Contention(_))
+                        if !hurried && tries < TRIES && started.elapsed() < TRYING =>
+                    {
                         tries += 1;
                         tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
                     }
@@ -159,11 +234,16 @@ impl<L: Ledger> Recorder<L> {
                 }
             }
         };
-        self.ledger.within(DEADLINE, trying).await
+        let done = self.ledger.within(DEADLINE, trying).await;
+        self.standing.note(&done);
+        done
     }
 
-    async fn try_batch(&self, writes: &[Write]) -> Result<Vec<Outcome>, StoreError> {
+    async fn try_batch(&self, writes: &[Write], hurried: bool) -> Result<Vec<Outcome>, StoreError> {
         let mut tx = self.ledger.begin().await?;
+        if hurried {
+            tx.hurry().await?;
+        }
         let outcomes = match record::record(tx.books()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -177,9 +257,4 @@ impl<L: Ledger> Recorder<L> {
         self.news.notify_one();
         Ok(outcomes)
     }
-}
-
-/// Whether a single change of a batch may be the cause.
-fn may_be_one(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt(_) | StoreError::Overflow(_))
 }

@@ -84,4 +84,11 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    write_probe (id) {
+        id -> Integer,
+        filler -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);

@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
+use crate::standing::Standing;
 use crate::{
     Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
-    Verification, Write, adoption, idempotency, marks, migrations, outbox, reads, record, refresh_total,
+    Verification, Write, adoption, idempotency, marks, migrations, outbox, probe, reads, record, refresh_total,
     submissions, verification,
 };
 
@@ -41,6 +42,7 @@ struct Inner {
     /// None once it is closed.
     journal: Mutex<Option<Journal>>,
     recorders: Mutex<JoinSet<()>>,
+    standing: Arc<Standing>,
     runtime: Handle,
 }
 
@@ -69,11 +71,9 @@ impl Store {
         })
         .await?;
         let news = Arc::new(Notify::new());
-        let recorder = Recorder {
-            ledger: pools.clone(),
-            catalogue: Arc::new(catalogue),
-            news: news.clone(),
-        };
+        let catalogue = Arc::new(catalogue);
+        let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
+        let standing = recorder.standing().clone();
         let (journal, changes) = Journal::new();
         let mut recorders = JoinSet::new();
         for _ in 0..pools.writers() {
@@ -81,10 +81,11 @@ impl Store {
         }
         let inner = Inner {
             pools,
-            catalogue: recorder.catalogue,
+            catalogue,
             news,
             journal: Mutex::new(Some(journal)),
             recorders: Mutex::new(recorders),
+            standing,
             runtime: Handle::current(),
         };
         Ok(Self {
@@ -116,14 +117,30 @@ impl Store {
         &self.inner.news
     }
 
-    /// Whether the database answers and holds this process's catalogue.
+    /// Whether the database answers, holds this process's catalogue and takes changes. It is asked for the last by a
+    /// change that means nothing, and only when it has refused one.
     ///
     /// # Errors
     /// As for every call.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let catalogue = self.inner.catalogue.clone();
         self.read(move |conn| Box::pin(async move { adoption::check(conn, catalogue.digest()).await }))
+            .await?;
+        self.inner
+            .standing
+            .settle(async || self.try_to_write().await)
             .await
+    }
+
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                adoption::share_lock(conn, catalogue.digest()).await?;
+                probe::write(conn).await
+            })
+        })
+        .await
     }
 
     /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
@@ -295,7 +312,9 @@ impl Store {
     pub async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
         let (key, inner) = (key.clone(), self.inner.clone());
         let work = async move {
-            let refreshed = refresh_total(&inner.pools, &inner.catalogue, &key).await?;
+            let refreshed = refresh_total(&inner.pools, &inner.catalogue, &key).await;
+            inner.standing.note(&refreshed);
+            let refreshed = refreshed?;
             if refreshed != Refreshed::Clean {
                 inner.news.notify_one();
             }

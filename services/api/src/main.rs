@@ -151,6 +151,7 @@ fn not_opened(database: &DatabaseUrl, error: &StoreError) -> Failure {
         | StoreError::Overloaded
         | StoreError::Contention(_)
         | StoreError::InUse(_)
+        | StoreError::Rejected(_)
         | StoreError::Corrupt(_)
         | StoreError::Overflow(_) => Failure::RunTime(sentence),
     }

@@ -280,6 +280,7 @@ impl From<StoreError> for Problem {
             StoreError::NotMigrated => Self::NotMigrated,
             StoreError::InUse(_)
             | StoreError::CatalogueInUse(_)
+            | StoreError::Rejected(_)
             | StoreError::Corrupt(_)
             | StoreError::Overflow(_) => Self::Internal(error.to_string()),
         }

@@ -13,7 +13,8 @@ use tonghop_storage::{Ledger, StoreError, StoredTotal, Transaction as _, Used};
 use uuid::Uuid;
 
 /// How long a transaction waits for a lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+const HURRIED_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a claim on an announcement holds.
 const CLAIM: TimeDelta = TimeDelta::seconds(15);
 
@@ -163,6 +164,7 @@ pub(crate) struct Transaction {
     pub(crate) writes: Writes,
     id: u64,
     lost: bool,
+    patience: Duration,
 }
 
 fn gone() -> StoreError {
@@ -183,12 +185,17 @@ impl Ledger for Database {
             writes: Writes::default(),
             id,
             lost: false,
+            patience: LOCK_TIMEOUT,
         };
         transaction.step().await?;
         if self.one_writer {
             transaction.lock(Lock::Writer).await?;
         }
         Ok(transaction)
+    }
+
+    fn locks_rows(&self) -> bool {
+        !self.one_writer
     }
 
     async fn within<T: Send>(
@@ -235,7 +242,7 @@ impl Transaction {
             world.locks.insert(lock.clone(), self.id);
             Poll::Ready(())
         });
-        timeout(LOCK_TIMEOUT, taken)
+        timeout(self.patience, taken)
             .await
             .map_err(|_| StoreError::Contention("the simulated lock was not free in time".into()))
     }
@@ -246,6 +253,11 @@ impl tonghop_storage::Transaction for Transaction {
 
     fn books(&mut self) -> Result<&mut Self, StoreError> {
         Ok(self)
+    }
+
+    async fn hurry(&mut self) -> Result<(), StoreError> {
+        self.patience = HURRIED_LOCK_TIMEOUT;
+        self.step().await
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {

@@ -103,11 +103,7 @@ impl Simulation {
         let mut spawn = |task: Task| executor.spawn(Some(process), task);
         let bus = Bus::in_process();
         if matches!(role, Role::Api | Role::Embedded) {
-            let recorder = Recorder {
-                ledger: self.database.clone(),
-                catalogue: self.catalogue.clone(),
-                news: news.clone(),
-            };
+            let recorder = Recorder::new(self.database.clone(), self.catalogue.clone(), news.clone());
             let (journal, changes) = Journal::new();
             spawn(Box::pin(recorder.clone().work(changes.clone())));
             spawn(Box::pin(recorder.work(changes)));

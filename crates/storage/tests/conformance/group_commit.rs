@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use tonghop_domain::{Precondition, SubmissionKey, UnitId};
+use tonghop_domain::{Change, Precondition, SubmissionKey, UnitId};
 use tonghop_storage::{Outcome, Store, StoreError, SubmissionFilter, Write};
 
 use crate::support::figures::flow;
@@ -15,6 +15,7 @@ on_both!(
     of_all_who_report_first_at_once_one_succeeds,
     a_conflict_fails_only_itself,
     an_impossible_change_fails_only_itself,
+    a_change_that_the_database_rejects_fails_only_itself,
     what_is_too_much_is_refused_at_once_and_the_rest_is_recorded,
 );
 
@@ -113,6 +114,23 @@ async fn a_conflict_fails_only_itself(store: TestStore) {
         }
     }
     assert_eq!(store.rows("revisions").await, 160);
+}
+
+/// Nothing that the service writes breaks a rule of the database; should it, its neighbours must not suffer.
+async fn a_change_that_the_database_rejects_fails_only_itself(store: TestStore) {
+    store.sql("CREATE UNIQUE INDEX notes ON revisions (note)").await;
+    let write = |at: i64| {
+        let mut write = store.write(UNITS[at as usize % 4], [flow(at)]);
+        if let Change::Report(content) = &mut write.change {
+            content.note = (at % 50 == 7).then(|| "the same".to_owned());
+        }
+        write
+    };
+    let outcomes = at_once(&store, (0..200).map(write).collect()).await;
+    let rejected = |outcome: &&Result<Outcome, StoreError>| matches!(outcome, Err(StoreError::Rejected(_)));
+    assert_eq!(outcomes.iter().filter(rejected).count(), 3, "{outcomes:?}");
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 197);
+    assert_eq!(store.rows("revisions").await, 197);
 }
 
 /// The caller has checked that the unit reports; should one not have, its neighbours must not suffer.

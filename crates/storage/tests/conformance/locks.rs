@@ -269,3 +269,45 @@ async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way() {
     );
     is_right(&store, 1).await;
 }
+
+/// A session of somebody else's that holds one submission: its own reports are refused in time, the others recorded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_submission_that_somebody_holds_holds_up_no_other() {
+    let store = TestStore::on_postgres().await;
+    for unit in ["01-A-1", "01-A-2", "02-A"] {
+        store.reports(unit, 0).await;
+    }
+    let held = store.unit_id("01-A-1").0;
+    let mut stranger = store.session().await;
+    stranger
+        .run(&format!(
+            "BEGIN; SELECT * FROM submissions WHERE unit_id = {held} FOR UPDATE"
+        ))
+        .await;
+    let units = ["01-A-1", "01-A-2", "02-A"];
+    let send = |at: i64| {
+        let (process, write) = (
+            store.handle(),
+            store.write(units[at as usize % 3], [flow(at + 1)]),
+        );
+        tokio::spawn(async move {
+            let start = Instant::now();
+            (at, process.record(write).await, start.elapsed())
+        })
+    };
+    for sent in (0..150).map(send).collect::<Vec<_>>() {
+        let (at, outcome, took) = sent.await.unwrap();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        if at % 3 == 0 {
+            assert!(
+                matches!(outcome, Err(StoreError::Contention(_) | StoreError::Overloaded)),
+                "{outcome:?}"
+            );
+        } else {
+            recorded(outcome.unwrap());
+        }
+    }
+    assert_eq!(store.rows("revisions").await, 103);
+    stranger.run("ROLLBACK").await;
+    recorded(store.record(store.write("01-A-1", [flow(7)])).await.unwrap());
+}
