@@ -34,6 +34,8 @@ pub struct Options {
     pub amqp_url: Option<String>,
     /// Another PostgreSQL database than a fresh one on the server all tests share.
     pub database_url: Option<String>,
+    /// A program, with its first arguments, that runs the service's programs.
+    pub under: Vec<String>,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             catalogue: None,
             amqp_url: None,
             database_url: None,
+            under: Vec::new(),
         }
     }
 }
@@ -85,6 +88,9 @@ pub struct TestApp {
     pub apis: Vec<Process>,
     /// The aggregator processes.
     pub aggregators: Vec<Process>,
+    /// The aggregator processes' addresses.
+    pub aggregator_bases: Vec<String>,
+    under: Vec<String>,
     /// The database's URL.
     pub database_url: String,
     settings: Vec<(&'static str, String)>,
@@ -139,6 +145,8 @@ impl TestApp {
             bases: Vec::new(),
             apis: Vec::new(),
             aggregators: Vec::new(),
+            aggregator_bases: Vec::new(),
+            under: options.under.clone(),
             database_url,
             settings,
             client,
@@ -159,6 +167,7 @@ impl TestApp {
         self.bases.clear();
         self.apis.clear();
         self.aggregators.clear();
+        self.aggregator_bases.clear();
         self.run(way);
         self.wait_until_ready().await;
     }
@@ -186,7 +195,14 @@ impl TestApp {
 
     /// A program with this service's settings.
     pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        let mut command = match self.under.as_slice() {
+            [] => Command::new(program(name)),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program(name));
+                command
+            }
+        };
         command.envs(self.settings.iter().cloned());
         command
     }
@@ -205,6 +221,7 @@ impl TestApp {
     /// Starts one more aggregator process.
     pub fn start_aggregator(&mut self) {
         let listen = format!("127.0.0.1:{}", free_port());
+        self.aggregator_bases.push(format!("http://{listen}"));
         let mut command = self.command("tonghop-aggregator");
         self.aggregators
             .push(Process::start(command.env("TONGHOP_LISTEN", listen)));
@@ -227,7 +244,8 @@ impl TestApp {
         }
     }
 
-    async fn is_ready(&self, base: &str) -> bool {
+    /// Whether a process says that it is ready.
+    pub async fn is_ready(&self, base: &str) -> bool {
         self.client
             .get(format!("{base}/readyz"))
             .send()
@@ -263,6 +281,21 @@ impl TestApp {
         body: Option<String>,
     ) -> Result<Answer, reqwest::Error> {
         let base = &self.bases[self.turn.fetch_add(1, Ordering::Relaxed) % self.bases.len()];
+        self.try_ask_at(base, method, path, headers, body).await
+    }
+
+    /// Asks one process.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn try_ask_at(
+        &self,
+        base: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<String>,
+    ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, format!("{base}{path}"));
         for (name, value) in headers {
             request = request.header(*name, *value);

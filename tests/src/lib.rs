@@ -7,6 +7,7 @@
 mod app;
 mod corruption;
 mod process;
+mod volume;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 pub use app::{Answer, Options, Revisions, TestApp, Way};
 pub use corruption::corrupt;
 pub use process::{Ended, Process, run_to_end};
+pub use volume::Volume;
 
 /// Tells each story, a function of the same name in the caller's module `stories`, on both ways of running.
 #[macro_export]

@@ -55,6 +55,11 @@ impl Process {
         ended.is_none()
     }
 
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal by name.
     ///
     /// # Panics

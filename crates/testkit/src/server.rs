@@ -22,7 +22,7 @@ impl PrivateBroker {
     /// # Panics
     /// When RabbitMQ is not installed or does not start; so do the other calls when theirs fails.
     pub async fn start() -> Self {
-        Self(Server::start("rabbitmq").await)
+        Self(Server::start("rabbitmq", &std::env::temp_dir()).await)
     }
 
     /// Where the broker listens, as `TONGHOP_AMQP_URL` wants it. The same after every start.
@@ -72,7 +72,15 @@ impl PrivatePostgres {
     /// # Panics
     /// When PostgreSQL is not installed or does not start; so do the other calls when theirs fails.
     pub async fn start() -> Self {
-        Self(Server::start("postgres").await)
+        Self(Server::start("postgres", &std::env::temp_dir()).await)
+    }
+
+    /// The same with its files in a folder of another folder's.
+    ///
+    /// # Panics
+    /// As [`PrivatePostgres::start`].
+    pub async fn start_in(parent: &Path) -> Self {
+        Self(Server::start("postgres", parent).await)
     }
 
     /// Where the server listens, as `TONGHOP_DATABASE_URL` wants it: its empty database `postgres`. The same after every
@@ -105,11 +113,11 @@ struct Server {
 }
 
 impl Server {
-    async fn start(name: &str) -> Self {
+    async fn start(name: &str, parent: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/servers")
             .join(name);
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder can be made");
         let server = Self {
             script,
             folder,
