@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonghop_domain::{
     Catalogue, Envelope, IndicatorCode, Outbox, Revision, Scope, SubmissionId, SubmissionKey, TotalKey,
@@ -25,6 +25,8 @@ use crate::{
 
 /// The deadline of a proof, which reads everything below a unit.
 const LONG_DEADLINE: Duration = Duration::from_secs(60);
+/// How many reads and rehearsals of callers are in hand or wait for a connection; more are refused at once.
+const CALLERS: usize = 256;
 /// How long idempotency keys are kept.
 const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
 
@@ -43,6 +45,7 @@ struct Inner {
     journal: Mutex<Option<Journal>>,
     recorders: Mutex<JoinSet<()>>,
     standing: Arc<Standing>,
+    callers: Arc<Semaphore>,
     runtime: Handle,
 }
 
@@ -86,6 +89,7 @@ impl Store {
             journal: Mutex::new(Some(journal)),
             recorders: Mutex::new(recorders),
             standing,
+            callers: Arc::new(Semaphore::new(CALLERS)),
             runtime: Handle::current(),
         };
         Ok(Self {
@@ -124,7 +128,7 @@ impl Store {
     /// As for every call.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let catalogue = self.inner.catalogue.clone();
-        self.read(move |conn| Box::pin(async move { adoption::check(conn, catalogue.digest()).await }))
+        self.look(move |conn| Box::pin(async move { adoption::check(conn, catalogue.digest()).await }))
             .await?;
         self.inner
             .standing
@@ -168,9 +172,10 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
-        let inner = self.inner.clone();
+        let (inner, turn) = (self.inner.clone(), self.turn()?);
         let pools = inner.pools.clone();
         let rehearsal = async move {
+            let _turn = turn;
             let mut tx = inner.pools.begin(Purpose::Write).await?;
             let outcomes = record::record(tx.conn()?, &inner.catalogue, &[write]).await;
             tx.rollback().await?;
@@ -292,7 +297,9 @@ impl Store {
     /// As for every call.
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
+        let turn = self.turn()?;
         let work = async move {
+            let _turn = turn;
             let (of, at) = (scope.clone(), unit.clone());
             let evidence = run(&inner.pools, Purpose::Read, LONG_DEADLINE, move |conn| {
                 Box::pin(async move { verification::gather(conn, &of, &at).await })
@@ -328,7 +335,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
-        self.read(move |conn| Box::pin(marks::stale(conn, before, limit)))
+        self.look(move |conn| Box::pin(marks::stale(conn, before, limit)))
             .await
     }
 
@@ -353,7 +360,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn pending(&self) -> Result<i64, StoreError> {
-        self.read(|conn| Box::pin(marks::pending(conn))).await
+        self.look(|conn| Box::pin(marks::pending(conn))).await
     }
 
     /// The database's time.
@@ -361,7 +368,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        self.read(|conn| Box::pin(clock(conn))).await
+        self.look(|conn| Box::pin(clock(conn))).await
     }
 
     /// The forms and periods for which anything was ever submitted.
@@ -369,7 +376,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let keys = self.read(|conn| Box::pin(submissions::keys(conn))).await?;
+        let keys = self.look(|conn| Box::pin(submissions::keys(conn))).await?;
         let scopes: std::collections::BTreeSet<_> =
             keys.into_iter().map(|key| (key.form, key.period)).collect();
         let catalogue = &self.inner.catalogue;
@@ -393,31 +400,51 @@ impl Store {
         .await
     }
 
+    /// For callers, of whom there may be any number.
     async fn read<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(Purpose::Read, work).await
+        let turn = self.turn()?;
+        self.run(Purpose::Read, Some(turn), work).await
+    }
+
+    /// For the service's own tasks, of which there are few.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(Purpose::Read, None, work).await
     }
 
     async fn write<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(Purpose::Write, work).await
+        let written = self.run(Purpose::Write, None, work).await;
+        self.inner.standing.note(&written);
+        written
+    }
+
+    /// One of the places that callers share. It is kept until the work is done, even if the caller has gone away.
+    fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = self.inner.callers.clone().try_acquire_owned();
+        turn.map_err(|_| StoreError::Overloaded)
     }
 
     /// In a task of its own: a transaction whose caller goes away must still end.
     async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,
+        turn: Option<OwnedSemaphorePermit>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pools = self.inner.pools.clone();
-        let task = self
-            .inner
-            .runtime
-            .spawn(async move { run(&pools, purpose, DEADLINE, work).await });
+        let task = self.inner.runtime.spawn(async move {
+            let done = run(&pools, purpose, DEADLINE, work).await;
+            drop(turn);
+            done
+        });
         task.await.map_err(unavailable)?
     }
 }

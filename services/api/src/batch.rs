@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonghop_domain::{Change, Precondition, Submission, SubmissionKey};
 use tonghop_storage::{Store, Write};
 use utoipa::ToSchema;
@@ -19,6 +20,7 @@ use crate::context::{Context, ProblemBody};
 use crate::document::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
 use crate::header::{NDJSON, accepted, check_content_type};
 use crate::lines::{Line, lines};
+use crate::payload::MAX_BODY_BYTES;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::submission::SubmissionBody;
@@ -27,6 +29,28 @@ use crate::write::{Wishes, write};
 
 /// How many lines are worked on at once.
 const LINES_IN_FLIGHT: usize = 64;
+
+/// How many bytes of lines a batch holds at once, each from its reading to its answer; the longest line fits.
+const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
+/// How many batches a process takes at once.
+const BATCHES: usize = 32;
+
+/// The places for batches of a process. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BATCHES)))
+    }
+}
+
+impl Places {
+    fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = self.0.clone().try_acquire_owned();
+        place.map_err(|_| Problem::Overloaded("no place for another batch".into()))
+    }
+}
 
 /// What became of one line of a batch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,6 +98,7 @@ pub(crate) struct BatchResult {
 pub(crate) async fn create_submission_batch(
     request: HttpRequest,
     payload: Payload,
+    places: Data<Places>,
     store: Data<Store>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request);
@@ -86,15 +111,19 @@ pub(crate) async fn create_submission_batch(
         return Err(no_condition());
     }
     let mut batch = Batch {
+        _place: places.take()?,
         context: Context::of(&request),
         store,
         dry_run,
         wishes,
         turns: Turns::default(),
     };
+    let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
     let results = lines(payload)
-        .map(move |line| batch.begin(line))
-        .buffered(LINES_IN_FLIGHT);
+        .then(move |line| with_room(line, room.clone()))
+        .map(move |(line, room)| batch.begin(line).map(|told| (told, room)))
+        .buffered(LINES_IN_FLIGHT)
+        .map(|(told, _room)| told);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, NDJSON))
@@ -111,7 +140,15 @@ fn no_condition() -> Problem {
     }
 }
 
+/// Waits until the lines before it leave room.
+async fn with_room(line: Line, room: Arc<Semaphore>) -> (Line, Option<OwnedSemaphorePermit>) {
+    let bytes = line.content.as_ref().map_or(0, Bytes::len);
+    let room = room.acquire_many_owned(bytes as u32).await;
+    (line, room.ok())
+}
+
 struct Batch {
+    _place: OwnedSemaphorePermit,
     context: Context,
     store: Data<Store>,
     dry_run: bool,

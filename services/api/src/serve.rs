@@ -11,7 +11,9 @@ use tonghop_storage::Store;
 use utoipa_actix_web::AppExt;
 
 use crate::answer::answer;
+use crate::batch::Places;
 use crate::pages::{Document, docs, get_index, redirect_docs};
+use crate::payload::Room;
 use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
 use crate::verification::Turn;
 use crate::wait::Wait;
@@ -74,6 +76,7 @@ pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken)
     let methods = Data::new(Methods::of(&openapi()));
     let document = Data::new(Document(Bytes::from(openapi_json())));
     let turn = Data::new(Turn::default());
+    let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
     let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(store.clone()));
     let server = HttpServer::new(move || {
         let app = App::new()
@@ -82,6 +85,8 @@ pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken)
             .app_data(methods.clone())
             .app_data(document.clone())
             .app_data(turn.clone())
+            .app_data(room.clone())
+            .app_data(places.clone())
             .into_utoipa_app();
         app.configure(routes)
             .into_app()

@@ -12,7 +12,7 @@ use crate::document::{
     WrongMedia,
 };
 use crate::header::{JSON, accepted, check_content_type};
-use crate::payload::read_body;
+use crate::payload::{Room, read_body};
 use crate::problem::{Missing, Problem};
 use crate::query::Query;
 use crate::submission::{NewSubmission, SubmissionBody};
@@ -54,21 +54,22 @@ use crate::write::{Wishes, write};
 pub(crate) async fn create_submission(
     request: HttpRequest,
     payload: Payload,
+    room: Data<Room>,
     store: Data<Store>,
     wait: Data<Wait>,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload).await?;
+    let body = read_body(&request, payload, &room).await?;
     let mut query = Query::of(&request);
     let dry_run = query.flag("dry_run");
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
     let wishes = Wishes::of(&request)?;
-    let submission = read_submission(&body, store.catalogue())?;
+    let submission = read_submission(&body.bytes, store.catalogue())?;
     let key = wishes.key.clone().filter(|_| !dry_run);
     let change = Write {
         condition: wishes.condition(&store, &submission.key).await?,
-        idempotency: wishes.idempotency(key, &body),
+        idempotency: wishes.idempotency(key, &body.bytes),
         key: submission.key,
         change: Change::Report(submission.content),
     };

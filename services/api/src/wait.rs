@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Revision, SubmissionKey};
@@ -13,14 +13,28 @@ use tonghop_storage::Store;
 /// How often the database is asked, once for all who wait.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How many wait at the most; others are answered at once.
+const MAX_WAITERS: usize = 1024;
+
 /// Everyone in this process who waits. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wait(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     waiters: Mutex<Waiters>,
     someone_waits: Notify,
+    places: Semaphore,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            waiters: Mutex::default(),
+            someone_waits: Notify::default(),
+            places: Semaphore::new(MAX_WAITERS),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +51,10 @@ struct Waiter {
 }
 
 impl Wait {
-    /// Since when the totals hold a revision; none when they still do not after so many seconds.
+    /// Since when the totals hold a revision; none when they still do not after so many seconds,
+    /// or too many wait already.
     pub(crate) async fn for_totals(&self, revision: &Revision, seconds: u64) -> Option<DateTime<Utc>> {
+        let _place = self.0.places.try_acquire().ok()?;
         let (tell, told) = oneshot::channel();
         let waiter = Waiter {
             key: revision.key.clone(),
