@@ -37,8 +37,8 @@ pub use error::StoreError;
 pub use journal::{Changes, Journal, Recorder};
 pub use lock::ServiceLock;
 pub use model::{
-    Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes, SubmissionFilter,
-    TotalRead, UnitCoverage, Verification, Write,
+    Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes,
+    SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
 };
 pub use record::record;
 pub use refresh::{refresh, refresh_total};

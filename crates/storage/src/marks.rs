@@ -132,3 +132,11 @@ fn read_key((form, period, unit): (String, String, i64)) -> Result<TotalKey, Sto
 pub(crate) async fn pending(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(on!(conn, c => marks::table.count().get_result(c).await)?)
 }
+
+/// How many marks there are, and the earliest time among them.
+pub(crate) async fn backlog(conn: &mut Conn) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    use diesel::dsl::{count_star, min};
+    let query = marks::table.select((count_star(), min(marks::since)));
+    let (count, since): (i64, Option<NaiveDateTime>) = on!(conn, c => query.first(c).await)?;
+    Ok((count, since.map(|since| since.and_utc())))
+}

@@ -170,3 +170,16 @@ pub enum Refreshed {
     /// Nothing was marked; nothing was written.
     Clean,
 }
+
+/// What waits to be done, in one snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many marks there are.
+    pub marks: i64,
+    /// The earliest time among them.
+    pub oldest_mark: Option<DateTime<Utc>>,
+    /// How many announcements wait to be published.
+    pub announcements: i64,
+    /// The database's time of this.
+    pub at: DateTime<Utc>,
+}

@@ -89,3 +89,8 @@ pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), St
     on!(conn, c => diesel::delete(published).execute(c).await)?;
     Ok(())
 }
+
+/// How many announcements wait to be published.
+pub(crate) async fn count(conn: &mut Conn) -> Result<i64, StoreError> {
+    Ok(on!(conn, c => outbox::table.count().get_result(c).await)?)
+}

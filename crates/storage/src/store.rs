@@ -18,9 +18,9 @@ use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
 use crate::standing::Standing;
 use crate::{
-    Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
-    Verification, Write, adoption, idempotency, marks, migrations, outbox, probe, reads, record, refresh_total,
-    submissions, verification,
+    Backlog, Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead,
+    UnitCoverage, Verification, Write, adoption, idempotency, marks, migrations, outbox, probe, reads,
+    record, refresh_total, submissions, verification,
 };
 
 /// The deadline of a proof, which reads everything below a unit.
@@ -361,6 +361,25 @@ impl Store {
     /// As for every call.
     pub async fn pending(&self) -> Result<i64, StoreError> {
         self.look(|conn| Box::pin(marks::pending(conn))).await
+    }
+
+    /// What waits to be done.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.look(|conn| {
+            Box::pin(async move {
+                let (marks, oldest_mark) = marks::backlog(conn).await?;
+                Ok(Backlog {
+                    marks,
+                    oldest_mark,
+                    announcements: outbox::count(conn).await?,
+                    at: clock(conn).await?,
+                })
+            })
+        })
+        .await
     }
 
     /// The database's time.

@@ -1,4 +1,4 @@
-//! The worker's own small HTTP service: is it alive, is it ready.
+//! The worker's own small HTTP service: is it alive, is it ready, what does it count.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -7,6 +7,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tonghop_events::Health;
 use tonghop_storage::Store;
+
+use crate::metrics::{METRICS_TYPE, Metrics};
 
 /// The health service did not start or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +29,8 @@ pub fn bind_health(address: SocketAddr) -> Result<TcpListener, HealthError> {
     TcpListener::bind(address).map_err(|error| HealthError::Bind(address, error))
 }
 
-/// Serves `/livez` and `/readyz` until `stop`. Ready means: the database answers. A broker that is away is told and
-/// does no harm, since the sweep goes on.
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`. Ready means: the database answers and takes changes. A broker
+/// that is away is told and does no harm, since the sweep goes on.
 ///
 /// # Errors
 /// The listener failed.
@@ -36,13 +38,16 @@ pub async fn serve_health(
     listener: TcpListener,
     store: Store,
     broker: Health,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), HealthError> {
     let app = move || {
         App::new()
             .app_data(web::Data::new((store.clone(), broker.clone())))
+            .app_data(web::Data::new(metrics.clone()))
             .route("/livez", web::get().to(live))
             .route("/readyz", web::get().to(ready))
+            .route("/metrics", web::get().to(measured))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -61,6 +66,12 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": "alive" }))
 }
 
+async fn measured(metrics: web::Data<Metrics>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(METRICS_TYPE)
+        .body(metrics.text().await)
+}
+
 async fn ready(state: web::Data<(Store, Health)>) -> HttpResponse {
     let (store, broker) = state.as_ref();
     let broker = if broker.connected() { "connected" } else { "away" };
@@ -68,7 +79,7 @@ async fn ready(state: web::Data<(Store, Health)>) -> HttpResponse {
         Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready", "broker": broker })),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            let away = json!({ "status": "database away", "broker": broker });
+            let away = json!({ "status": "database away or takes no changes", "broker": broker });
             HttpResponse::ServiceUnavailable()
                 .insert_header(("Retry-After", "2"))
                 .json(away)

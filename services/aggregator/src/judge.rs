@@ -7,7 +7,8 @@ use tonghop_domain::{Announcement, Catalogue, TotalKey};
 use tonghop_events::{Judge, Verdict};
 use tonghop_storage::StoreError;
 
-use crate::worker::{PARALLEL, Totals, Worker, may_pass};
+use crate::schedule::Blame;
+use crate::worker::{PARALLEL, Totals, Worker};
 
 /// The totals in which the announced changes show first; none when the catalogue does not know what it names.
 fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
@@ -51,12 +52,18 @@ impl<T: Totals> Judge for Worker<T> {
                 ),
             }
         }
+        // They are due again soon by themselves; waiting for a lock here would hold up the news of the others.
+        stale.retain(|key| !self.schedule.waits_for_the_database(key));
         let refreshes = stream::iter(stale).map(|key| {
             let worker = self.clone();
             async move { worker.refresh(&key).await }
         });
         let results: Vec<Result<(), StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
-        let must_wait = |result: &Result<(), StoreError>| result.as_ref().is_err_and(may_pass);
+        let must_wait = |result: &Result<(), StoreError>| {
+            result
+                .as_ref()
+                .is_err_and(|error| Blame::of(error) == Blame::Database)
+        };
         // A total that cannot be refreshed at all backs off alone; the news of the others is done.
         if results.iter().any(must_wait) {
             Verdict::Retry

@@ -7,6 +7,7 @@
 
 mod health;
 mod judge;
+mod metrics;
 mod schedule;
 mod sweep;
 mod worker;
@@ -18,6 +19,7 @@ use tonghop_events::{Bus, Health, consume};
 use tonghop_storage::Store;
 
 pub use health::{HealthError, bind_health, serve_health};
+pub use metrics::{METRICS_TYPE, Metrics, RefreshCounts};
 pub use worker::{Totals, Worker};
 
 /// How the worker works.
@@ -36,8 +38,15 @@ impl Default for Settings {
 }
 
 /// Works until `stop`; what is being refreshed then is finished. `health` tells of the consumer's connection.
-pub async fn run(store: Store, bus: &Bus, settings: Settings, health: &Health, stop: &CancellationToken) {
-    let worker = Worker::new(store, settings);
+pub async fn run(
+    store: Store,
+    bus: &Bus,
+    settings: Settings,
+    health: &Health,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) {
+    let worker = Worker::new(store, settings, metrics.refresh_counts().clone());
     tokio::join!(
         consume(bus, &worker, health, stop),
         worker.refresh_due(stop),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
-use tonghop_aggregator::{Settings, bind_health, run, serve_health};
+use tonghop_aggregator::{Metrics, Settings, bind_health, run, serve_health};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, Store};
 
@@ -81,19 +81,22 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let bus = Bus::Amqp(amqp);
     let (consuming, relaying) = (Health::default(), Health::default());
+    let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
+    let metrics = Metrics::new(&store, brokers);
     let settings = Settings {
         sweep_interval: Duration::from_millis(arguments.sweep_interval_ms),
     };
     let signalled = stop_on_signal(stop.clone()).map_err(failed)?;
     tracing::info!(database = %url, "aggregating");
     let serve = async {
-        let served = serve_health(listener, store.clone(), consuming.clone(), stop.clone()).await;
+        let (broker, page) = (consuming.clone(), metrics.clone());
+        let served = serve_health(listener, store.clone(), broker, page, stop.clone()).await;
         stop.cancel();
         served
     };
     let (served, (), (), ()) = tokio::join!(
         serve,
-        run(store.clone(), &bus, settings, &consuming, &stop),
+        run(store.clone(), &bus, settings, &consuming, &metrics, &stop),
         relay(&store, &bus, store.news(), &relaying, &stop),
         signalled,
     );

@@ -7,11 +7,30 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonghop_domain::TotalKey;
+use tonghop_storage::StoreError;
 
 /// The longest a total that keeps failing waits for its next try.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
-/// The same when the fault is not the total's own: it may be over at any moment.
+/// The same when the total is not to blame: the fault may be over at any moment.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a refresh failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// The total itself, or one of its parts.
+    Total,
+    /// The database, or somebody who holds the total's lock.
+    Database,
+}
+
+impl Blame {
+    pub(crate) fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::Contention(_) => Self::Database,
+            _ => Self::Total,
+        }
+    }
+}
 
 /// Totals by the time at which they are due. Each stands in it once.
 #[derive(Debug, Default)]
@@ -24,7 +43,7 @@ pub(crate) struct Schedule {
 struct State {
     due: BTreeMap<(Instant, TotalKey), ()>,
     times: HashMap<TotalKey, Instant>,
-    failures: HashMap<TotalKey, u32>,
+    failures: HashMap<TotalKey, (u32, Blame)>,
 }
 
 impl Schedule {
@@ -42,23 +61,30 @@ impl Schedule {
         }
     }
 
-    /// Makes a total that failed due again, each time later than the last; one that failed for want of a database, or
-    /// that another worker held, within a second.
-    pub(crate) fn failed(&self, key: TotalKey, may_pass: bool) -> u32 {
+    /// Makes a total that failed due again, each time later than the last. Answers how often it failed in a row.
+    pub(crate) fn failed(&self, key: TotalKey, blame: Blame) -> u32 {
         let mut state = self.state();
-        let failures = state.failures.entry(key.clone()).or_insert(0);
-        *failures += 1;
-        let count = *failures;
-        let wait = Duration::from_millis(100)
-            .saturating_mul(1 << count.min(10))
-            .min(if may_pass { MAX_PAUSE } else { MAX_BACK_OFF });
-        state.put(key, Instant::now() + wait);
+        let count = state.failures.get(&key).map_or(0, |(count, _)| *count) + 1;
+        state.failures.insert(key.clone(), (count, blame));
+        let longest = match blame {
+            Blame::Total => MAX_BACK_OFF,
+            Blame::Database => MAX_PAUSE,
+        };
+        let wait = Duration::from_millis(100).saturating_mul(1 << count.min(10));
+        state.put(key, Instant::now() + wait.min(longest));
         self.changed.notify_one();
         count
     }
 
-    pub(crate) fn succeeded(&self, key: &TotalKey) {
-        self.state().failures.remove(key);
+    /// Answers whether it had failed before.
+    pub(crate) fn succeeded(&self, key: &TotalKey) -> bool {
+        self.state().failures.remove(key).is_some()
+    }
+
+    /// Whether a total waits for the database, or for somebody who holds its lock. It is due again soon.
+    pub(crate) fn waits_for_the_database(&self, key: &TotalKey) -> bool {
+        let state = self.state();
+        matches!(state.failures.get(key), Some((_, Blame::Database)))
     }
 
     /// Waits for the next total to be due and takes it out.
@@ -137,10 +163,10 @@ mod tests {
     async fn a_total_that_keeps_failing_waits_longer_and_holds_up_no_other() {
         let schedule = Schedule::default();
         for _ in 0..5 {
-            schedule.failed(key(1), false);
+            schedule.failed(key(1), Blame::Total);
             assert_eq!(schedule.next().await, key(1));
         }
-        schedule.failed(key(1), false);
+        schedule.failed(key(1), Blame::Total);
         schedule.add(key(1), Duration::ZERO);
         schedule.add(key(2), Duration::ZERO);
         let start = Instant::now();
@@ -153,17 +179,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_total_that_lacked_a_database_for_long_is_due_within_a_second() {
+    async fn a_total_that_waits_for_the_database_is_tried_again_soon_however_long_that_takes() {
         let schedule = Schedule::default();
         for _ in 0..20 {
-            schedule.failed(key(1), true);
+            schedule.failed(key(1), Blame::Database);
+            assert!(schedule.waits_for_the_database(&key(1)));
             let start = Instant::now();
             assert_eq!(schedule.next().await, key(1));
-            assert!(
-                start.elapsed() <= Duration::from_millis(1100),
-                "{:?}",
-                start.elapsed()
-            );
+            assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
         }
+        assert!(schedule.succeeded(&key(1)));
+        assert!(!schedule.succeeded(&key(1)));
     }
 }

@@ -11,7 +11,8 @@ use tonghop_domain::{Catalogue, TotalKey};
 use tonghop_storage::{Refreshed, Store, StoreError};
 
 use crate::Settings;
-use crate::schedule::Schedule;
+use crate::metrics::RefreshCounts;
+use crate::schedule::{Blame, Schedule};
 
 /// How long a parent waits for more of its children to change, so that it is refreshed once for all of them.
 const PARENT_WAIT: Duration = Duration::from_millis(50);
@@ -19,11 +20,6 @@ const PARENT_WAIT: Duration = Duration::from_millis(50);
 const ROOT_WAIT: Duration = Duration::from_millis(500);
 /// How many totals this process refreshes at a time.
 pub(crate) const PARALLEL: usize = 8;
-
-/// Whether something else stood in the way, and not the total itself.
-pub(crate) fn may_pass(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable(_) | StoreError::Contention(_))
-}
 
 /// What the worker needs of the store; cheap to clone.
 pub trait Totals: Clone + Send + Sync + 'static {
@@ -76,15 +72,17 @@ pub struct Worker<T> {
     pub(crate) totals: T,
     pub(crate) settings: Settings,
     pub(crate) schedule: Arc<Schedule>,
+    counts: RefreshCounts,
 }
 
 impl<T: Totals> Worker<T> {
     /// A worker with an empty schedule.
-    pub fn new(totals: T, settings: Settings) -> Self {
+    pub fn new(totals: T, settings: Settings, counts: RefreshCounts) -> Self {
         Self {
             totals,
             settings,
             schedule: Arc::new(Schedule::default()),
+            counts,
         }
     }
 
@@ -92,7 +90,7 @@ impl<T: Totals> Worker<T> {
     pub(crate) async fn refresh(&self, key: &TotalKey) -> Result<(), StoreError> {
         match self.totals.refresh(key).await {
             Ok(refreshed) => {
-                self.schedule.succeeded(key);
+                self.succeeded(key, &refreshed);
                 if let Refreshed::Written { parent: Some(parent) } = refreshed {
                     let wait = self.parent_wait(&parent);
                     self.schedule.add(parent, wait);
@@ -100,12 +98,40 @@ impl<T: Totals> Worker<T> {
                 Ok(())
             }
             Err(error) => {
-                let failures = self.schedule.failed(key.clone(), may_pass(&error));
-                let (form, period, unit) = (&key.form, key.period, key.unit.0);
-                tracing::warn!(%error, failures, %form, %period, unit_id = unit, "a total was not refreshed");
+                self.failed(key, &error);
                 Err(error)
             }
         }
+    }
+
+    fn succeeded(&self, key: &TotalKey, refreshed: &Refreshed) {
+        self.counts.refreshed(match refreshed {
+            Refreshed::Written { .. } => "written",
+            Refreshed::Clean => "clean",
+        });
+        if self.schedule.succeeded(key) {
+            let unit = self.unit_code(key);
+            self.counts.recovered(key, &unit);
+            tracing::info!(form = %key.form, period = %key.period, unit, "a total that failed is refreshed again");
+        }
+    }
+
+    fn failed(&self, key: &TotalKey, error: &StoreError) {
+        self.counts.refreshed("failed");
+        let failures = self.schedule.failed(key.clone(), Blame::of(error));
+        let unit = self.unit_code(key);
+        self.counts.failing(key, &unit, failures);
+        tracing::warn!(%error, failures, form = %key.form, period = %key.period, unit, "a total was not refreshed");
+    }
+
+    /// The unit as people know it; its id when the catalogue does not know it.
+    fn unit_code(&self, key: &TotalKey) -> String {
+        let scope = self.totals.catalogue().scope(key.form.as_str(), key.period);
+        let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+        place.map_or_else(
+            || format!("unit id {}", key.unit.0),
+            |place| place.code().to_string(),
+        )
     }
 
     fn parent_wait(&self, parent: &TotalKey) -> Duration {

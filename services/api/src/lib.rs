@@ -9,7 +9,7 @@
 //! let listen = ([127, 0, 0, 1], 8080).into();
 //! let listener = tonghop_api::bind(&tonghop_api::Settings { listen, insecure_open: false })?;
 //! let stop = tokio_util::sync::CancellationToken::new();
-//! tonghop_api::serve(listener, store, stop).await
+//! tonghop_api::serve(listener, store, None, stop).await
 //! # }
 //! ```
 
@@ -32,6 +32,7 @@ mod health;
 mod history;
 mod json;
 mod lines;
+mod metrics;
 mod nulls;
 mod pages;
 mod payload;
@@ -48,5 +49,6 @@ mod wait;
 mod words;
 mod write;
 
+pub use metrics::MetricsPage;
 pub use routes::{openapi, openapi_json};
 pub use serve::{Settings, StartError, bind, serve};

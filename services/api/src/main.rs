@@ -127,7 +127,7 @@ async fn work(
     let relay_stop = CancellationToken::new();
     let health = Health::default();
     let serving = async {
-        let served = serve(listener, store.clone(), stop.clone()).await;
+        let served = serve(listener, store.clone(), None, stop.clone()).await;
         store.close().await;
         store.news().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;

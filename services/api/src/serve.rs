@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 
 use crate::answer::answer;
 use crate::batch::Places;
+use crate::metrics::{MetricsPage, get_metrics};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
 use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
@@ -67,11 +68,17 @@ pub fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
     TcpListener::bind(settings.listen).map_err(|error| StartError::Bind(settings.listen, error))
 }
 
-/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
+/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most. `/metrics` is there if there
+/// is a page for it.
 ///
 /// # Errors
 /// The server could not start, or failed.
-pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken) -> Result<(), StartError> {
+pub async fn serve(
+    listener: TcpListener,
+    store: Store,
+    metrics: Option<MetricsPage>,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
     let wait = Wait::default();
     let methods = Data::new(Methods::of(&openapi()));
     let document = Data::new(Document(Bytes::from(openapi_json())));
@@ -88,8 +95,16 @@ pub async fn serve(listener: TcpListener, store: Store, stop: CancellationToken)
             .app_data(room.clone())
             .app_data(places.clone())
             .into_utoipa_app();
+        let metrics = metrics.clone();
         app.configure(routes)
             .into_app()
+            .configure(|config| {
+                if let Some(page) = metrics {
+                    config
+                        .app_data(Data::new(page))
+                        .route("/metrics", get().to(get_metrics));
+                }
+            })
             .route("/", get().to(get_index))
             .route("/docs", get().to(redirect_docs))
             .service(docs())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tonghop_api::MetricsPage;
 use tonghop_events::{Health, relay};
 use tonghop_storage::{ServiceLock, Store};
 
@@ -28,6 +29,13 @@ pub(crate) async fn serve(
     let stop = CancellationToken::new();
     let signalled = stop_on_signal(stop.clone()).map_err(failed)?;
     let (consuming, relaying) = (Health::default(), Health::default());
+    let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
+    let metrics = tonghop_aggregator::Metrics::new(&store, brokers);
+    let page = metrics.clone();
+    let page = MetricsPage::new(tonghop_aggregator::METRICS_TYPE, move || {
+        let page = page.clone();
+        Box::pin(async move { page.text().await })
+    });
     let aggregator = tonghop_aggregator::Settings {
         sweep_interval: Duration::from_millis(options.sweep_interval_ms),
     };
@@ -37,7 +45,7 @@ pub(crate) async fn serve(
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
-        let served = tonghop_api::serve(listener, store.clone(), stop.clone()).await;
+        let served = tonghop_api::serve(listener, store.clone(), Some(page), stop.clone()).await;
         stop.cancel();
         store.close().await;
         workers_stop.cancel();
@@ -46,7 +54,14 @@ pub(crate) async fn serve(
     tracing::info!(listen = %options.listen, database = %url, "serving");
     let (served, (), (), ()) = tokio::join!(
         serving,
-        tonghop_aggregator::run(store.clone(), &bus, aggregator, &consuming, &workers_stop),
+        tonghop_aggregator::run(
+            store.clone(),
+            &bus,
+            aggregator,
+            &consuming,
+            &metrics,
+            &workers_stop
+        ),
         relay(&store, &bus, store.news(), &relaying, &workers_stop),
         signalled,
     );

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonghop_aggregator::{Settings, Totals, Worker};
+use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
 use tonghop_domain::{Catalogue, Change, Precondition, SubmissionKey, TotalKey};
 use tonghop_events::{Bus, Health, Windows, consume, relay};
 use tonghop_storage::{Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_total};
@@ -117,7 +117,7 @@ impl Simulation {
                 news: news.clone(),
             };
             let sweep_interval = self.sweep_interval;
-            let worker = Worker::new(store, Settings { sweep_interval });
+            let worker = Worker::new(store, Settings { sweep_interval }, RefreshCounts::default());
             let (refreshing, sweeping) = (worker.clone(), worker.clone());
             spawn(Box::pin(async move {
                 refreshing.refresh_due(&CancellationToken::new()).await;
