@@ -1,11 +1,13 @@
 //! District offices that report, correct, and send every request again with its key until it is answered.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 use tokio::time::sleep;
 use tonghop_tests::submission;
 
@@ -23,12 +25,39 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a client was told: this value is this revision.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
-    pub(crate) sender: String,
-    pub(crate) unit: String,
+    pub(crate) sender: usize,
+    pub(crate) unit: &'static str,
     pub(crate) indicator: &'static str,
     pub(crate) value: i64,
     pub(crate) submission: String,
     pub(crate) revision: i64,
+}
+
+/// All that anyone was told.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) told: Vec<Told>,
+    /// The last revision of each unit.
+    heads: BTreeMap<&'static str, Told>,
+}
+
+impl Ledger {
+    fn note(&mut self, told: Told) {
+        let head = self.heads.entry(told.unit).or_insert_with(|| told.clone());
+        if head.revision < told.revision {
+            *head = told.clone();
+        }
+        self.told.push(told);
+    }
+
+    /// What the totals must be: the sum, by indicator, of what each unit was told last.
+    pub(crate) fn sums(&self) -> BTreeMap<&'static str, i64> {
+        let mut sums = BTreeMap::new();
+        for head in self.heads.values() {
+            *sums.entry(head.indicator).or_default() += head.value;
+        }
+        sums
+    }
 }
 
 /// What all clients have in common.
@@ -39,6 +68,9 @@ pub(crate) struct Traffic {
     /// Whether each request is sent to both api processes at once.
     pub(crate) twice: AtomicBool,
     pub(crate) retries: AtomicU64,
+    /// Read by whoever waits for an answer: who writes has silence.
+    pub(crate) silence: RwLock<()>,
+    ledger: Mutex<Ledger>,
     http: reqwest::Client,
 }
 
@@ -50,8 +82,14 @@ impl Traffic {
             ends: AtomicBool::new(false),
             twice: AtomicBool::new(false),
             retries: AtomicU64::new(0),
+            silence: RwLock::new(()),
+            ledger: Mutex::default(),
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
         })
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The clients finish what they have begun.
@@ -101,8 +139,9 @@ impl Traffic {
 /// A report with its key.
 #[derive(Debug)]
 pub(crate) struct Request {
+    pub(crate) sender: usize,
     pub(crate) key: String,
-    pub(crate) unit: String,
+    pub(crate) unit: &'static str,
     pub(crate) indicator: &'static str,
     pub(crate) value: i64,
 }
@@ -110,38 +149,42 @@ pub(crate) struct Request {
 impl Request {
     fn body(&self) -> String {
         let figures = json!([{ "indicator": self.indicator, "value": self.value }]);
-        submission(&self.unit, figures).to_string()
+        submission(self.unit, figures).to_string()
     }
 
-    pub(crate) fn told(self, sender: &str, (submission, revision): (String, i64)) -> Told {
-        Told {
-            sender: sender.to_owned(),
+    /// Notes what was answered.
+    pub(crate) fn answered(self, traffic: &Traffic, (submission, revision): (String, i64)) {
+        traffic.ledger().note(Told {
+            sender: self.sender,
             unit: self.unit,
             indicator: self.indicator,
             value: self.value,
             submission,
             revision,
-        }
+        });
     }
 }
 
-/// Reports and corrects one unit's figure until the end; answers everything it was told, in order.
-pub(crate) async fn client(traffic: Arc<Traffic>, number: usize) -> Vec<Told> {
+/// Reports and corrects one unit's figure until the end.
+pub(crate) async fn client(traffic: Arc<Traffic>, number: usize) {
     let mut random = Rng::with_seed(traffic.seed.wrapping_add(number as u64));
-    let mut told = Vec::new();
-    while !traffic.ends.load(Ordering::Relaxed) {
-        let turn = told.len();
+    for turn in 0.. {
+        let busy = traffic.silence.read().await;
+        if traffic.ends.load(Ordering::Relaxed) {
+            return;
+        }
         let request = Request {
+            sender: number,
             key: format!("client-{number}-report-{turn}"),
-            unit: UNITS[number % UNITS.len()].to_owned(),
+            unit: UNITS[number % UNITS.len()],
             indicator: INDICATOR,
             value: (turn * CLIENTS + number) as i64,
         };
         let answer = insist(&traffic, &request, &mut random).await;
-        told.push(request.told(&format!("client {number}"), answer));
+        request.answered(&traffic, answer);
+        drop(busy);
         sleep(Duration::from_millis(random.u64(10..60))).await;
     }
-    told
 }
 
 /// Sends a request to one api process or another until it is answered.

@@ -40,6 +40,7 @@ impl Site {
     /// Starts servers and processes, and waits until these live.
     pub(crate) async fn start() -> Self {
         let (database, broker) = tokio::join!(PrivatePostgres::start(), PrivateBroker::start());
+        slow_commits(&database.url()).await;
         let mut migrate = Command::new(program("tonghop"));
         let migrated = run_to_end(migrate.arg("migrate").env("TONGHOP_DATABASE_URL", database.url()));
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
@@ -69,6 +70,20 @@ impl Site {
     }
 }
 
+/// Lets each commit take a while, as on a slow disk, so that crashes often fall into one.
+async fn slow_commits(url: &str) {
+    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.expect("the database answers");
+    let connection = tokio::spawn(connection);
+    let settings =
+        "ALTER ROLE postgres SET commit_delay = 10000; ALTER ROLE postgres SET commit_siblings = 0";
+    client
+        .batch_execute(settings)
+        .await
+        .expect("the settings are taken");
+    connection.abort();
+}
+
 impl Part {
     fn new(at: usize, database_url: &str, amqp_url: &str) -> Self {
         let (program, name) = match at {
@@ -78,7 +93,7 @@ impl Part {
         let listen = format!("127.0.0.1:{}", free_port());
         let to_database = FaultProxy::in_front_of(database_url);
         let to_broker = FaultProxy::in_front_of(amqp_url);
-        let log = std::env::var("CHAOS_LOG").unwrap_or_else(|_| "error".into());
+        let log = std::env::var("CHAOS_LOG").unwrap_or_else(|_| "warn".into());
         let settings = vec![
             ("TONGHOP_DATABASE_URL", to_database.url_through(database_url)),
             ("TONGHOP_AMQP_URL", to_broker.url_through(amqp_url)),

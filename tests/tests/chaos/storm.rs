@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 use tonghop_tests::{FORM, PERIOD, PROVINCE};
 
-use crate::clients::{Request, Told, Traffic};
+use crate::clients::{CLIENTS, Request, Traffic};
 use crate::faults::{Episode, Fault, Kind, Reach};
 use crate::site::{Part, Site};
 
@@ -97,18 +97,19 @@ impl Storm<'_> {
         Instant::now()
     }
 
-    /// Waits until each api process, asked directly, has taken a report and serves the province's total with it;
-    /// answers how long after `ended` the slower one did, and what was reported.
-    pub(crate) async fn recover(&self, ended: Instant, number: usize) -> (Duration, Vec<Told>) {
-        let (one, other) = tokio::join!(self.probe(0, ended, number), self.probe(1, ended, number));
-        (ended.elapsed(), vec![one, other])
+    /// Waits until each api process, asked directly, has taken a report and serves the province's total with it, while
+    /// the clients go on; answers how long after `ended` the slower one did.
+    pub(crate) async fn recover(&self, ended: Instant, number: usize) -> Duration {
+        tokio::join!(self.probe(0, ended, number), self.probe(1, ended, number));
+        ended.elapsed()
     }
 
-    async fn probe(&self, api: usize, ended: Instant, number: usize) -> Told {
+    async fn probe(&self, api: usize, ended: Instant, number: usize) {
         let (unit, indicator) = PROBES[api];
         let request = Request {
+            sender: CLIENTS + api,
             key: format!("probe-{api}-{number}"),
-            unit: unit.to_owned(),
+            unit,
             indicator,
             value: number as i64,
         };
@@ -129,7 +130,7 @@ impl Storm<'_> {
         loop {
             let totals = self.traffic.read(api, &path).await.unwrap_or(Value::Null);
             if totals["totals"][0]["value"] == request.value {
-                return request.told(&format!("probe {api}"), answer);
+                return request.answered(self.traffic, answer);
             }
             hangs("the province's total is not served with the report").await;
         }
