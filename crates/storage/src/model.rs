@@ -133,6 +133,8 @@ pub struct ReportTimes {
 /// The outcome of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
+    /// Totals compared.
+    pub totals: u64,
     /// Numbers compared.
     pub checked: u64,
     /// Totals left out because a change was pending at or below them.

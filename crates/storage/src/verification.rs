@@ -85,6 +85,7 @@ pub(crate) fn compare(
             }
             None => served_numbers(scope, &empty(scope, total)),
         };
+        verification.totals += 1;
         compare_total(
             &mut verification,
             total.code(),

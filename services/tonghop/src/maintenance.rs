@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use tonghop_domain::TotalKey;
-use tonghop_storage::{DatabaseUrl, Difference, Store, StoreError};
+use tonghop_storage::{DatabaseUrl, Difference, Store, StoreError, Verification};
 
 use crate::arguments::{Settings, store_failure};
 use crate::failure::{Failure, failed, print, wrong_setting};
@@ -24,35 +24,71 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Recounts every total and prints each difference. What cannot be recounted does not hide the rest.
+/// What was compared, of one form and period or altogether.
+#[derive(Default)]
+struct Compared {
+    totals: u64,
+    numbers: u64,
+    skipped: u64,
+    differing: usize,
+}
+
+impl Compared {
+    fn add(&mut self, verification: &Verification) {
+        self.totals += verification.totals;
+        self.numbers += verification.checked;
+        self.skipped += verification.skipped;
+        self.differing += verification.differing.len();
+    }
+}
+
+impl std::fmt::Display for Compared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            totals,
+            numbers,
+            skipped,
+            differing,
+        } = self;
+        write!(
+            f,
+            "{numbers} numbers in {totals} totals checked, {skipped} totals skipped (changes pending), {differing} differ"
+        )
+    }
+}
+
+/// Recounts every total, prints each difference, and what was compared of each form and period. What cannot be
+/// recounted does not hide the rest.
 pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
-    let (mut checked, mut skipped, mut differing, mut failures) = (0, 0, 0, 0);
+    let (mut all, mut failed_scopes) = (Compared::default(), 0);
     for scope in store.scopes().await.map_err(failed)? {
-        let (form, period) = (&scope.form.code, scope.period);
-        let roots = scope.tree.places().filter(|place| place.parent().is_none());
-        for root in roots {
-            let verification = match store.verify(&scope, root.code()).await {
-                Ok(verification) => verification,
-                Err(error @ StoreError::Unavailable(_)) => return Err(failed(error)),
-                Err(error) => {
-                    failures += 1;
-                    print(&format!("{form} {period}: could not be verified: {error}\n"));
-                    continue;
+        let about = format!("{} {}", scope.form.code, scope.period);
+        let mut of_scope = Compared::default();
+        let mut failure = None;
+        for root in scope.tree.places().filter(|place| place.parent().is_none()) {
+            match store.verify(&scope, root.code()).await {
+                Ok(verification) => {
+                    of_scope.add(&verification);
+                    all.add(&verification);
+                    for difference in &verification.differing {
+                        print(&format!("{about}: {}\n", described(difference)));
+                    }
                 }
-            };
-            checked += verification.checked;
-            skipped += verification.skipped;
-            differing += verification.differing.len();
-            for difference in &verification.differing {
-                print(&format!("{form} {period}: {}\n", described(difference)));
+                Err(error @ StoreError::Unavailable(_)) => return Err(failed(error)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            None => print(&format!("{about}: {of_scope}\n")),
+            Some(error) => {
+                failed_scopes += 1;
+                print(&format!("{about}: could not be verified: {error}\n"));
             }
         }
     }
-    print(&format!(
-        "{checked} numbers checked, {skipped} totals skipped (changes pending), {differing} differ\n"
-    ));
-    match (differing, failures) {
+    print(&format!("altogether: {all}\n"));
+    match (all.differing, failed_scopes) {
         (0, 0) => Ok(()),
         (_, 0) => Err(failed(
             "the totals differ from the submissions; `tonghop rebuild` mends them",
