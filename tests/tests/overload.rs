@@ -3,12 +3,16 @@
 //!
 //! The flood takes 15 seconds; `OVERLOAD_SECONDS=60` makes it longer.
 #![expect(
+    clippy::print_stdout,
+    reason = "the figures that a run measured belong into documents"
+)]
+#![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first surprise, and says where"
 )]
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -32,7 +36,9 @@ const WAITED: Duration = Duration::from_secs(2);
 /// How long a refusal at once may take at the 99th percentile. It takes some milliseconds; test machines are slow.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
 /// How long any answer may take on a machine that is as busy as this.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// A connection that waits for the processor for 10 seconds is closed by the service, and its request not answered.
+const BROKEN_PERCENT: usize = 2;
 /// How much a process may grow in the flood. A leak of the bodies sent would take several times as much.
 const GROWTH_KB: u64 = 200 * 1024;
 /// How soon all is well after the flood.
@@ -80,6 +86,7 @@ async fn a_flood_in_front_of_a_sqlite_file_that_a_stranger_writes_to_is_refused_
 struct Seen {
     answers: Mutex<Vec<(u16, Duration)>>,
     revisions: Mutex<BTreeMap<String, i64>>,
+    broken: AtomicUsize,
     ends: AtomicBool,
     sent: AtomicI64,
 }
@@ -158,8 +165,10 @@ async fn flood(app: Arc<TestApp>, seen: Arc<Seen>, at: usize) {
             let path = "/v1/totals?form=ngay-30-7&period=2021-07&unit=87";
             app.try_ask_at(&base, Method::GET, path, &[], None).await
         };
-        let answer = answer.unwrap_or_else(|error| panic!("after {:?}: {error:?}", start.elapsed()));
-        seen.note(&unit, &answer, start.elapsed());
+        match answer {
+            Ok(answer) if answer.status != 408 => seen.note(&unit, &answer, start.elapsed()),
+            _ => drop(seen.broken.fetch_add(1, Ordering::Relaxed)),
+        }
         tokio::time::sleep(PAUSE).await;
     }
 }
@@ -268,13 +277,14 @@ fn refusals_were_quick(refusals: &[Duration]) {
 fn tell(seen: &Seen) {
     let mut answers = seen.answers.lock().unwrap().clone();
     answers.sort_by_key(|(_, took)| *took);
+    let (all, broken) = (answers.len(), seen.broken.load(Ordering::Relaxed));
     let taken = answers.iter().filter(|(status, _)| *status < 300).count();
-    let took = |share: usize| answers[(answers.len() - 1) * share / 100].1;
-    println!(
-        "to the clients: {taken} of {} served; p50 {:?}, longest {:?}",
-        answers.len(),
-        took(50),
-        took(100)
+    let took = |share: usize| answers[(all - 1) * share / 100].1;
+    println!("to the clients: {taken} of {all} served, {broken} connections broken");
+    println!("to the clients: p50 {:?}, longest {:?}", took(50), took(100));
+    assert!(
+        broken * 100 <= all * BROKEN_PERCENT,
+        "{broken} connections were broken"
     );
 }
 
