@@ -221,9 +221,13 @@ impl Pools {
             }
         };
         let timed = tokio::time::timeout(POOL_WAIT, got).await;
-        timed
-            .map_err(|_| unavailable("no connection became free"))?
-            .map_err(unavailable)
+        let none_free = "no connection became free";
+        let waited_in_vain = match (self, purpose) {
+            // The one writer is busy with others, and nothing was begun: the journal tries again.
+            (Self::Lite { .. }, Purpose::Write) => StoreError::Contention(none_free.into()),
+            _ => unavailable(none_free),
+        };
+        timed.map_err(|_| waited_in_vain)?.map_err(unavailable)
     }
 }
 

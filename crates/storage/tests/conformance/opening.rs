@@ -151,3 +151,22 @@ async fn a_refusal_by_postgres_is_told_in_its_own_words() {
         .unwrap_err();
     assert!(refused.to_string().contains("does not exist"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_recorded_although_the_one_writer_of_sqlite_was_busy_for_seconds() {
+    let store = TestStore::on_sqlite().await;
+    let mut session = store.session().await;
+    session.run("BEGIN IMMEDIATE").await;
+    let (handle, key) = (store.handle(), store.total_key("01-A"));
+    let refreshing = tokio::spawn(async move { handle.refresh(&key).await });
+    // By then the refresh has the store's one writing connection and waits for the file.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (handle, write) = (store.handle(), store.write("01-A-1", [flow(5)]));
+    let recording = tokio::spawn(async move { handle.record(write).await });
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    session.run("COMMIT").await;
+    recording.await.unwrap().unwrap();
+    refreshing.await.unwrap().unwrap();
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(5));
+}
