@@ -20,14 +20,16 @@ use crate::{Idempotency, Outcome, StoreError, Write, record};
 const QUEUE: usize = 2048;
 /// How many changes share a transaction at the most.
 const BATCH: usize = 256;
-/// How often a batch that collided with others is tried, and for how long: a deadlock is over in a moment, a lock
-/// that somebody holds for longer may be held for ever.
+/// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
+/// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
 const TRIES: u32 = 8;
-const TRYING: Duration = Duration::from_secs(1);
+const TRYING: Duration = Duration::from_millis(1500);
+const MOMENT: Duration = Duration::from_millis(1500);
 /// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning.
-const APART: Duration = Duration::from_millis(4500);
+const LONGEST_WAIT: Duration = Duration::from_millis(3500);
+/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning. The batch may have
+/// waited for one row twice, 3 s in all: for its turn among those that wait, and for the holder.
+const APART: Duration = Duration::from_millis(5500);
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
@@ -172,15 +174,12 @@ impl<L: Ledger> Recorder<L> {
         let started = Instant::now();
         match self.record_batch(writes, false).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) if writes.len() == 1 => {
-                writes.iter().for_each(|write| self.tell(write, &error));
-                vec![Err(error)]
-            }
             Err(error) if !self.may_be_one(&error) => {
                 tracing::warn!(%error, changes = writes.len(), "changes were not recorded");
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
-            // One of them cannot be recorded: the others shall not suffer.
+            // One of them cannot be recorded: the others shall not suffer. A lock gets a last short chance: who hangs
+            // with one is ended by the database after two seconds.
             Err(_) => self.record_apart(writes, started + APART).await,
         }
     }
@@ -223,9 +222,13 @@ impl<L: Ledger> Recorder<L> {
         let trying = async {
             let mut tries = 0;
             loop {
+                let tried_at = Instant::now();
                 match self.try_batch(writes, hurried).await {
                     Err(StoreError::Contention(_))
-                        if !hurried && tries < TRIES && started.elapsed() < TRYING =>
+                        if !hurried
+                            && tries < TRIES
+                            && started.elapsed() < TRYING
+                            && tried_at.elapsed() < MOMENT =>
                     {
                         tries += 1;
                         tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
