@@ -47,7 +47,8 @@ impl Ledger {
             let told = answer.json();
             let id = told["id"].as_str().unwrap().to_owned();
             let revision = told["revision"].as_i64().unwrap();
-            self.acknowledged.lock().unwrap().insert((id, revision), number);
+            let before = self.acknowledged.lock().unwrap().insert((id, revision), number);
+            assert_eq!(before, None, "revision {revision} was acknowledged twice");
             return true;
         }
         is_refused_in_good_form(&answer);
