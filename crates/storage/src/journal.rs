@@ -219,6 +219,8 @@ impl<L: Ledger> Recorder<L> {
 
     async fn record_batch(&self, writes: &[Write], hurried: bool) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
+        // Where there is one lock for all, others only take turns with it: it is waited for until the deadline.
+        let one_for_all = !self.ledger.locks_rows();
         let trying = async {
             let mut tries = 0;
             loop {
@@ -227,8 +229,7 @@ impl<L: Ledger> Recorder<L> {
                     Err(StoreError::Contention(_))
                         if !hurried
                             && tries < TRIES
-                            && started.elapsed() < TRYING
-                            && tried_at.elapsed() < MOMENT =>
+                            && (one_for_all || started.elapsed() < TRYING && tried_at.elapsed() < MOMENT) =>
                     {
                         tries += 1;
                         tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
