@@ -47,10 +47,10 @@ pub(crate) enum Conn {
 }
 
 impl Conn {
-    /// Waits for no lock longer than a second in this transaction. SQLite has waited for its only one before.
+    /// Waits for no lock longer than half a second in this transaction. SQLite has waited for its only one before.
     pub(crate) async fn hurry(&mut self) -> Result<(), StoreError> {
         if let Self::Pg(object) = self {
-            object.batch_execute("SET LOCAL lock_timeout = 1000").await?;
+            object.batch_execute("SET LOCAL lock_timeout = 500").await?;
         }
         Ok(())
     }

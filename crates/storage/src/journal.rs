@@ -26,10 +26,10 @@ const TRIES: u32 = 8;
 const TRYING: Duration = Duration::from_millis(1500);
 const MOMENT: Duration = Duration::from_millis(1500);
 /// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
-const LONGEST_WAIT: Duration = Duration::from_millis(3500);
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
 /// How long the changes of a batch that was held up are tried one by one, from the batch's beginning. The batch may have
 /// waited for one row twice, 3 s in all: for its turn among those that wait, and for the holder.
-const APART: Duration = Duration::from_millis(5500);
+const APART: Duration = Duration::from_millis(4500);
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 

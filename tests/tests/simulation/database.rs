@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// How long a transaction waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
-const HURRIED_LOCK_TIMEOUT: Duration = Duration::from_millis(1000);
+const HURRIED_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a claim on an announcement holds.
 const CLAIM: TimeDelta = TimeDelta::seconds(15);
 

@@ -163,7 +163,7 @@ async fn a_change_is_recorded_although_the_one_writer_of_sqlite_was_busy_for_sec
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (handle, write) = (store.handle(), store.write("01-A-1", [flow(5)]));
     let recording = tokio::spawn(async move { handle.record(write).await });
-    tokio::time::sleep(Duration::from_millis(3000)).await;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
     session.run("COMMIT").await;
     recording.await.unwrap().unwrap();
     refreshing.await.unwrap().unwrap();
