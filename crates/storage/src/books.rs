@@ -83,8 +83,8 @@ pub trait Ledger: Clone + Send + Sync + 'static {
     /// What it opens.
     type Transaction: Transaction;
 
-    /// Opens a transaction that writes.
-    fn begin(&self) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
+    /// Opens a transaction that writes; one in a hurry waits for no lock for long.
+    fn begin(&self, hurry: bool) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
 
     /// Whether locks are a row's; else there is one for all changes.
     fn locks_rows(&self) -> bool;
@@ -107,9 +107,6 @@ pub trait Transaction: Send {
     /// # Errors
     /// It has ended.
     fn books(&mut self) -> Result<&mut Self::Books, StoreError>;
-
-    /// Waits for no lock for long from now on.
-    fn hurry(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Ends it. After an error nobody knows whether it was committed.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -230,8 +227,9 @@ pub trait Books: Send {
 impl Ledger for Pools {
     type Transaction = Tx;
 
-    async fn begin(&self) -> Result<Tx, StoreError> {
-        self.begin(Purpose::Write).await
+    async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
+        self.begin(if hurry { Purpose::Hurry } else { Purpose::Write })
+            .await
     }
 
     fn locks_rows(&self) -> bool {
@@ -252,10 +250,6 @@ impl Transaction for Tx {
 
     fn books(&mut self) -> Result<&mut Conn, StoreError> {
         self.conn()
-    }
-
-    async fn hurry(&mut self) -> Result<(), StoreError> {
-        self.conn()?.hurry().await
     }
 
     async fn commit(self) -> Result<(), StoreError> {

@@ -18,11 +18,13 @@ use crate::{DatabaseUrl, StoreError};
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
 
 /// A transaction that takes longer is given up, so that every caller hears well within 5 s what became of his.
-pub(crate) const DEADLINE: Duration = Duration::from_millis(3500);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(4500);
 /// Nothing is easier than to begin a transaction: a connection on which this takes longer has fallen silent.
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
+/// The same for the one that writes to a SQLite file, where all take turns.
+const WRITER_WAIT: Duration = Duration::from_secs(3);
 /// Connections of a process to PostgreSQL.
 const POSTGRES_CONNECTIONS: usize = 16;
 /// Reading connections to a SQLite file, beside the one that writes.
@@ -30,7 +32,7 @@ const SQLITE_READERS: usize = 4;
 
 /// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others, a statement ends before the
 /// deadline of its transaction, and the server notices a client that is gone without a word.
-const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1500; SET statement_timeout = 3000; \
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1700; SET statement_timeout = 4000; \
     SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
     SET synchronous_commit = on; SET TIME ZONE 'UTC'";
 pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -44,16 +46,6 @@ pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA jou
 pub(crate) enum Conn {
     Pg(Object<AsyncPgConnection>),
     Lite(Object<Lite>),
-}
-
-impl Conn {
-    /// Waits for no lock longer than half a second in this transaction. SQLite has waited for its only one before.
-    pub(crate) async fn hurry(&mut self) -> Result<(), StoreError> {
-        if let Self::Pg(object) = self {
-            object.batch_execute("SET LOCAL lock_timeout = 500").await?;
-        }
-        Ok(())
-    }
 }
 
 /// Runs one expression on whichever database the connection leads to.
@@ -114,6 +106,8 @@ pub(crate) enum Purpose {
     Read,
     /// READ COMMITTED with row locks; on SQLite the only writer.
     Write,
+    /// The same, and waits for no lock longer than half a second; SQLite has waited for its only one by then.
+    Hurry,
 }
 
 impl Pools {
@@ -182,8 +176,11 @@ impl Pools {
             let begin = match (&conn, purpose) {
                 (Conn::Pg(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                 (Conn::Pg(_), Purpose::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+                (Conn::Pg(_), Purpose::Hurry) => {
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500"
+                }
                 (Conn::Lite(_), Purpose::Read) => "BEGIN",
-                (Conn::Lite(_), Purpose::Write) => "BEGIN IMMEDIATE",
+                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE",
             };
             let beginning = async { on!(&mut conn, c => c.batch_execute(begin).await) };
             let begun = match self {
@@ -216,18 +213,22 @@ impl Pools {
         let got = async {
             match (self, purpose) {
                 (Self::Pg(pool), _) => pool.get().await.map(Conn::Pg),
-                (Self::Lite { writer, .. }, Purpose::Write) => writer.get().await.map(Conn::Lite),
+                (Self::Lite { writer, .. }, Purpose::Write | Purpose::Hurry) => {
+                    writer.get().await.map(Conn::Lite)
+                }
                 (Self::Lite { readers, .. }, Purpose::Read) => readers.get().await.map(Conn::Lite),
             }
         };
-        let timed = tokio::time::timeout(POOL_WAIT, got).await;
         let none_free = "no connection became free";
-        let waited_in_vain = match (self, purpose) {
-            // The one writer is busy with others, and nothing was begun: the journal tries again.
-            (Self::Lite { .. }, Purpose::Write) => StoreError::Contention(none_free.into()),
-            _ => unavailable(none_free),
+        let (wait, in_vain) = match (self, purpose) {
+            // The one writer is busy with others, and nothing was begun.
+            (Self::Lite { .. }, Purpose::Write | Purpose::Hurry) => {
+                (WRITER_WAIT, StoreError::Contention(none_free.into()))
+            }
+            _ => (POOL_WAIT, unavailable(none_free)),
         };
-        timed.map_err(|_| waited_in_vain)?.map_err(unavailable)
+        let timed = tokio::time::timeout(wait, got).await;
+        timed.map_err(|_| in_vain)?.map_err(unavailable)
     }
 }
 

@@ -24,12 +24,13 @@ const BATCH: usize = 256;
 /// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
 const TRIES: u32 = 8;
 const TRYING: Duration = Duration::from_millis(1500);
-const MOMENT: Duration = Duration::from_millis(1500);
+const MOMENT: Duration = Duration::from_millis(400);
 /// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
-const LONGEST_WAIT: Duration = Duration::from_secs(4);
-/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning. The batch may have
-/// waited for one row twice, 3 s in all: for its turn among those that wait, and for the holder.
-const APART: Duration = Duration::from_millis(4500);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The same where there is one lock for all, which takes longer to wait for.
+const LONGEST_WAIT_FOR_ONE: Duration = Duration::from_millis(3500);
+/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning.
+const APART: Duration = Duration::from_millis(5500);
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
@@ -159,7 +160,12 @@ impl<L: Ledger> Recorder<L> {
 
     /// Refuses what has waited for too long, and what is about a submission that is held.
     fn admit(&self, waiting: Waiting) -> Option<Waiting> {
-        let refusal = if waiting.since.elapsed() > LONGEST_WAIT {
+        let longest = if self.ledger.locks_rows() {
+            LONGEST_WAIT
+        } else {
+            LONGEST_WAIT_FOR_ONE
+        };
+        let refusal = if waiting.since.elapsed() > longest {
             StoreError::Overloaded
         } else if self.held.is_held(&waiting.write.key) {
             StoreError::Contention("another session holds the submission".into())
@@ -172,26 +178,26 @@ impl<L: Ledger> Recorder<L> {
 
     async fn record_all(&self, writes: &[Write]) -> Vec<Result<Outcome, StoreError>> {
         let started = Instant::now();
-        match self.record_batch(writes, false).await {
+        match self.record_batch(writes, true).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) if !self.may_be_one(&error) => {
                 tracing::warn!(%error, changes = writes.len(), "changes were not recorded");
                 writes.iter().map(|_| Err(error.clone())).collect()
             }
-            // One of them cannot be recorded: the others shall not suffer. A lock gets a last short chance: who hangs
-            // with one is ended by the database after two seconds.
+            // One of them cannot be recorded: the others shall not suffer. A batch holds the locks of all while it waits
+            // for one, so it does not wait for long; a single change waits until the database ends who hangs with it.
             Err(_) => self.record_apart(writes, started + APART).await,
         }
     }
 
-    /// Each by itself until `deadline`; what is left then is refused. Its locks were waited for already.
+    /// Each by itself until `deadline`; what is left then is refused.
     async fn record_apart(&self, writes: &[Write], deadline: Instant) -> Vec<Result<Outcome, StoreError>> {
         let mut outcomes = Vec::with_capacity(writes.len());
         for write in writes {
             outcomes.push(if Instant::now() > deadline || self.held.is_held(&write.key) {
                 Err(StoreError::Overloaded)
             } else {
-                let one = self.record_batch(std::slice::from_ref(write), true).await;
+                let one = self.record_batch(std::slice::from_ref(write), false).await;
                 one.and_then(|mut one| one.pop().ok_or_else(|| StoreError::corrupt("no outcome")))
                     .inspect_err(|error| self.tell(write, error))
             });
@@ -217,37 +223,27 @@ impl<L: Ledger> Recorder<L> {
         }
     }
 
-    async fn record_batch(&self, writes: &[Write], hurried: bool) -> Result<Vec<Outcome>, StoreError> {
-        let started = Instant::now();
-        // Where there is one lock for all, others only take turns with it: it is waited for until the deadline.
-        let one_for_all = !self.ledger.locks_rows();
-        let trying = async {
-            let mut tries = 0;
-            loop {
-                let tried_at = Instant::now();
-                match self.try_batch(writes, hurried).await {
-                    Err(StoreError::Contention(_))
-                        if !hurried
-                            && tries < TRIES
-                            && (one_for_all || started.elapsed() < TRYING && tried_at.elapsed() < MOMENT) =>
-                    {
-                        tries += 1;
-                        tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
-                    }
-                    done => return done,
+    async fn record_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
+        let (mut tries, started) = (0, Instant::now());
+        loop {
+            let tried_at = Instant::now();
+            match self.ledger.within(DEADLINE, self.try_batch(writes, hurry)).await {
+                Err(StoreError::Contention(_))
+                    if tries < TRIES && started.elapsed() < TRYING && tried_at.elapsed() < MOMENT =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
+                }
+                done => {
+                    self.standing.note(&done);
+                    return done;
                 }
             }
-        };
-        let done = self.ledger.within(DEADLINE, trying).await;
-        self.standing.note(&done);
-        done
+        }
     }
 
-    async fn try_batch(&self, writes: &[Write], hurried: bool) -> Result<Vec<Outcome>, StoreError> {
-        let mut tx = self.ledger.begin().await?;
-        if hurried {
-            tx.hurry().await?;
-        }
+    async fn try_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
+        let mut tx = self.ledger.begin(hurry).await?;
         let outcomes = match record::record(tx.books()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
             Err(error) => {

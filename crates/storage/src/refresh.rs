@@ -18,7 +18,7 @@ pub async fn refresh_total(
     key: &TotalKey,
 ) -> Result<Refreshed, StoreError> {
     let refreshing = async {
-        let mut tx = ledger.begin().await?;
+        let mut tx = ledger.begin(false).await?;
         match refresh(tx.books()?, catalogue, key).await {
             Ok(written @ Refreshed::Written { .. }) => {
                 tx.commit().await?;

@@ -13,7 +13,7 @@ use tonghop_storage::{Ledger, StoreError, StoredTotal, Transaction as _, Used};
 use uuid::Uuid;
 
 /// How long a transaction waits for a lock.
-const LOCK_TIMEOUT: Duration = Duration::from_millis(1500);
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1700);
 const HURRIED_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a claim on an announcement holds.
 const CLAIM: TimeDelta = TimeDelta::seconds(15);
@@ -174,7 +174,7 @@ fn gone() -> StoreError {
 impl Ledger for Database {
     type Transaction = Transaction;
 
-    async fn begin(&self) -> Result<Transaction, StoreError> {
+    async fn begin(&self, hurry: bool) -> Result<Transaction, StoreError> {
         let id = {
             let mut world = self.world();
             world.transactions += 1;
@@ -185,7 +185,7 @@ impl Ledger for Database {
             writes: Writes::default(),
             id,
             lost: false,
-            patience: LOCK_TIMEOUT,
+            patience: if hurry { HURRIED_LOCK_TIMEOUT } else { LOCK_TIMEOUT },
         };
         transaction.step().await?;
         if self.one_writer {
@@ -253,11 +253,6 @@ impl tonghop_storage::Transaction for Transaction {
 
     fn books(&mut self) -> Result<&mut Self, StoreError> {
         Ok(self)
-    }
-
-    async fn hurry(&mut self) -> Result<(), StoreError> {
-        self.patience = HURRIED_LOCK_TIMEOUT;
-        self.step().await
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {
@@ -343,7 +338,7 @@ impl Outbox for Database {
     type Error = StoreError;
 
     async fn claim(&self, limit: usize) -> Result<Vec<Envelope>, StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(false).await?;
         let (now, free): (_, Vec<(u64, Announcement)>) = {
             let world = self.world();
             let now = world.now();
@@ -362,7 +357,7 @@ impl Outbox for Database {
     }
 
     async fn settle(&self, published: &[Uuid]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(false).await?;
         transaction.writes.settled = published.iter().map(|id| id.as_u64_pair().1).collect();
         transaction.commit().await
     }

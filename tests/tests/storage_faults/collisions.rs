@@ -37,6 +37,11 @@ async fn deadlocks_lose_nothing_and_leave_nothing_stuck() {
     ledger.is_well_soon(&app).await;
     let (stranger, connection) = tokio_postgres::connect(&app.database_url, NoTls).await.unwrap();
     tokio::spawn(connection);
+    // It finds a deadlock before the service, which gives a lock up after half a second.
+    stranger
+        .batch_execute("SET deadlock_timeout = '100ms'")
+        .await
+        .unwrap();
     let (mut broken, mut taken) = (0, 0);
     let lock = |order: &str| {
         format!(
