@@ -1,5 +1,7 @@
 //! Brings a database to this version.
 
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use diesel_async::AsyncMigrationHarness;
@@ -10,6 +12,9 @@ use crate::{DatabaseUrl, StoreError};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// For how long a migration tries to get its turn beside services that record. Nobody waits for its answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Held by the one process that migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
@@ -25,7 +30,9 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
         DatabaseUrl::Sqlite(path) => {
             blocking(move || {
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(unavailable)?;
-                conn.batch_execute(SQLITE_SETTINGS).map_err(unavailable)?;
+                let patience = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
+                conn.batch_execute(&format!("{SQLITE_SETTINGS}; {patience}"))
+                    .map_err(unavailable)?;
                 migrate(&mut conn, SQLITE)
             })
             .await

@@ -1,7 +1,7 @@
 //! The store: what the services call. Each call is one transaction, run to its end whatever becomes of the caller.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -103,12 +103,14 @@ impl Store {
     /// `Unavailable`, or `CatalogueInUse` when submissions use what the catalogue lacks.
     pub async fn migrate(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
         migrations::run(url).await?;
-        let pools = Pools::new(url)?;
-        let mut tx = pools.begin(Purpose::Write).await?;
-        let conn = tx.conn()?;
-        let now = clock(conn).await?;
-        adoption::adopt(conn, catalogue, now).await?;
-        tx.commit().await
+        let (pools, started) = (Pools::new(url)?, Instant::now());
+        loop {
+            match adopt(&pools, catalogue).await {
+                // The services that record meanwhile come first.
+                Err(StoreError::Contention(_)) if started.elapsed() < migrations::PATIENCE => {}
+                done => return done,
+            }
+        }
     }
 
     /// The catalogue, with the database's unit ids.
@@ -466,6 +468,14 @@ impl Store {
         });
         task.await.map_err(unavailable)?
     }
+}
+
+async fn adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
+    let mut tx = pools.begin(Purpose::Write).await?;
+    let conn = tx.conn()?;
+    let now = clock(conn).await?;
+    adoption::adopt(conn, catalogue, now).await?;
+    tx.commit().await
 }
 
 async fn run<T>(

@@ -243,8 +243,7 @@ async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore
             Some(sum),
             "round {round}"
         );
-        if start.elapsed() > Duration::from_secs(3) {
-            assert!(round >= 10, "only {round} rounds");
+        if round >= 10 && start.elapsed() > Duration::from_secs(3) {
             break;
         }
     }

@@ -14,6 +14,7 @@ on_both!(
     what_was_recorded_is_there_after_the_next_start,
     closing_finishes_what_was_asked_for,
     another_process_may_open_while_changes_are_recorded,
+    a_migration_waits_longer_for_its_turn_than_a_report,
     a_store_answers_while_it_is_well,
 );
 
@@ -58,12 +59,35 @@ async fn another_process_may_open_while_changes_are_recorded(store: TestStore) {
             Store::migrate(&store.url, &catalogue()).await.unwrap();
             let other = Store::open(&store.url, catalogue()).await.unwrap();
             let write = store.write("01-A-2", [flow(store.now().await.unwrap().timestamp_micros())]);
-            other.record(write).await.unwrap();
+            // On SQLite the two take no turns: whoever asks at the right moment writes.
+            while let Err(error) = other.record(write.clone()).await {
+                assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
+            }
             other.close().await;
         }
     };
     tokio::join!(writing, opening);
     assert_eq!(store.rows("revisions").await, 205);
+}
+
+async fn a_migration_waits_longer_for_its_turn_than_a_report(store: TestStore) {
+    let mut holder = store.session().await;
+    holder
+        .run(if store.is_postgres() {
+            "BEGIN; LOCK TABLE catalogue IN SHARE MODE"
+        } else {
+            "BEGIN IMMEDIATE"
+        })
+        .await;
+    let releasing = async {
+        tokio::time::sleep(Duration::from_millis(4500)).await;
+        holder.run("COMMIT").await;
+    };
+    let catalogue = Parts::default().catalogue("second");
+    let (migrated, ()) = tokio::join!(Store::migrate(&store.url, &catalogue), releasing);
+    migrated.unwrap();
+    let late = store.record(store.write("01-A-1", [flow(1)])).await;
+    assert!(matches!(late, Err(StoreError::OtherCatalogue)), "{late:?}");
 }
 
 async fn a_store_answers_while_it_is_well(store: TestStore) {
