@@ -148,6 +148,12 @@ pub trait Books: Send {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<HashMap<SubmissionKey, LockedHead>, StoreError>> + Send;
 
+    /// Which submissions another transaction holds now; waits for nobody.
+    fn held_heads(
+        &mut self,
+        keys: &[SubmissionKey],
+    ) -> impl Future<Output = Result<BTreeSet<SubmissionKey>, StoreError>> + Send;
+
     /// Writes the new state of submissions that are locked.
     fn update_heads(&mut self, heads: &[LockedHead]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -292,6 +298,10 @@ impl Books for Conn {
         now: DateTime<Utc>,
     ) -> Result<HashMap<SubmissionKey, LockedHead>, StoreError> {
         submissions::lock_heads(self, keys, now).await
+    }
+
+    async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
+        submissions::held_heads(self, keys).await
     }
 
     async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {

@@ -2,15 +2,15 @@
 //!
 //! Callers wait at a bounded queue; workers take what waits there, a batch at a time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::Instant;
-use tonghop_domain::Catalogue;
+use tonghop_domain::{Catalogue, SubmissionKey};
 
-use crate::books::{Ledger, Transaction};
+use crate::books::{Books, Ledger, Transaction};
 use crate::conn::DEADLINE;
 use crate::held::Held;
 use crate::standing::Standing;
@@ -29,7 +29,7 @@ const MOMENT: Duration = Duration::from_millis(400);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The same where there is one lock for all, which takes longer to wait for.
 const LONGEST_WAIT_FOR_ONE: Duration = Duration::from_millis(3500);
-/// How long the changes of a batch that was held up are tried one by one, from the batch's beginning.
+/// How long the changes of a batch that cannot be recorded as a whole are tried in smaller ones, from its beginning.
 const APART: Duration = Duration::from_millis(5500);
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
@@ -40,6 +40,13 @@ struct Waiting {
     write: Write,
     reply: Reply,
     since: Instant,
+}
+
+/// Changes that share a transaction, with their callers.
+#[derive(Default)]
+struct Batch {
+    writes: Vec<Write>,
+    replies: Vec<Reply>,
 }
 
 /// Where callers leave changes. Clones lead to the same queue.
@@ -110,6 +117,63 @@ fn take_apart(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     now
 }
 
+impl FromIterator<(Write, Reply)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (Write, Reply)>>(changes: I) -> Self {
+        let (writes, replies) = changes.into_iter().unzip();
+        Self { writes, replies }
+    }
+}
+
+impl Batch {
+    /// The change, when it is only one.
+    fn single(&self) -> Option<&Write> {
+        match &self.writes[..] {
+            [write] => Some(write),
+            _ => None,
+        }
+    }
+
+    fn into_changes(self) -> impl Iterator<Item = (Write, Reply)> {
+        self.writes.into_iter().zip(self.replies)
+    }
+
+    fn partition(self, is_first: impl Fn(&Write) -> bool) -> (Self, Self) {
+        let (first, second): (Vec<_>, Vec<_>) = self.into_changes().partition(|(write, _)| is_first(write));
+        (first.into_iter().collect(), second.into_iter().collect())
+    }
+
+    /// In their order, so many in each.
+    fn chunks(self, size: usize) -> Vec<Self> {
+        let mut changes = self.into_changes().peekable();
+        let mut chunks = Vec::new();
+        while changes.peek().is_some() {
+            chunks.push(changes.by_ref().take(size).collect());
+        }
+        chunks
+    }
+
+    /// A caller that went away does not want the answer.
+    fn answer(self, outcomes: Vec<Outcome>) {
+        for (reply, outcome) in self.replies.into_iter().zip(outcomes) {
+            drop(reply.send(Ok(outcome)));
+        }
+    }
+
+    fn refuse(self, error: &StoreError) {
+        for reply in self.replies {
+            drop(reply.send(Err(error.clone())));
+        }
+    }
+}
+
+/// Whether a single change of a batch is the cause, whoever holds what.
+fn is_of_one(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt(_) | StoreError::Rejected(_) | StoreError::Overflow(_)
+    )
+}
+
 impl<L: Ledger> Recorder<L> {
     /// Records by a catalogue; `news` is woken after each commit that put announcements into the outbox.
     pub fn new(ledger: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
@@ -142,18 +206,13 @@ impl<L: Ledger> Recorder<L> {
                 batch = take_apart(&mut deferred);
             }
             tracing::trace!(target: "tonghop::step", step = "batch_taken");
-            let (writes, replies): (Vec<Write>, Vec<Reply>) = batch
+            let admitted: Batch = batch
                 .into_iter()
                 .filter_map(|waiting| self.admit(waiting))
                 .map(|waiting| (waiting.write, waiting.reply))
-                .unzip();
-            if writes.is_empty() {
-                continue;
-            }
-            let outcomes = self.record_all(&writes).await;
-            for (reply, outcome) in replies.into_iter().zip(outcomes) {
-                // A caller that went away does not want the answer.
-                drop(reply.send(outcome));
+                .collect();
+            if !admitted.writes.is_empty() {
+                self.record_all(admitted).await;
             }
         }
     }
@@ -176,50 +235,67 @@ impl<L: Ledger> Recorder<L> {
         None
     }
 
-    async fn record_all(&self, writes: &[Write]) -> Vec<Result<Outcome, StoreError>> {
-        let started = Instant::now();
-        match self.record_batch(writes, true).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) if !self.may_be_one(&error) => {
-                tracing::warn!(%error, changes = writes.len(), "changes were not recorded");
-                writes.iter().map(|_| Err(error.clone())).collect()
+    /// Records a batch and answers its callers. When one of its changes cannot be recorded, the others shall not suffer:
+    /// the batch is taken apart until that one stands alone. A batch holds the locks of all while it waits for one, so
+    /// it is in a hurry; a change that waits for who holds its submission does so alone, until the database ends him.
+    async fn record_all(&self, batch: Batch) {
+        let deadline = Instant::now() + APART;
+        let mut parts = vec![(batch, true)];
+        while let Some((part, hurry)) = parts.pop() {
+            if Instant::now() > deadline || part.single().is_some_and(|write| self.held.is_held(&write.key)) {
+                part.refuse(&StoreError::Overloaded);
+                continue;
             }
-            // One of them cannot be recorded: the others shall not suffer. A batch holds the locks of all while it waits
-            // for one, so it does not wait for long; a single change waits until the database ends who hangs with it.
-            Err(_) => self.record_apart(writes, started + APART).await,
+            match self.record_batch(&part.writes, hurry).await {
+                Ok(outcomes) => part.answer(outcomes),
+                Err(StoreError::Contention(_)) if hurry && self.ledger.locks_rows() => {
+                    let held = self.held_among(&part.writes).await;
+                    let (waiting, free) = if held.is_empty() {
+                        (part, Batch::default())
+                    } else {
+                        part.partition(|write| held.contains(&write.key))
+                    };
+                    parts.extend(waiting.chunks(1).into_iter().rev().map(|one| (one, false)));
+                    if !free.writes.is_empty() {
+                        parts.push((free, true));
+                    }
+                }
+                Err(error) if part.single().is_none() && is_of_one(&error) => {
+                    let half = part.writes.len().div_ceil(2);
+                    parts.extend(part.chunks(half).into_iter().rev().map(|half| (half, true)));
+                }
+                Err(error) => {
+                    self.tell(&part, &error);
+                    part.refuse(&error);
+                }
+            }
         }
     }
 
-    /// Each by itself until `deadline`; what is left then is refused.
-    async fn record_apart(&self, writes: &[Write], deadline: Instant) -> Vec<Result<Outcome, StoreError>> {
-        let mut outcomes = Vec::with_capacity(writes.len());
-        for write in writes {
-            outcomes.push(if Instant::now() > deadline || self.held.is_held(&write.key) {
-                Err(StoreError::Overloaded)
-            } else {
-                let one = self.record_batch(std::slice::from_ref(write), false).await;
-                one.and_then(|mut one| one.pop().ok_or_else(|| StoreError::corrupt("no outcome")))
-                    .inspect_err(|error| self.tell(write, error))
-            });
-        }
-        outcomes
+    /// Which of the submissions that changes are about another session holds now. None when nobody can say.
+    async fn held_among(&self, writes: &[Write]) -> BTreeSet<SubmissionKey> {
+        let keys: BTreeSet<SubmissionKey> = writes.iter().map(|write| write.key.clone()).collect();
+        let keys: Vec<SubmissionKey> = keys.into_iter().collect();
+        let looking = async {
+            let mut tx = self.ledger.begin(true).await?;
+            let held = tx.books()?.held_heads(&keys).await?;
+            tx.rollback().await?;
+            Ok(held)
+        };
+        // Each change is tried alone then.
+        self.ledger.within(DEADLINE, looking).await.unwrap_or_default()
     }
 
     /// Tells the log, and remembers what is held.
-    fn tell(&self, write: &Write, error: &StoreError) {
+    fn tell(&self, part: &Batch, error: &StoreError) {
+        let Some(write) = part.single() else {
+            tracing::warn!(%error, changes = part.writes.len(), "changes were not recorded");
+            return;
+        };
         let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
         tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
         if self.ledger.locks_rows() && matches!(error, StoreError::Contention(_)) {
             self.held.note(&write.key);
-        }
-    }
-
-    /// Whether a single change of a batch may be the cause. Where there is one lock for all changes, none of them is.
-    fn may_be_one(&self, error: &StoreError) -> bool {
-        match error {
-            StoreError::Corrupt(_) | StoreError::Rejected(_) | StoreError::Overflow(_) => true,
-            StoreError::Contention(_) => self.ledger.locks_rows(),
-            _ => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Queries on submissions and their revisions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -161,6 +161,32 @@ pub(crate) async fn lock_heads(
         }
     }
     Ok(locked)
+}
+
+/// Which submissions another transaction holds now. On SQLite none: who writes there holds all of them.
+pub(crate) async fn held_heads(
+    conn: &mut Conn,
+    keys: &[SubmissionKey],
+) -> Result<BTreeSet<SubmissionKey>, StoreError> {
+    let Conn::Pg(object) = conn else {
+        return Ok(BTreeSet::new());
+    };
+    let mut held = BTreeSet::new();
+    for group in keys.chunk_by(|a, b| (&a.form, a.period) == (&b.form, b.period)) {
+        let units: Vec<i64> = group.iter().map(|key| key.unit.0).collect();
+        let query = submissions::table
+            .filter(submissions::form.eq(group[0].form.as_str()))
+            .filter(submissions::period.eq(group[0].period.to_string()))
+            .filter(submissions::unit_id.eq_any(units))
+            .select(submissions::unit_id);
+        let all: Vec<i64> = query.clone().load(&mut **object).await?;
+        let free: Vec<i64> = query.for_update().skip_locked().load(&mut **object).await?;
+        let others = group
+            .iter()
+            .filter(|key| all.contains(&key.unit.0) && !free.contains(&key.unit.0));
+        held.extend(others.cloned());
+    }
+    Ok(held)
 }
 
 /// Writes the new state of submissions that exist.

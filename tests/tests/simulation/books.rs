@@ -113,6 +113,16 @@ impl Books for Transaction {
         Ok(locked)
     }
 
+    async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
+        self.step().await?;
+        let world = self.database.world();
+        let is_held = |key: &&SubmissionKey| {
+            let lock = Lock::Head((*key).clone());
+            world.state.heads.contains_key(*key) && world.holder(&lock).is_some()
+        };
+        Ok(keys.iter().filter(is_held).cloned().collect())
+    }
+
     async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {
         self.step().await?;
         self.writes.heads.extend(

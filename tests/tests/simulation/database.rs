@@ -124,7 +124,7 @@ impl World {
         self.numbers
     }
 
-    fn holder(&self, lock: &Lock) -> Option<u64> {
+    pub(crate) fn holder(&self, lock: &Lock) -> Option<u64> {
         self.locks.get(lock).copied()
     }
 }

@@ -295,6 +295,7 @@ async fn a_submission_that_somebody_holds_holds_up_no_other() {
             (at, process.record(write).await, start.elapsed())
         })
     };
+    let (mut slowest_held, mut slowest_free) = (Duration::ZERO, Duration::ZERO);
     for sent in (0..150).map(send).collect::<Vec<_>>() {
         let (at, outcome, took) = sent.await.unwrap();
         assert!(took < Duration::from_secs(10), "{took:?}");
@@ -303,10 +304,16 @@ async fn a_submission_that_somebody_holds_holds_up_no_other() {
                 matches!(outcome, Err(StoreError::Contention(_) | StoreError::Overloaded)),
                 "{outcome:?}"
             );
+            slowest_held = slowest_held.max(took);
         } else {
             recorded(outcome.unwrap());
+            slowest_free = slowest_free.max(took);
         }
     }
+    assert!(
+        slowest_free < slowest_held,
+        "the others waited, too: {slowest_free:?}"
+    );
     assert_eq!(store.rows("revisions").await, 103);
     stranger.run("ROLLBACK").await;
     // What was held is left alone for two seconds.
