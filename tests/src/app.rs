@@ -93,6 +93,8 @@ pub struct TestApp {
     under: Vec<String>,
     /// The database's URL.
     pub database_url: String,
+    /// The token of an administrator, with which everything is asked that brings no key of its own.
+    pub admin_key: String,
     settings: Vec<(&'static str, String)>,
     client: Client,
     turn: AtomicUsize,
@@ -148,6 +150,7 @@ impl TestApp {
             aggregator_bases: Vec::new(),
             under: options.under.clone(),
             database_url,
+            admin_key: String::new(),
             settings,
             client,
             turn: AtomicUsize::new(0),
@@ -159,7 +162,18 @@ impl TestApp {
         }
         app.run(way);
         app.wait_until_ready().await;
+        app.admin_key = app.create_key(&["--role", "admin"]);
         app
+    }
+
+    /// Makes a key by the administrator's command, and answers its token.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn create_key(&self, arguments: &[&str]) -> String {
+        let made = run_to_end(self.command("tonghop").args(["key", "create"]).args(arguments));
+        assert_eq!(made.code, Some(0), "{}", made.error);
+        made.output.lines().last().expect("a token").to_owned()
     }
 
     /// Runs the same service again after its processes ended, and waits until it is ready.
@@ -297,6 +311,12 @@ impl TestApp {
         body: Option<String>,
     ) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, format!("{base}{path}"));
+        if !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        {
+            request = request.bearer_auth(&self.admin_key);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -134,6 +134,8 @@ struct Disaster {
     before: Acknowledged,
     /// What was ever acknowledged.
     ever: Acknowledged,
+    /// The administrator's token.
+    admin_key: String,
 }
 
 impl Disaster {
@@ -161,7 +163,11 @@ impl Disaster {
         }
         let restored = shell(&restore, folder, &app.database_url).await;
         assert!(restored.output.contains(" 0 differ"), "{}", restored.output);
-        Self { before, ever }
+        Self {
+            before,
+            ever,
+            admin_key: app.admin_key.clone(),
+        }
     }
 
     /// Everything that was acknowledged before the backup began is there, nothing else was made up, and work goes on.
@@ -188,9 +194,10 @@ impl Disaster {
         assert!(lost > 0, "what came after the backup is not in it");
         assert_eq!(TestApp::value(&app.settled_totals("VN").await, "TT.PT"), sum);
         app.assert_verified("VN").await;
-        let replayed = app
-            .post_with(&broadcasts("87-SLDTBXH", 5), &[("Idempotency-Key", "kept")])
-            .await;
+        // Access keys are restored, and so whose idempotency keys they are.
+        let bearer = format!("Bearer {}", self.admin_key);
+        let headers = [("Idempotency-Key", "kept"), ("Authorization", &bearer)];
+        let replayed = app.post_with(&broadcasts("87-SLDTBXH", 5), &headers).await;
         assert_eq!(
             (replayed.status, replayed.header("idempotency-replayed")),
             (201, "true")

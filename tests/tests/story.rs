@@ -178,6 +178,7 @@ mod stories {
         std::fs::write(&file, REPORTS).unwrap();
         let submit = |file: &std::path::Path| {
             let mut command = app.command("tonghop");
+            command.env("TONGHOP_KEY", &app.admin_key);
             tonghop_tests::run_to_end(command.arg("submit").arg(file).args(["--url", &app.bases[0]]))
         };
         let sent = submit(&file);

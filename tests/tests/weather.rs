@@ -232,7 +232,6 @@ fn a_wrong_setting_ends_the_start_with_one_sentence_and_code_2() {
             "there is no database",
         ),
         (&["serve", "--log", "a=b=c"], "--log"),
-        (&["serve", "--listen", "0.0.0.0:0"], "--insecure-open"),
     ] {
         let ended = tonghop(arguments);
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.error);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use crate::unit::TreeFault;
-use crate::{Dimension, DimensionCode, Form, Indicator, Kind, Period, Tree, Unit, UnitId};
+use crate::{Dimension, DimensionCode, Form, Indicator, Kind, Period, Tree, Unit, UnitCode, UnitId};
 
 /// Units, dimensions, indicators and forms, checked against each other.
 #[derive(Debug)]
@@ -122,6 +122,17 @@ impl Catalogue {
         &self.units
     }
 
+    /// The root of today and of all times.
+    pub fn root(&self) -> Option<&Arc<Unit>> {
+        self.units.iter().find(|unit| unit.parent.is_none())
+    }
+
+    /// The unit that holds a code on a day; else the one that held it last, since keys outlive units.
+    pub fn unit_called(&self, code: &UnitCode, day: NaiveDate) -> Option<&Arc<Unit>> {
+        let holders = self.units.iter().filter(|unit| unit.code == *code);
+        holders.max_by_key(|unit| (unit.is_valid_on(day), unit.valid_from))
+    }
+
     /// All dimensions.
     pub fn dimensions(&self) -> &[Dimension] {
         &self.dimensions
@@ -161,6 +172,11 @@ impl Catalogue {
             period,
             tree,
         })
+    }
+
+    /// The trees of all times, the earliest first.
+    pub fn trees(&self) -> impl Iterator<Item = &Arc<Tree>> {
+        self.trees.iter().map(|(_, tree)| tree)
     }
 
     /// The units of a day.

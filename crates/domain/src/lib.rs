@@ -1,9 +1,10 @@
 //! The words and rules of reporting: units, periods, indicators, figures, submissions, totals.
 //!
 //! Everything here is plain data and pure functions. This crate knows nothing of SQL, HTTP or RabbitMQ, and does
-//! no input or output. Its centre is [`Total::roll_up`]: a unit's total is its own figures and its children's
-//! totals, merged by one function.
+//! no input or output, but for the randomness of new keys. Its centre is [`Total::roll_up`]: a unit's total is its own
+//! figures and its children's totals, merged by one function.
 
+mod access;
 mod announcement;
 mod catalogue;
 mod check;
@@ -16,6 +17,10 @@ mod submission;
 mod total;
 mod unit;
 
+pub use access::{
+    Caller, InvalidDigest, InvalidKeyId, InvalidRole, InvalidToken, Key, KeyId, KeyState, Role, Token,
+    TokenDigest,
+};
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
 pub use catalogue::{Catalogue, CatalogueFault, Entry, Scope};
 pub use check::{

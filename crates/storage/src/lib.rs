@@ -4,6 +4,7 @@
 //! finds; it never adds: totals come from `tonghop_domain::Total::roll_up`. This crate knows nothing of HTTP or
 //! RabbitMQ.
 
+mod access_keys;
 mod adoption;
 mod backup;
 mod books;
@@ -31,6 +32,7 @@ mod totals;
 mod url;
 mod verification;
 
+pub use access_keys::NewKey;
 pub use backup::copy_sqlite;
 pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
 pub use error::StoreError;

@@ -1,5 +1,7 @@
 //! Brings a database to this version.
 
+use std::fs::OpenOptions;
+use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -29,6 +31,7 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
         }
         DatabaseUrl::Sqlite(path) => {
             blocking(move || {
+                create_for_owner_only(&path)?;
                 let mut conn = SqliteConnection::establish(&path.to_string_lossy()).map_err(unavailable)?;
                 let patience = format!("PRAGMA busy_timeout = {}", PATIENCE.as_millis());
                 conn.batch_execute(&format!("{SQLITE_SETTINGS}; {patience}"))
@@ -38,6 +41,19 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
             .await
         }
     }
+}
+
+/// Makes the file, if there is none, so that nobody but its owner can read it. SQLite gives the files beside it the same
+/// permissions.
+fn create_for_owner_only(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let opened = options.open(path);
+    opened
+        .map(drop)
+        .map_err(|error| unavailable(format!("{}: {error}", path.display())))
 }
 
 /// # Errors

@@ -91,4 +91,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    access_keys (key_id) {
+        key_id -> Text,
+        digest -> Text,
+        role -> Text,
+        unit_id -> BigInt,
+        label -> Text,
+        created_at -> Timestamp,
+        expires_at -> Nullable<Timestamp>,
+        revoked_at -> Nullable<Timestamp>,
+        last_used_at -> Nullable<Timestamp>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);

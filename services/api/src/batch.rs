@@ -12,9 +12,10 @@ use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonghop_domain::{Change, Precondition, Submission, SubmissionKey};
-use tonghop_storage::{Store, Write};
+use tonghop_storage::Write;
 use utoipa::ToSchema;
 
+use crate::access::Access;
 use crate::body::read_submission;
 use crate::context::{Context, ProblemBody};
 use crate::document::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
@@ -99,21 +100,21 @@ pub(crate) async fn create_submission_batch(
     request: HttpRequest,
     payload: Payload,
     places: Data<Places>,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request);
     let dry_run = query.flag("dry_run");
     query.finish()?;
     accepted(request.headers(), &[NDJSON])?;
     check_content_type(request.headers(), NDJSON)?;
-    let wishes = Wishes::of(&request)?;
+    let wishes = Wishes::of(&request, access.caller())?;
     if wishes.if_match.is_some() || wishes.first_only {
         return Err(no_condition());
     }
     let mut batch = Batch {
         _place: places.take()?,
         context: Context::of(&request),
-        store,
+        access,
         dry_run,
         wishes,
         turns: Turns::default(),
@@ -150,7 +151,7 @@ async fn with_room(line: Line, room: Arc<Semaphore>) -> (Line, Option<OwnedSemap
 struct Batch {
     _place: OwnedSemaphorePermit,
     context: Context,
-    store: Data<Store>,
+    access: Access,
     dry_run: bool,
     wishes: Wishes,
     turns: Turns,
@@ -161,16 +162,16 @@ impl Batch {
     fn begin(&mut self, line: Line) -> impl Future<Output = Bytes> + use<> {
         let content = line.content.ok_or(Problem::BodyTooLarge);
         let read = content.and_then(|content| {
-            let submission = read_submission(&content, self.store.catalogue())?;
+            let submission = read_submission(&content, self.access.catalogue())?;
             let key = self.wishes.key.as_ref().filter(|_| !self.dry_run);
             let key = key.map(|key| format!("{key}/{}", line.number));
             let turn = self.turns.take(&submission.key);
             Ok((turn, self.change(submission, key, &content)))
         });
-        let (store, context, dry_run) = (self.store.clone(), self.context.clone(), self.dry_run);
+        let (access, context, dry_run) = (self.access.clone(), self.context.clone(), self.dry_run);
         async move {
             let result = match read {
-                Ok((turn, change)) => turn.then(apply(&store, change, dry_run)).await,
+                Ok((turn, change)) => turn.then(apply(&access, change, dry_run)).await,
                 Err(problem) => Err(problem),
             };
             told(line.number, result, &context)
@@ -187,10 +188,14 @@ impl Batch {
     }
 }
 
-async fn apply(store: &Store, change: Write, dry_run: bool) -> Result<(StatusCode, SubmissionBody), Problem> {
-    let written = write(store, change, dry_run).await?;
-    let aggregated_at = written.known_aggregated_at(store).await;
-    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
+async fn apply(
+    access: &Access,
+    change: Write,
+    dry_run: bool,
+) -> Result<(StatusCode, SubmissionBody), Problem> {
+    let written = write(access, change, dry_run).await?;
+    let aggregated_at = written.known_aggregated_at(access).await;
+    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
     submission.dry_run = dry_run.then_some(true);
     Ok((written.status(dry_run), submission))
 }

@@ -1,13 +1,12 @@
 //! Units and indicators, as agreed before anyone reports.
 
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::NaiveDate;
 use serde::Serialize;
 use tonghop_domain::{Catalogue, Indicator, IndicatorCode, Kind, Place, UnitCode};
-use tonghop_storage::Store;
 use utoipa::ToSchema;
 
+use crate::access::Access;
 use crate::cursor::{Cursor, MAX_LIMIT, Page, link};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, accepted};
@@ -128,7 +127,7 @@ pub(crate) struct CategoryBody {
     )
 )]
 #[get("/v1/units")]
-pub(crate) async fn list_units(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_units(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let date = query.day("date").unwrap_or_else(today);
@@ -136,7 +135,7 @@ pub(crate) async fn list_units(request: HttpRequest, store: Data<Store>) -> Resu
     let code: Option<UnitCode> = query.code("code");
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
-    let tree = store.catalogue().tree(date);
+    let tree = access.catalogue().tree(date);
     let mut places: Vec<Place<'_>> = match &parent {
         Some(parent) => {
             let place = tree.get(parent.as_str());
@@ -179,15 +178,12 @@ pub(crate) async fn list_units(request: HttpRequest, store: Data<Store>) -> Resu
     )
 )]
 #[get("/v1/indicators")]
-pub(crate) async fn list_indicators(
-    request: HttpRequest,
-    store: Data<Store>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_indicators(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
-    let catalogue = store.catalogue();
+    let catalogue = access.catalogue();
     let last: Option<IndicatorCode> = match &page.after {
         Some(Cursor::Code(code)) => code.parse().ok(),
         _ => None,

@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{
     ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
 };
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -108,6 +109,14 @@ impl Context {
         response.insert_header((VARY, "Accept-Language"));
         if let Some(seconds) = problem.retry_after_s() {
             response.insert_header((RETRY_AFTER, seconds));
+        }
+        let challenge = match problem {
+            Problem::MissingKey => Some(r#"Bearer realm="tonghop""#),
+            Problem::InvalidKey(_) => Some(r#"Bearer realm="tonghop", error="invalid_token""#),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.insert_header((WWW_AUTHENTICATE, challenge));
         }
         if let Problem::MethodNotAllowed { allow } = problem
             && let Ok(allow) = HeaderValue::from_str(allow)

@@ -1,14 +1,14 @@
 //! What a number of a total is made of.
 
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tonghop_domain::{IndicatorCode, Kind, Reported};
-use tonghop_storage::{Contribution, Store};
+use tonghop_storage::Contribution;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::about::{AboutQuery, Asked};
+use crate::access::Access;
 use crate::cursor::{Cursor, MAX_LIMIT, Page, link};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, accepted};
@@ -85,14 +85,14 @@ pub(crate) struct ContributionBody {
 #[get("/v1/totals/contributions")]
 pub(crate) async fn list_contributions(
     request: HttpRequest,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let asked = Asked::read(&mut query);
     let indicator: Option<IndicatorCode> = query.required_code("indicator");
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, store.catalogue())?;
+    let about = asked.resolve(query, access.catalogue())?;
     let unknown = || Problem::NotFound(Missing::Parameter("indicator"));
     let code = indicator.ok_or_else(unknown)?;
     let mut reportable = about.scope.form.reportable();
@@ -100,7 +100,7 @@ pub(crate) async fn list_contributions(
         .find(|indicator| indicator.code == code)
         .map(|found| &found.kind)
         .ok_or_else(unknown)?;
-    let all = store.contributions(&about.scope, &about.unit, &code).await?;
+    let all = access.contributions(&about, &code).await?;
     let numbers = all.iter().filter_map(|part| part.value);
     let value = numbers.fold(None, |sum: Option<i64>, value| {
         Some(sum.unwrap_or(0).saturating_add(value))

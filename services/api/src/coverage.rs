@@ -1,15 +1,15 @@
 //! Who has reported, when, and who is missing.
 
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_domain::Tree;
-use tonghop_storage::{Store, UnitCoverage};
+use tonghop_storage::UnitCoverage;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::about::{AboutQuery, Asked};
+use crate::access::Access;
 use crate::cursor::{Cursor, MAX_LIMIT, Page, link};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, accepted};
@@ -101,13 +101,13 @@ pub(crate) enum CoverageStatus {
     )
 )]
 #[get("/v1/coverage")]
-pub(crate) async fn list_coverage(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_coverage(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let asked = Asked::read(&mut query);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, store.catalogue())?;
-    let all = store.coverage(&about.scope, &about.unit).await?;
+    let about = asked.resolve(query, access.catalogue())?;
+    let all = access.coverage(&about).await?;
     let reports = all.iter().filter_map(|unit| unit.report.as_ref());
     let (reported, late_count) = reports.fold((0, 0), |(n, late), report| {
         (n + 1, late + usize::from(report.late))

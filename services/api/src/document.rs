@@ -7,6 +7,7 @@ use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::info::{ContactBuilder, LicenseBuilder};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     Components, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ServerBuilder,
@@ -15,6 +16,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::code::Code;
 use crate::context::{PROBLEM_JSON, ProblemBody};
+use crate::keys::is_public;
 use crate::nulls;
 use crate::words::Language;
 
@@ -28,6 +30,9 @@ is on its way.
 
 Five things are kept apart everywhere: a number (0 is one), done without a number, not done, not applicable, and not \
 reported.
+
+Every request but those for health and documentation names a key: `Authorization: Bearer th_…`. A key acts on its own \
+unit and all below it, in the period that the data is about; what is another's is answered with 403.
 
 Errors are problems as in RFC 9457, with a page about each kind at `/problems`. They are told in English, or in \
 Vietnamese with `Accept-Language: vi`. Unknown fields and query parameters are errors.";
@@ -71,17 +76,32 @@ pub(crate) fn frame() -> OpenApi {
             tag("service", "The service itself: health, this document, problems."),
         ]))
         .components(Some(components()))
+        .security(Some([bearer()]))
         .build()
 }
 
-/// Says of every operation what is true of all: its answers carry the request's id, and it can fail.
+/// A key in the Authorization header.
+fn bearer() -> SecurityRequirement {
+    SecurityRequirement::new("key", Vec::<String>::new())
+}
+
+/// Says of every operation what is true of all: its answers carry the request's id, it can fail, and it needs a key
+/// unless it is public.
 pub(crate) fn complete(document: &mut OpenApi) {
     nulls::take_away(document);
-    let items = document.paths.paths.values_mut();
-    for operation in items
-        .flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete])
-        .flatten()
-    {
+    let items = document.paths.paths.iter_mut();
+    let operations = items.flat_map(|(path, item)| {
+        let needs_key = !is_public(path);
+        [&mut item.get, &mut item.post, &mut item.delete].map(|operation| (needs_key, operation))
+    });
+    for (needs_key, operation) in operations {
+        let Some(operation) = operation else { continue };
+        if needs_key {
+            operation.responses.responses.extend(Unauthorized::responses());
+            operation.responses.responses.extend(Denied::responses());
+        } else {
+            operation.security = Some(Vec::new());
+        }
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
                 let reference = Ref::new("#/components/headers/X-Request-Id");
@@ -96,6 +116,15 @@ pub(crate) fn complete(document: &mut OpenApi) {
 
 fn components() -> Components {
     let mut components = Components::new();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("th_ and 44 letters and digits")
+        .description(Some(
+            "A key acts on its own unit and all below it: submitters report and read, readers read, administrators also \
+             give out keys.",
+        ))
+        .build();
+    components.add_security_scheme("key", SecurityScheme::Http(scheme));
     let mut schemas = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
     ProblemBody::schemas(&mut schemas);
     components.schemas.extend(schemas);
@@ -140,6 +169,8 @@ macro_rules! problems {
 
 problems! {
     BadRequest "400" InvalidJson UnknownParameter InvalidParameter InvalidHeader BrokenBody;
+    Unauthorized "401" MissingKey InvalidKey;
+    Denied "403" Forbidden;
     NotFound "404" NotFound;
     NotAcceptable "406" NotAcceptable;
     TooSlow "408" BodyTimeout;
@@ -174,6 +205,12 @@ fn response(codes: &[Code]) -> Response {
         .content(PROBLEM_JSON, content.example(example).build())
         .header_ref("X-Request-Id", Ref::new("#/components/headers/X-Request-Id"))
         .header("Content-Language", header("The language of the texts: en or vi"));
+    if codes.iter().any(|code| code.status().as_u16() == 401) {
+        response = response.header(
+            "WWW-Authenticate",
+            header("`Bearer`, and what is wrong with the key"),
+        );
+    }
     if codes
         .iter()
         .any(|code| matches!(code.status().as_u16(), 429 | 503))

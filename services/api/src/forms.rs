@@ -1,14 +1,14 @@
 //! Forms: which indicators are reported together, by whom, how often and until when.
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Data, Path};
+use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::NaiveDate;
 use serde::Serialize;
 use tonghop_domain::{Calendar, Form, Frequency};
-use tonghop_storage::Store;
 use utoipa::ToSchema;
 
+use crate::access::Access;
 use crate::catalogue::IndicatorBody;
 use crate::cursor::{Cursor, MAX_LIMIT, Page, link};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
@@ -92,13 +92,13 @@ pub(crate) struct FormBody {
     )
 )]
 #[get("/v1/forms")]
-pub(crate) async fn list_forms(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_forms(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
     let place = |form: &Form| format!("{}/{}", form.code, form.version);
-    let all = store.catalogue().forms();
+    let all = access.catalogue().forms();
     let start = match &page.after {
         Some(Cursor::Code(last)) => all
             .iter()
@@ -131,11 +131,11 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Data<Store>) -> Resu
 pub(crate) async fn get_form(
     request: HttpRequest,
     code: Path<String>,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
-    let catalogue = store.catalogue();
+    let catalogue = access.catalogue();
     let today = today();
     let versions = catalogue
         .forms()

@@ -1,15 +1,16 @@
 //! Reading submissions and their revisions.
 
 use actix_web::http::header::{CACHE_CONTROL, ETAG};
-use actix_web::web::{Data, Path};
+use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{FixedOffset, NaiveDate, Utc};
 use serde::Serialize;
-use tonghop_domain::{Catalogue, FormCode, Period, Revision, UnitCode, UnitId};
-use tonghop_storage::{Store, SubmissionFilter};
+use tonghop_domain::{FormCode, Period, Revision, UnitCode, UnitId};
+use tonghop_storage::SubmissionFilter;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::about::period;
+use crate::access::Access;
 use crate::cursor::{Cursor, Page, link};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, Tags, accepted};
@@ -70,10 +71,7 @@ pub(crate) struct PageQuery {
     )
 )]
 #[get("/v1/submissions")]
-pub(crate) async fn list_submissions(
-    request: HttpRequest,
-    store: Data<Store>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let form: Option<FormCode> = query.code("form");
@@ -85,7 +83,7 @@ pub(crate) async fn list_submissions(
     });
     query.finish()?;
     let filter = SubmissionFilter {
-        units: units(store.catalogue(), form.as_ref(), period, unit.as_ref())?,
+        units: units(&access, form.as_ref(), period, unit.as_ref())?,
         form,
         period,
         updated_since,
@@ -94,9 +92,9 @@ pub(crate) async fn list_submissions(
             Cursor::Revision(_) | Cursor::Code(_) => None,
         }),
     };
-    let mut found = store.submissions(filter, page.limit + 1).await?;
+    let mut found = access.submissions(filter, page.limit + 1).await?;
     let next_cursor = page.cut(&mut found, |last| Cursor::Submission(last.received_at, last.id));
-    let submissions = SubmissionBody::of_all(&store, &found).await?;
+    let submissions = SubmissionBody::of_all(&access, &found).await?;
     let next = link(&request, next_cursor.as_deref());
     Ok(listed(
         SubmissionList {
@@ -109,11 +107,12 @@ pub(crate) async fn list_submissions(
 
 /// The unit and all below it, in the tree that the question means.
 fn units(
-    catalogue: &Catalogue,
+    access: &Access,
     form: Option<&FormCode>,
     period: Option<Period>,
     unit: Option<&UnitCode>,
 ) -> Result<Option<Vec<UnitId>>, Problem> {
+    let catalogue = access.catalogue();
     let missing = |name| Problem::NotFound(Missing::Parameter(name));
     if form.is_some_and(|form| !catalogue.has_form(form.as_str())) {
         return Err(missing("form"));
@@ -130,6 +129,7 @@ fn units(
         return Ok(None);
     };
     let place = tree.get(unit.as_str()).ok_or_else(|| missing("unit"))?;
+    access.check_unit(&tree, unit)?;
     Ok(Some(place.at_or_below().map(|place| place.id()).collect()))
 }
 
@@ -165,13 +165,12 @@ pub(crate) fn today() -> NaiveDate {
 pub(crate) async fn get_submission(
     request: HttpRequest,
     id: Path<String>,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
-    let found = store.submission(submission_id(&id)?).await?;
-    let revision = found.ok_or(Problem::NotFound(Missing::Submission))?;
-    told(&request, &store, revision).await
+    let revision = access.submission(submission_id(&id)?).await?;
+    told(&request, &access, revision).await
 }
 
 /// Read one revision
@@ -196,15 +195,14 @@ pub(crate) async fn get_submission(
 pub(crate) async fn get_revision(
     request: HttpRequest,
     path: Path<(String, String)>,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
     let (id, number) = path.into_inner();
     let number = number.parse().map_err(|_| Problem::NotFound(Missing::Revision))?;
-    let found = store.revision(submission_id(&id)?, number).await?;
-    let revision = found.ok_or(Problem::NotFound(Missing::Revision))?;
-    told(&request, &store, revision).await
+    let revision = access.revision(submission_id(&id)?, number).await?;
+    told(&request, &access, revision).await
 }
 
 /// List the revisions of a submission
@@ -227,7 +225,7 @@ pub(crate) async fn get_revision(
 pub(crate) async fn list_revisions(
     request: HttpRequest,
     id: Path<String>,
-    store: Data<Store>,
+    access: Access,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
@@ -239,14 +237,11 @@ pub(crate) async fn list_revisions(
         Cursor::Revision(revision) => Some(*revision),
         Cursor::Submission(..) | Cursor::Code(_) => None,
     });
-    let mut found = store
+    let mut found = access
         .revisions(submission_id(&id)?, before, page.limit + 1)
         .await?;
-    if found.is_empty() && before.is_none() {
-        return Err(Problem::NotFound(Missing::Submission));
-    }
     let next_cursor = page.cut(&mut found, |last| Cursor::Revision(last.revision));
-    let revisions = SubmissionBody::of_all(&store, &found).await?;
+    let revisions = SubmissionBody::of_all(&access, &found).await?;
     let next = link(&request, next_cursor.as_deref());
     Ok(listed(
         RevisionList {
@@ -258,7 +253,7 @@ pub(crate) async fn list_revisions(
 }
 
 /// One revision, or that the caller has it already.
-async fn told(request: &HttpRequest, store: &Store, revision: Revision) -> Result<HttpResponse, Problem> {
+async fn told(request: &HttpRequest, access: &Access, revision: Revision) -> Result<HttpResponse, Problem> {
     let tag = tag_of(&revision);
     let known = Tags::if_none_match(request.headers())?.is_some_and(|tags| tags.match_weakly(&tag));
     let mut response = if known {
@@ -272,7 +267,7 @@ async fn told(request: &HttpRequest, store: &Store, revision: Revision) -> Resul
     if known {
         return Ok(response.finish());
     }
-    let mut bodies = SubmissionBody::of_all(store, std::slice::from_ref(&revision)).await?;
+    let mut bodies = SubmissionBody::of_all(access, std::slice::from_ref(&revision)).await?;
     let body: Option<SubmissionBody> = bodies.pop();
     Ok(response.json(body))
 }

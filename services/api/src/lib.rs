@@ -6,14 +6,14 @@
 //!
 //! ```no_run
 //! # async fn run(store: tonghop_storage::Store) -> Result<(), tonghop_api::StartError> {
-//! let listen = ([127, 0, 0, 1], 8080).into();
-//! let listener = tonghop_api::bind(&tonghop_api::Settings { listen, insecure_open: false })?;
+//! let listener = tonghop_api::bind(([127, 0, 0, 1], 8080).into())?;
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! tonghop_api::serve(listener, store, None, stop).await
 //! # }
 //! ```
 
 mod about;
+mod access;
 mod answer;
 mod batch;
 mod body;
@@ -31,6 +31,7 @@ mod header;
 mod health;
 mod history;
 mod json;
+mod keys;
 mod lines;
 mod metrics;
 mod nulls;
@@ -51,4 +52,4 @@ mod write;
 
 pub use metrics::MetricsPage;
 pub use routes::{openapi, openapi_json};
-pub use serve::{Settings, StartError, bind, serve};
+pub use serve::{StartError, bind, serve};

@@ -6,10 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use clap::builder::BoolishValueParser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{Settings, bind, serve};
+use tonghop_api::{bind, serve};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -35,9 +34,6 @@ struct Arguments {
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
-    /// Listen on any address, although everyone who reaches it may read and change everything.
-    #[arg(long, env = "TONGHOP_INSECURE_OPEN", value_parser = BoolishValueParser::new())]
-    insecure_open: bool,
 }
 
 /// How long the relay may take for what was recorded last. What it does not manage, another process publishes.
@@ -81,16 +77,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         None => tonghop_catalogue::built_in(),
     };
     let catalogue = catalogue.map_err(|faults| configuration(&faults))?;
-    let settings = Settings {
-        listen: arguments.listen,
-        insecure_open: arguments.insecure_open,
-    };
-    let listener = bind(&settings).map_err(|error| configuration(&error))?;
+    let listener = bind(arguments.listen).map_err(|error| configuration(&error))?;
     let store = Store::open(&database, catalogue)
         .await
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
-    tracing::info!(listen = %settings.listen, %database, "serving");
+    tracing::info!(listen = %arguments.listen, %database, "serving");
     work(listener, &store, &bus, &stop).await
 }
 

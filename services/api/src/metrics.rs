@@ -6,6 +6,9 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use futures_util::future::BoxFuture;
 
+use crate::access::Access;
+use crate::problem::Problem;
+
 type Write = dyn Fn() -> BoxFuture<'static, String> + Send + Sync;
 
 /// A page that somebody else writes; cheap to clone.
@@ -34,8 +37,9 @@ impl std::fmt::Debug for MetricsPage {
     }
 }
 
-/// Answers the page.
-pub(crate) async fn get_metrics(page: Data<MetricsPage>) -> HttpResponse {
+/// Answers the page, to administrators.
+pub(crate) async fn get_metrics(page: Data<MetricsPage>, access: Access) -> Result<HttpResponse, Problem> {
+    access.check_administers()?;
     let text = (page.write)().await;
-    HttpResponse::Ok().content_type(page.media_type).body(text)
+    Ok(HttpResponse::Ok().content_type(page.media_type).body(text))
 }

@@ -20,6 +20,12 @@ pub(crate) enum Problem {
     InvalidHeader { wanted: Words },
     /// The body broke off.
     BrokenBody,
+    /// The request names no key.
+    MissingKey,
+    /// The key is not taken.
+    InvalidKey(KeyFault),
+    /// The key may not do this.
+    Forbidden(Denied),
     /// There is no such thing.
     NotFound(Missing),
     /// The address takes only these methods.
@@ -52,6 +58,28 @@ pub(crate) enum Problem {
     OtherCatalogue,
     /// The database has other tables.
     NotMigrated,
+}
+
+/// Why a key is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyFault {
+    /// It is not written as keys are.
+    Malformed,
+    /// Nobody was given it.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// It was revoked.
+    Revoked,
+}
+
+/// Why a key may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// Its role does not include it.
+    Role,
+    /// It is about another's unit.
+    Unit,
 }
 
 /// What was not found.
@@ -135,6 +163,9 @@ impl Problem {
             }
             Self::InvalidHeader { .. } => Code::InvalidHeader,
             Self::BrokenBody => Code::BrokenBody,
+            Self::MissingKey => Code::MissingKey,
+            Self::InvalidKey(_) => Code::InvalidKey,
+            Self::Forbidden(_) => Code::Forbidden,
             Self::NotFound(_) => Code::NotFound,
             Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
             Self::NotAcceptable { .. } => Code::NotAcceptable,
@@ -172,6 +203,8 @@ impl Problem {
                 )
             }
             Self::InvalidHeader { wanted, .. } => wanted.clone(),
+            Self::InvalidKey(fault) => fault.detail(),
+            Self::Forbidden(denied) => denied.detail(),
             Self::NotFound(missing) => missing.detail(),
             Self::MethodNotAllowed { allow } => words(
                 format!("The address takes only {allow}."),
@@ -198,6 +231,7 @@ impl Problem {
                 format!("Có {} lỗi cần sửa; chưa có gì được lưu.", faults.len()),
             ),
             Self::BrokenBody
+            | Self::MissingKey
             | Self::BodyTimeout
             | Self::BodyTooLarge
             | Self::IdempotencyKeyReused
@@ -246,6 +280,35 @@ fn counted(faults: usize) -> String {
     match faults {
         1 => "1 fault".into(),
         many => format!("{many} faults"),
+    }
+}
+
+impl KeyFault {
+    fn detail(self) -> Words {
+        match self {
+            Self::Malformed => words(
+                "A key is sent as `Authorization: Bearer th_…`, 47 characters without a change.",
+                "Khóa gửi theo dạng `Authorization: Bearer th_…`, đủ 47 ký tự, không thay đổi.",
+            ),
+            Self::Unknown => words("Nobody was given this key.", "Khóa này chưa được cấp cho ai."),
+            Self::Expired => words("The key has expired.", "Khóa đã hết hạn."),
+            Self::Revoked => words("The key was revoked.", "Khóa đã bị thu hồi."),
+        }
+    }
+}
+
+impl Denied {
+    fn detail(self) -> Words {
+        match self {
+            Self::Role => words(
+                "The role of this key does not include that.",
+                "Vai trò của khóa này không gồm việc đó.",
+            ),
+            Self::Unit => words(
+                "The key acts on its own unit and those below it, in the period that this is about; this is another's.",
+                "Khóa chỉ dùng cho đơn vị của mình và các đơn vị trực thuộc trong kỳ báo cáo đó; đây là của đơn vị khác.",
+            ),
+        }
     }
 }
 

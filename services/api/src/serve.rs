@@ -12,6 +12,7 @@ use utoipa_actix_web::AppExt;
 
 use crate::answer::answer;
 use crate::batch::Places;
+use crate::keys::{Keys, authenticate};
 use crate::metrics::{MetricsPage, get_metrics};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
@@ -31,24 +32,9 @@ const MAX_CONNECTIONS: usize = 2_000;
 /// How long requests in flight may take after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
 
-/// Where and to whom to listen.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The address.
-    pub listen: SocketAddr,
-    /// Whether anyone who reaches the address may do everything: there are no access keys yet.
-    pub insecure_open: bool,
-}
-
 /// Why the service does not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is open to others, and nothing would protect the data.
-    #[error(
-        "{0} can be reached from other machines, and there are no access keys yet: listen on 127.0.0.1, or say \
-         --insecure-open if everyone who reaches the address may read and change everything"
-    )]
-    Open(SocketAddr),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
@@ -60,12 +46,9 @@ pub enum StartError {
 /// Binds the address of the service.
 ///
 /// # Errors
-/// The address is taken or not ours, or open to others without `insecure_open`.
-pub fn bind(settings: &Settings) -> Result<TcpListener, StartError> {
-    if !settings.listen.ip().to_canonical().is_loopback() && !settings.insecure_open {
-        return Err(StartError::Open(settings.listen));
-    }
-    TcpListener::bind(settings.listen).map_err(|error| StartError::Bind(settings.listen, error))
+/// The address is taken or not ours.
+pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))
 }
 
 /// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most. `/metrics` is there if there
@@ -84,11 +67,14 @@ pub async fn serve(
     let document = Data::new(Document(Bytes::from(openapi_json())));
     let turn = Data::new(Turn::default());
     let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
+    let keys = Keys::new(store.clone());
+    let for_requests = Data::new(keys.clone());
     let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(store.clone()));
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(shared.clone())
             .app_data(for_handlers.clone())
+            .app_data(for_requests.clone())
             .app_data(methods.clone())
             .app_data(document.clone())
             .app_data(turn.clone())
@@ -109,6 +95,7 @@ pub async fn serve(
             .route("/docs", get().to(redirect_docs))
             .service(docs())
             .default_service(to(no_route))
+            .wrap(from_fn(authenticate))
             .wrap(from_fn(answer))
     });
     let server = server
@@ -122,7 +109,7 @@ pub async fn serve(
         .run();
     let handle = server.handle();
     let ending = async {
-        wait.run(&store, &stop).await;
+        tokio::join!(wait.run(&store, &stop), keys.run(&stop));
         handle.stop(true).await;
     };
     tokio::pin!(server);
@@ -131,29 +118,4 @@ pub async fn serve(
         () = ending => {}
     }
     server.await.map_err(StartError::Failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_open_to_others_is_refused_before_it_is_bound() {
-        for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080", "[::ffff:192.0.2.1]:80"] {
-            let listen = open.parse().unwrap();
-            let refused = bind(&Settings {
-                listen,
-                insecure_open: false,
-            });
-            assert!(matches!(refused, Err(StartError::Open(_))), "{open}");
-        }
-        let listen = "127.0.0.1:0".parse().unwrap();
-        assert!(
-            bind(&Settings {
-                listen,
-                insecure_open: false
-            })
-            .is_ok()
-        );
-    }
 }

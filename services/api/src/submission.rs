@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_domain::{Catalogue, Revision, Status, UnitCode};
-use tonghop_storage::{Store, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::access::Access;
 use crate::figure::FigureBody;
 use crate::problem::Problem;
 
@@ -137,26 +137,12 @@ impl SubmissionBody {
     }
 
     /// Revisions as they are told, each with the time since which totals hold it.
-    pub(crate) async fn of_all(store: &Store, revisions: &[Revision]) -> Result<Vec<Self>, Problem> {
-        let aggregated = aggregated_at(store, revisions).await?;
+    pub(crate) async fn of_all(access: &Access, revisions: &[Revision]) -> Result<Vec<Self>, Problem> {
+        let aggregated = access.aggregated_at(revisions).await?;
         let told = revisions.iter().zip(aggregated);
-        told.map(|(revision, at)| Self::new(revision, at, store.catalogue()))
+        told.map(|(revision, at)| Self::new(revision, at, access.catalogue()))
             .collect()
     }
-}
-
-/// Since when totals hold each revision.
-pub(crate) async fn aggregated_at(
-    store: &Store,
-    revisions: &[Revision],
-) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
-    if revisions.is_empty() {
-        return Ok(Vec::new());
-    }
-    let keys = revisions
-        .iter()
-        .map(|revision| (revision.key.clone(), revision.received_at));
-    store.aggregated_at(keys.collect()).await
 }
 
 /// The path of a submission.

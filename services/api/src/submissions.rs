@@ -4,8 +4,9 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, delete, post};
 use tonghop_domain::{Change, SubmissionId};
-use tonghop_storage::{Store, Write};
+use tonghop_storage::Write;
 
+use crate::access::Access;
 use crate::body::read_submission;
 use crate::document::{
     BadRequest, ConditionFailed, NotAcceptable, NotFound, TooLarge, TooSlow, Unavailable, Unprocessable,
@@ -55,7 +56,7 @@ pub(crate) async fn create_submission(
     request: HttpRequest,
     payload: Payload,
     room: Data<Room>,
-    store: Data<Store>,
+    access: Access,
     wait: Data<Wait>,
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(&request, payload, &room).await?;
@@ -64,19 +65,19 @@ pub(crate) async fn create_submission(
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
-    let wishes = Wishes::of(&request)?;
-    let submission = read_submission(&body.bytes, store.catalogue())?;
+    let wishes = Wishes::of(&request, access.caller())?;
+    let submission = read_submission(&body.bytes, access.catalogue())?;
     let key = wishes.key.clone().filter(|_| !dry_run);
     let change = Write {
-        condition: wishes.condition(&store, &submission.key).await?,
+        condition: wishes.condition(&access, &submission.key).await?,
         idempotency: wishes.idempotency(key, &body.bytes),
         key: submission.key,
         change: Change::Report(submission.content),
     };
-    let written = write(&store, change, dry_run).await?;
+    let written = write(&access, change, dry_run).await?;
     let wait_s = wishes.wait_s.filter(|_| !dry_run);
-    let aggregated_at = written.aggregated_at(&store, &wait, wait_s).await;
-    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
+    let aggregated_at = written.aggregated_at(&access, &wait, wait_s).await;
+    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
     answer.dry_run = dry_run.then_some(true);
     Ok(written.respond(written.status(dry_run), &answer, wait_s))
 }
@@ -107,26 +108,25 @@ pub(crate) async fn create_submission(
 pub(crate) async fn withdraw_submission(
     request: HttpRequest,
     id: Path<String>,
-    store: Data<Store>,
+    access: Access,
     wait: Data<Wait>,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
-    let wishes = Wishes::of(&request)?;
+    let wishes = Wishes::of(&request, access.caller())?;
     if wishes.if_match.is_none() {
         return Err(Problem::PreconditionRequired);
     }
-    let current = store.submission(submission_id(&id)?).await?;
-    let key = current.ok_or(Problem::NotFound(Missing::Submission))?.key;
+    let key = access.submission(submission_id(&id)?).await?.key;
     let change = Write {
-        condition: wishes.condition(&store, &key).await?,
+        condition: wishes.condition(&access, &key).await?,
         idempotency: wishes.idempotency(wishes.key.clone(), b""),
         key,
         change: Change::Withdraw,
     };
-    let written = write(&store, change, false).await?;
-    let aggregated_at = written.aggregated_at(&store, &wait, wishes.wait_s).await;
-    let answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
+    let written = write(&access, change, false).await?;
+    let aggregated_at = written.aggregated_at(&access, &wait, wishes.wait_s).await;
+    let answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
     Ok(written.respond(StatusCode::OK, &answer, wishes.wait_s))
 }
 

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, VARY};
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tonghop_domain::{Coverage, IndicatorCode, Kind, Line};
-use tonghop_storage::{Store, TotalRead};
+use tonghop_storage::TotalRead;
 use utoipa::ToSchema;
 
 use crate::about::{About, AboutQuery, Asked};
+use crate::access::Access;
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::figure::CellBody;
 use crate::header::{CSV, JSON, Tags, accepted};
@@ -151,15 +151,15 @@ pub(crate) struct RatioBody {
     )
 )]
 #[get("/v1/totals")]
-pub(crate) async fn get_total(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_total(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[JSON, CSV])?;
     let mut query = Query::of(&request);
     let asked = Asked::read(&mut query);
     let wanted = wanted_indicators(&mut query);
-    let about = asked.resolve(query, store.catalogue())?;
+    let about = asked.resolve(query, access.catalogue())?;
     wanted.iter().try_for_each(|code| about.check_indicator(code))?;
-    let read = store.total(&about.scope, &about.unit).await?;
-    let tag = tag(&about, &wanted, &read, store.catalogue().digest(), media);
+    let read = access.total(&about).await?;
+    let tag = tag(&about, &wanted, &read, access.catalogue().digest(), media);
     if is_known(request.headers(), &tag)? {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }

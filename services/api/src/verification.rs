@@ -7,10 +7,11 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tokio::sync::Semaphore;
-use tonghop_storage::{Difference, Store};
+use tonghop_storage::Difference;
 use utoipa::ToSchema;
 
 use crate::about::{About, AboutQuery};
+use crate::access::Access;
 use crate::document::{BadRequest, Busy, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, accepted};
 use crate::problem::Problem;
@@ -75,13 +76,13 @@ pub(crate) struct DifferenceBody {
 #[get("/v1/verification")]
 pub(crate) async fn get_verification(
     request: HttpRequest,
-    store: Data<Store>,
+    access: Access,
     turn: Data<Turn>,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
-    let about = About::of(&request, store.catalogue())?;
+    let about = About::of(&request, access.catalogue())?;
     let _mine = turn.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
-    let outcome = store.verify(&about.scope, &about.unit).await?;
+    let outcome = access.verify(&about).await?;
     let body = VerificationBody {
         checked: outcome.checked,
         skipped: outcome.skipped,

@@ -5,17 +5,15 @@ use actix_web::http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use tonghop_domain::{Precondition, Revision, SubmissionKey};
-use tonghop_storage::{Idempotency, Outcome, Store, SubmissionFilter, Write};
+use tonghop_domain::{Caller, KeyId, Precondition, Revision, SubmissionKey};
+use tonghop_storage::{Idempotency, Outcome, Write};
 
+use crate::access::Access;
 use crate::header::{IDEMPOTENCY_REPLAYED, PREFERENCE_APPLIED, Tags, idempotency_key, preferred_wait_s};
 use crate::problem::Problem;
-use crate::submission::{SubmissionBody, aggregated_at, path_of, tag_of};
+use crate::submission::{SubmissionBody, path_of, tag_of};
 use crate::wait::Wait;
 use crate::words::words;
-
-/// Whose idempotency keys they are.
-const CALLER: &str = "anonymous";
 
 /// No revision has this number, so the condition never holds.
 const NO_REVISION: i32 = -1;
@@ -31,13 +29,15 @@ pub(crate) struct Wishes {
     pub(crate) if_match: Option<Tags>,
     /// If-None-Match: *.
     pub(crate) first_only: bool,
+    /// Whose idempotency keys they are.
+    caller: KeyId,
     /// The method and the address.
     target: String,
 }
 
 impl Wishes {
     /// Reads the headers.
-    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(crate) fn of(request: &HttpRequest, caller: &Caller) -> Result<Self, Problem> {
         let headers = request.headers();
         let if_match = Tags::if_match(headers)?;
         let first_only = match Tags::if_none_match(headers)? {
@@ -58,6 +58,7 @@ impl Wishes {
             wait_s: preferred_wait_s(headers),
             if_match,
             first_only,
+            caller: caller.key.clone(),
             target: format!("{} {}", request.method(), request.uri()),
         })
     }
@@ -65,7 +66,7 @@ impl Wishes {
     /// The condition. Where several revisions, or any, would do, the current one is looked up.
     pub(crate) async fn condition(
         &self,
-        store: &Store,
+        access: &Access,
         key: &SubmissionKey,
     ) -> Result<Precondition, Problem> {
         let Some(tags) = &self.if_match else {
@@ -82,14 +83,7 @@ impl Wishes {
                 named.first().copied().unwrap_or(NO_REVISION),
             ));
         }
-        let filter = SubmissionFilter {
-            form: Some(key.form.clone()),
-            period: Some(key.period),
-            units: Some(vec![key.unit]),
-            ..SubmissionFilter::default()
-        };
-        let current = store.submissions(filter, 1).await?;
-        let current = current.first().map(|revision| revision.revision);
+        let current = access.current(key).await?;
         let holds = current.filter(|current| *tags == Tags::Any || named.contains(current));
         Ok(Precondition::Current(holds.unwrap_or(NO_REVISION)))
     }
@@ -105,7 +99,7 @@ impl Wishes {
         }
         hash.update(body);
         Some(Idempotency {
-            caller: CALLER.into(),
+            caller: self.caller.to_string(),
             key,
             request: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
         })
@@ -133,14 +127,9 @@ pub(crate) struct Written {
 }
 
 /// Records a change, or only tells what would become of it.
-pub(crate) async fn write(store: &Store, write: Write, dry_run: bool) -> Result<Written, Problem> {
+pub(crate) async fn write(access: &Access, write: Write, dry_run: bool) -> Result<Written, Problem> {
     tracing::trace!(target: "tonghop::step", step = "request_read");
-    let outcome = if dry_run {
-        store.rehearse(write).await?
-    } else {
-        store.record(write).await?
-    };
-    match outcome {
+    match access.record(write, dry_run).await? {
         Outcome::Recorded { revision, replayed } => Ok(Written {
             revision,
             recorded: true,
@@ -160,24 +149,25 @@ impl Written {
     /// Since when the totals hold the revision, after the wait that the caller prefers.
     pub(crate) async fn aggregated_at(
         &self,
-        store: &Store,
+        access: &Access,
         wait: &Wait,
         wait_s: Option<u64>,
     ) -> Option<DateTime<Utc>> {
         match wait_s {
             Some(seconds) if seconds > 0 => wait.for_totals(&self.revision, seconds).await,
-            _ => self.known_aggregated_at(store).await,
+            _ => self.known_aggregated_at(access).await,
         }
     }
 
     /// Since when the totals hold the revision, as far as is known now.
-    pub(crate) async fn known_aggregated_at(&self, store: &Store) -> Option<DateTime<Utc>> {
+    pub(crate) async fn known_aggregated_at(&self, access: &Access) -> Option<DateTime<Utc>> {
         if self.recorded && !self.replayed {
             // Just recorded: no total can hold it yet.
             return None;
         }
         // The change is in the database whether or not this can be read, and so the answer is given.
-        aggregated_at(store, std::slice::from_ref(&self.revision))
+        access
+            .aggregated_at(std::slice::from_ref(&self.revision))
             .await
             .ok()?
             .pop()?

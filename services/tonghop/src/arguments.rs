@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
-use tonghop_domain::Catalogue;
+use tonghop_domain::{Catalogue, KeyId, Role, Token, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -37,6 +38,11 @@ pub(crate) enum Command {
         /// The new file
         file: PathBuf,
     },
+    /// Makes, lists and revokes access keys
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
+    },
     /// Lists or drops the announcements that nobody could act upon; they are hints, and their totals are swept up
     DeadLetters {
         #[command(subcommand)]
@@ -49,6 +55,9 @@ pub(crate) enum Command {
         /// The service
         #[arg(long, env = "TONGHOP_URL", default_value = "http://127.0.0.1:8080")]
         url: String,
+        /// The access key, better given as TONGHOP_KEY: others can see the arguments of a process
+        #[arg(long, env = "TONGHOP_KEY", hide_env_values = true)]
+        key: Token,
     },
     /// Asks a running service whether it is ready; exit code 0 if it is
     Healthcheck {
@@ -58,6 +67,35 @@ pub(crate) enum Command {
     },
     /// Prints the OpenAPI document
     ExportOpenapi,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Makes a key and prints it, alone on the last line; it is not shown again
+    Create {
+        /// submitter, reader or admin
+        #[arg(long)]
+        role: Role,
+        /// The code of the unit on which it acts, and on all below it [default: the root]
+        #[arg(long)]
+        unit: Option<UnitCode>,
+        /// The day on which the unit has this code, for codes that were given again [default: today, else the last one]
+        #[arg(long)]
+        date: Option<NaiveDate>,
+        /// Whose it is, in words
+        #[arg(long, default_value = "")]
+        label: String,
+        /// The time from which on it is no longer taken, as in 2027-01-01T00:00:00+07:00
+        #[arg(long)]
+        expires: Option<DateTime<Utc>>,
+    },
+    /// Shows every key that ever was, without its secret
+    List,
+    /// Revokes a key: within 5 seconds nobody can use it
+    Revoke {
+        /// Its id, the eight characters after th_
+        id: KeyId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,9 +115,6 @@ pub(crate) struct ServeOptions {
     /// Where to listen
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// Listen on other addresses than this machine's own, although nobody needs a key yet
-    #[arg(long, env = "TONGHOP_INSECURE_OPEN")]
-    pub(crate) insecure_open: bool,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,

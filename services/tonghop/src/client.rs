@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use reqwest::{Client, Response};
 use serde_json::Value;
+use tonghop_domain::Token;
 
 use crate::failure::{Failure, failed, print};
 
 /// Sends one submission as JSON, or one a line as NDJSON, and prints what became of each.
-pub(crate) async fn submit(file: &Path, url: &str) -> Result<(), Failure> {
+pub(crate) async fn submit(file: &Path, url: &str, key: &Token) -> Result<(), Failure> {
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin()).map_err(failed)?
     } else {
@@ -21,7 +22,7 @@ pub(crate) async fn submit(file: &Path, url: &str) -> Result<(), Failure> {
         Err(_) => text,
     };
     let url = url.trim_end_matches('/');
-    let results = submit_lines(url, lines).await?;
+    let results = submit_lines(url, key, lines).await?;
     let mut refused = 0;
     for result in &results {
         let line = &result["line"];
@@ -68,9 +69,10 @@ fn described(problem: &Value) -> String {
 }
 
 /// Sends NDJSON and answers the results, one a line.
-pub(crate) async fn submit_lines(url: &str, lines: String) -> Result<Vec<Value>, Failure> {
+pub(crate) async fn submit_lines(url: &str, key: &Token, lines: String) -> Result<Vec<Value>, Failure> {
     let request = client()?
         .post(format!("{url}/v1/submissions/batch"))
+        .bearer_auth(key.reveal())
         .header("Content-Type", "application/x-ndjson")
         .body(lines);
     let response = request.send().await.map_err(|error| unreachable(url, &error))?;

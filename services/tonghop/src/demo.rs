@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::oneshot;
-use tonghop_storage::Store;
+use tonghop_domain::{Role, Token};
+use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::{ServeOptions, Settings};
 use crate::client;
 use crate::failure::{Failure, failed, print};
+use crate::keys::unit_called;
 use crate::serve::serve;
 
 /// The fourteen reports. The source report gives only the province's totals, so the split is made up and says so.
@@ -27,24 +30,60 @@ pub(crate) async fn demo(settings: &Settings, options: &ServeOptions) -> Result<
         // Without a store the service did not start, and says why itself.
         let Ok(store) = ready.await else { return };
         match fill(&url, &store).await {
-            Ok(()) => print(&welcome(&url, thrown_away)),
+            Ok(keys) => print(&welcome(&url, &keys, thrown_away)),
             Err(failure) => tracing::error!("the demonstration could not be filled: {}", failure.sentence),
         }
     });
     served
 }
 
-async fn fill(url: &str, store: &Store) -> Result<(), Failure> {
+/// The keys of the demonstration.
+struct DemoKeys {
+    district: Token,
+    province: Token,
+    admin: Token,
+}
+
+impl DemoKeys {
+    async fn create(store: &Store) -> Result<Self, Failure> {
+        let create = async |role, unit: Option<&str>| {
+            let unit = unit.map(str::parse).transpose().map_err(failed)?;
+            let new = NewKey {
+                role,
+                unit: unit_called(store, unit.as_ref(), Utc::now().date_naive())?,
+                label: "of the demonstration".into(),
+                expires_at: None,
+            };
+            let token = Token::generate();
+            store.create_key(&token, new).await.map_err(failed)?;
+            Ok::<_, Failure>(token)
+        };
+        Ok(Self {
+            district: create(Role::Submitter, Some("866")).await?,
+            province: create(Role::Reader, Some("87")).await?,
+            admin: create(Role::Admin, None).await?,
+        })
+    }
+}
+
+async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
     client::wait_until_ready(url).await?;
-    client::submit_lines(url, SUBMISSIONS.to_owned()).await?;
+    let keys = DemoKeys::create(store).await?;
+    client::submit_lines(url, &keys.admin, SUBMISSIONS.to_owned()).await?;
     let mut looks = tokio::time::interval(Duration::from_millis(50));
     while store.pending().await.map_err(failed)? > 0 {
         looks.tick().await;
     }
-    Ok(())
+    Ok(keys)
 }
 
-fn welcome(url: &str, thrown_away: bool) -> String {
+fn welcome(url: &str, keys: &DemoKeys, thrown_away: bool) -> String {
+    let DemoKeys {
+        district,
+        province,
+        admin,
+    } = keys;
+    let (district, province, admin) = (district.reveal(), province.reveal(), admin.reveal());
     let kept = if thrown_away {
         "They are gone when it stops. "
     } else {
@@ -57,14 +96,20 @@ tonghop is running with 14 illustrative submissions, whose totals are those of Ä
 
   the API, to read and try    {url}/docs
 
-The province's totals:
-  curl '{url}/v1/totals?form=ngay-30-7&period=2021-07&unit=87'
+Who calls has a key, which acts on one unit and all below it. Here the district 866 has one to report, the province 87
+one to read, and an administrator one for everything:
+  export DISTRICT_KEY={district}
+  export PROVINCE_KEY={province}
+  export ADMIN_KEY={admin}
+
+The province reads its totals:
+  curl -H 'Authorization: Bearer {province}' '{url}/v1/totals?form=ngay-30-7&period=2021-07&unit=87'
 
 What the 756 broadcasts are made of:
-  curl '{url}/v1/totals/contributions?form=ngay-30-7&period=2021-07&unit=87&indicator=TT.PT'
+  curl -H 'Authorization: Bearer {province}' '{url}/v1/totals/contributions?form=ngay-30-7&period=2021-07&unit=87&indicator=TT.PT'
 
-A correction by the district 866, which replaces its whole report; read the totals again after it:
-  curl '{url}/v1/submissions' -H 'Content-Type: application/json' -H 'Prefer: wait=5' -d '{{"form":"ngay-30-7","period":"2021-07","unit":"866","figures":[{{"indicator":"TT.PT","value":100}}]}}'
+The district corrects its report, which replaces the whole of it; read the totals again after it:
+  curl -H 'Authorization: Bearer {district}' '{url}/v1/submissions' -H 'Content-Type: application/json' -H 'Prefer: wait=5' -d '{{"form":"ngay-30-7","period":"2021-07","unit":"866","figures":[{{"indicator":"TT.PT","value":100}}]}}'
 
 "#
     )

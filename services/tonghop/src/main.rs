@@ -6,6 +6,7 @@ mod client;
 mod dead_letters;
 mod demo;
 mod failure;
+mod keys;
 mod maintenance;
 mod serve;
 
@@ -37,8 +38,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Verify => maintenance::verify(&settings).await,
         Command::Rebuild => maintenance::rebuild(&settings).await,
         Command::Backup { file } => backup::backup(&settings, &file).await,
+        Command::Key { action } => keys::keys(&settings, action).await,
         Command::DeadLetters { action } => dead_letters::dead_letters(&settings, &action).await,
-        Command::Submit { file, url } => client::submit(&file, &url).await,
+        Command::Submit { file, url, key } => client::submit(&file, &url, &key).await,
         Command::Healthcheck { url } => client::healthcheck(&url).await,
         Command::ExportOpenapi => {
             failure::print(&tonghop_api::openapi_json());

@@ -113,7 +113,7 @@ pub(crate) fn existing(settings: &Settings) -> Result<DatabaseUrl, Failure> {
     Ok(url)
 }
 
-async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
+pub(crate) async fn open_existing(settings: &Settings) -> Result<Store, Failure> {
     settings.open(&existing(settings)?).await
 }
 

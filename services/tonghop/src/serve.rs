@@ -10,8 +10,9 @@ use tonghop_storage::{ServiceLock, Store};
 
 use crate::arguments::{ServeOptions, Settings, store_failure};
 use crate::failure::{Failure, failed, wrong_setting};
+use crate::keys::provide_first;
 
-/// Serves until SIGTERM or SIGINT. `started` is told once requests are answered.
+/// Serves until SIGTERM or SIGINT. `started`, who sees to keys himself, is told once requests are answered.
 pub(crate) async fn serve(
     settings: &Settings,
     options: &ServeOptions,
@@ -19,13 +20,12 @@ pub(crate) async fn serve(
 ) -> Result<(), Failure> {
     let url = settings.database()?;
     let bus = settings.bus()?;
-    let api = tonghop_api::Settings {
-        listen: options.listen,
-        insecure_open: options.insecure_open,
-    };
-    let listener = tonghop_api::bind(&api).map_err(wrong_setting)?;
+    let listener = tonghop_api::bind(options.listen).map_err(wrong_setting)?;
     let lock = ServiceLock::take(&url).map_err(|error| store_failure(&url, &error))?;
     let store = settings.open(&url).await?;
+    if started.is_none() {
+        provide_first(&url, &store).await?;
+    }
     let stop = CancellationToken::new();
     let signalled = stop_on_signal(stop.clone()).map_err(failed)?;
     let (consuming, relaying) = (Health::default(), Health::default());

@@ -72,10 +72,11 @@ pub(crate) struct Traffic {
     pub(crate) silence: RwLock<()>,
     ledger: Mutex<Ledger>,
     http: reqwest::Client,
+    access_key: String,
 }
 
 impl Traffic {
-    pub(crate) fn new(apis: Vec<String>, seed: u64) -> Arc<Self> {
+    pub(crate) fn new(apis: Vec<String>, access_key: String, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             apis,
             seed,
@@ -85,6 +86,7 @@ impl Traffic {
             silence: RwLock::new(()),
             ledger: Mutex::default(),
             http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            access_key,
         })
     }
 
@@ -108,6 +110,7 @@ impl Traffic {
         let sending = self
             .http
             .post(format!("{}/v1/submissions", self.apis[api]))
+            .bearer_auth(&self.access_key)
             .header("Content-Type", "application/json")
             .header("Idempotency-Key", &request.key)
             .body(request.body())
@@ -127,7 +130,10 @@ impl Traffic {
 
     /// Reads; none when there is no answer or no success.
     pub(crate) async fn read(&self, api: usize, path: &str) -> Option<Value> {
-        let asking = self.http.get(format!("{}{path}", self.apis[api]));
+        let asking = self
+            .http
+            .get(format!("{}{path}", self.apis[api]))
+            .bearer_auth(&self.access_key);
         let answer = asking.timeout(Duration::from_secs(20)).send().await.ok()?;
         if !answer.status().is_success() {
             return None;

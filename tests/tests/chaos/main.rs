@@ -55,7 +55,7 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
     let only = std::env::var("CHAOS_ONLY").unwrap_or_default();
     let episodes = schedule(seed, count, &only);
     let site = Site::start().await;
-    let traffic = Traffic::new(site.apis(), seed);
+    let traffic = Traffic::new(site.apis(), site.create_key(), seed);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| tokio::spawn(client(traffic.clone(), number)))
         .collect();

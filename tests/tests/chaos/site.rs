@@ -66,6 +66,15 @@ impl Site {
         self.parts[..2].iter().map(|part| part.base.clone()).collect()
     }
 
+    /// The token of an administrator.
+    pub(crate) fn create_key(&self) -> String {
+        let mut create = Command::new(program("tonghop"));
+        create.args(["key", "create", "--role", "admin"]);
+        let made = run_to_end(create.env("TONGHOP_DATABASE_URL", self.database.url()));
+        assert_eq!(made.code, Some(0), "{}", made.error);
+        made.output.lines().last().expect("a token").to_owned()
+    }
+
     /// No fault may end a process that it did not kill.
     pub(crate) fn assert_all_run(&self) {
         for part in &self.parts {

@@ -1,0 +1,404 @@
+//! Access keys: what they look like, and on whose figures they act.
+//!
+//! A token is `th_`, eight characters that name the key, thirty that are its secret, and a checksum of six, all of them
+//! letters and digits. The prefix and the checksum let scanners of leaked secrets recognise one without asking anybody.
+//! A key acts on its unit and on all below it, in the tree of the data's period.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use rand::distr::{Alphanumeric, SampleString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::{Tree, UnitId};
+
+const PREFIX: &str = "th_";
+const ID_CHARS: usize = 8;
+const SECRET_CHARS: usize = 30;
+const CHECKSUM_CHARS: usize = 6;
+
+/// What a key may do on its unit and all below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Report, and read.
+    Submitter,
+    /// Read.
+    Reader,
+    /// Report, read, and give out keys.
+    Admin,
+}
+
+/// No role is called so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a role is submitter, reader or admin")]
+pub struct InvalidRole;
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Submitter, Self::Reader, Self::Admin];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Submitter => "submitter",
+            Self::Reader => "reader",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether it may report and withdraw.
+    pub fn submits(self) -> bool {
+        matches!(self, Self::Submitter | Self::Admin)
+    }
+
+    /// Whether it may give out and revoke keys.
+    pub fn administers(self) -> bool {
+        self == Self::Admin
+    }
+}
+
+impl FromStr for Role {
+    type Err = InvalidRole;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRole> {
+        let named = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        named.ok_or(InvalidRole)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of a key, which is no secret.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId(Box<str>);
+
+/// What is no name of a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key's id is eight letters and digits")]
+pub struct InvalidKeyId;
+
+impl KeyId {
+    /// The eight characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = InvalidKeyId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
+        if text.len() == ID_CHARS && is_base62(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidKeyId)
+        }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A key as its holder has it. It is shown once, stored nowhere, and never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// What is no token: another length, another alphabet, or a checksum that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key is th_ and 44 letters and digits, of which the last six fit the others")]
+pub struct InvalidToken;
+
+impl Token {
+    /// A new one, of random letters and digits from the operating system's generator.
+    pub fn generate() -> Self {
+        let mut random = rand::rng();
+        let named = Alphanumeric.sample_string(&mut random, ID_CHARS + SECRET_CHARS);
+        let checksum = checksum_of(&named);
+        Self(format!("{PREFIX}{named}{checksum}"))
+    }
+
+    /// Which key it is.
+    pub fn id(&self) -> KeyId {
+        KeyId(self.0[PREFIX.len()..PREFIX.len() + ID_CHARS].into())
+    }
+
+    /// What may be stored of it.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest(Sha256::digest(self.0.as_bytes()).into())
+    }
+
+    /// The whole of it, for its holder alone.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Token {
+    type Err = InvalidToken;
+
+    fn from_str(text: &str) -> Result<Self, InvalidToken> {
+        let rest = text.strip_prefix(PREFIX).ok_or(InvalidToken)?;
+        if rest.len() != ID_CHARS + SECRET_CHARS + CHECKSUM_CHARS || !is_base62(rest) {
+            return Err(InvalidToken);
+        }
+        let (named, checksum) = rest.split_at(ID_CHARS + SECRET_CHARS);
+        if checksum_of(named) == checksum {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidToken)
+        }
+    }
+}
+
+/// Its name only: a token may end up in a log.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}…", self.id())
+    }
+}
+
+fn is_base62(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The CRC-32 in base 62, the most significant digit first.
+fn checksum_of(named: &str) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = crc32fast::hash(named.as_bytes()) as usize;
+    let mut digits = [b'0'; CHECKSUM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[rest % 62];
+        rest /= 62;
+    }
+    digits.iter().map(|digit| char::from(*digit)).collect()
+}
+
+/// The SHA-256 of a token. Its secret has 178 random bits, so nothing slower is needed to keep it from being guessed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenDigest([u8; 32]);
+
+/// What is no digest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is 64 hexadecimal digits")]
+pub struct InvalidDigest;
+
+impl TokenDigest {
+    /// Whether it is a token's, compared in a time that tells nothing.
+    pub fn is_of(&self, token: &Token) -> bool {
+        self.0.ct_eq(&token.digest().0).into()
+    }
+}
+
+impl fmt::Display for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest")
+    }
+}
+
+impl FromStr for TokenDigest {
+    type Err = InvalidDigest;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDigest> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(InvalidDigest);
+        }
+        for (at, byte) in digest.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| InvalidDigest)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// A key as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name.
+    pub id: KeyId,
+    /// What it may do.
+    pub role: Role,
+    /// On whose figures: this unit's and those of all below it.
+    pub unit: UnitId,
+    /// Whose it is, in words.
+    pub label: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it is no longer taken.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, give or take a minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+/// Whether a key is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is.
+    Valid,
+    /// Its time is over.
+    Expired,
+    /// Somebody revoked it.
+    Revoked,
+}
+
+impl KeyState {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl Key {
+    /// Whether it is taken at a time.
+    pub fn state(&self, now: DateTime<Utc>) -> KeyState {
+        if self.revoked_at.is_some() {
+            KeyState::Revoked
+        } else if self.expires_at.is_some_and(|end| end <= now) {
+            KeyState::Expired
+        } else {
+            KeyState::Valid
+        }
+    }
+}
+
+/// Whom a request comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's name.
+    pub key: KeyId,
+    /// What it may do.
+    pub role: Role,
+    /// Its unit.
+    pub unit: UnitId,
+}
+
+impl Caller {
+    /// Whether a unit of a tree is the caller's own or below it. What the tree does not have is nobody's.
+    pub fn reaches(&self, tree: &Tree, unit: UnitId) -> bool {
+        tree.by_id(unit)
+            .is_some_and(|place| place.ancestry().any(|above| above.id() == self.unit))
+    }
+}
+
+impl From<&Key> for Caller {
+    fn from(key: &Key) -> Self {
+        Self {
+            key: key.id.clone(),
+            role: key.role,
+            unit: key.unit,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_as_it_was_made_and_shows_only_its_name() {
+        let tokens: Vec<Token> = (0..100).map(|_| Token::generate()).collect();
+        let ids: HashSet<KeyId> = tokens.iter().map(Token::id).collect();
+        assert_eq!(ids.len(), 100);
+        for token in &tokens {
+            assert_eq!(token.reveal().len(), 47);
+            assert_eq!(token.reveal().parse::<Token>().as_ref(), Ok(token));
+            assert!(token.digest().is_of(token));
+            assert!(!token.digest().is_of(&Token::generate()));
+            assert_eq!(format!("{token:?}"), format!("th_{}…", token.id()));
+        }
+    }
+
+    /// Of CRC-32 ("123456789") = 0xcbf43926, the check value that its catalogues give.
+    #[test]
+    fn the_checksum_is_crc_32_in_base_62() {
+        assert_eq!(checksum_of("123456789"), "3jZRME");
+        let digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let value = "3jZRME"
+            .chars()
+            .map(|digit| digits.find(digit).unwrap())
+            .fold(0_usize, |sum, digit| sum * 62 + digit);
+        assert_eq!(value, 0xcbf4_3926);
+    }
+
+    #[test]
+    fn a_digest_is_written_and_read() {
+        let digest = Token::generate().digest();
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_eq!(digest.to_string().len(), 64);
+        for wrong in ["", "zz", &"é".repeat(32), &"0".repeat(63)] {
+            assert_eq!(wrong.parse::<TokenDigest>(), Err(InvalidDigest), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn one_changed_character_makes_no_token(at in 0..47_usize, other in "[0-9A-Za-z_é]") {
+            let token = Token::generate();
+            let mut changed = token.reveal().to_owned();
+            changed.replace_range(at..=at, &other);
+            prop_assume!(changed != token.reveal());
+            prop_assert_eq!(changed.parse::<Token>(), Err(InvalidToken));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "(th_)?[\\PC]{0,60}") {
+            if let Ok(token) = text.parse::<Token>() {
+                prop_assert_eq!(token.reveal(), &text);
+            }
+            drop((text.parse::<TokenDigest>(), text.parse::<Role>()));
+            prop_assert!(text.parse::<KeyId>().is_err() || text.len() == 8);
+        }
+    }
+
+    #[test]
+    fn a_key_is_taken_until_it_expires_or_is_revoked() {
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let key = Key {
+            id: Token::generate().id(),
+            role: Role::Reader,
+            unit: UnitId(1),
+            label: String::new(),
+            created_at: time(0),
+            expires_at: Some(time(10)),
+            revoked_at: None,
+            last_used_at: None,
+        };
+        assert_eq!(key.state(time(9)), KeyState::Valid);
+        assert_eq!(key.state(time(10)), KeyState::Expired);
+        let revoked = Key {
+            revoked_at: Some(time(5)),
+            ..key
+        };
+        assert_eq!(revoked.state(time(9)), KeyState::Revoked);
+    }
+}

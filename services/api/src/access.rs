@@ -1,0 +1,237 @@
+//! The store as one caller may use it: the one place where it is decided who may see and change what.
+//!
+//! Handlers are given an [`Access`] and no store, and only a request with a valid key has one. So none can forget to ask.
+
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use chrono::{DateTime, Utc};
+use tonghop_domain::{
+    Caller, Catalogue, IndicatorCode, Revision, SubmissionId, SubmissionKey, UnitCode, UnitId,
+};
+use tonghop_storage::{
+    Contribution, Outcome, Store, SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
+};
+
+use crate::about::About;
+use crate::keys::Keys;
+use crate::problem::{Denied, Missing, Problem};
+
+/// The store behind the check. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    caller: Caller,
+    keys: Keys,
+    store: Store,
+}
+
+impl FromRequest for Access {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Put there by [`crate::keys::authenticate`] and by nobody else.
+        let caller = request.extensions().get::<Caller>().cloned();
+        let keys = request.app_data::<Data<Keys>>();
+        let store = request.app_data::<Data<Store>>();
+        ready(match (caller, keys, store) {
+            (Some(caller), Some(keys), Some(store)) => Ok(Self {
+                caller,
+                keys: keys.get_ref().clone(),
+                store: store.get_ref().clone(),
+            }),
+            (None, _, _) => Err(Problem::MissingKey),
+            _ => Err(Problem::Internal("the service has no keys or no store".into())),
+        })
+    }
+}
+
+impl Access {
+    /// Who calls.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// That the caller is an administrator.
+    pub(crate) fn check_administers(&self) -> Result<(), Problem> {
+        if self.caller.role.administers() {
+            Ok(())
+        } else {
+            Err(Problem::Forbidden(Denied::Role))
+        }
+    }
+
+    /// What is agreed before anyone reports; every caller may know it.
+    pub(crate) fn catalogue(&self) -> &Arc<Catalogue> {
+        self.store.catalogue()
+    }
+
+    /// Records a change, or only tells what would become of it. A batch may outlive its key.
+    pub(crate) async fn record(&self, write: Write, dry_run: bool) -> Result<Outcome, Problem> {
+        self.keys.check(&self.caller.key)?;
+        if !self.caller.role.submits() {
+            return Err(Problem::Forbidden(Denied::Role));
+        }
+        self.check(&write.key)?;
+        Ok(if dry_run {
+            self.store.rehearse(write).await?
+        } else {
+            self.store.record(write).await?
+        })
+    }
+
+    /// The current revision of a submission.
+    pub(crate) async fn submission(&self, id: SubmissionId) -> Result<Revision, Problem> {
+        let found = self.store.submission(id).await?;
+        self.checked(found.ok_or(Problem::NotFound(Missing::Submission))?)
+    }
+
+    /// One revision of a submission.
+    pub(crate) async fn revision(&self, id: SubmissionId, number: i32) -> Result<Revision, Problem> {
+        let found = self.store.revision(id, number).await?;
+        self.checked(found.ok_or(Problem::NotFound(Missing::Revision))?)
+    }
+
+    /// The history of a submission, newest first, of revisions below `before`.
+    pub(crate) async fn revisions(
+        &self,
+        id: SubmissionId,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, Problem> {
+        let found = self.store.revisions(id, before, limit).await?;
+        match found.first() {
+            Some(revision) => self.check(&revision.key)?,
+            None if before.is_none() => return Err(Problem::NotFound(Missing::Submission)),
+            None => {}
+        }
+        Ok(found)
+    }
+
+    /// The revision number of what is reported for a key now.
+    pub(crate) async fn current(&self, key: &SubmissionKey) -> Result<Option<i32>, Problem> {
+        self.check(key)?;
+        let filter = SubmissionFilter {
+            form: Some(key.form.clone()),
+            period: Some(key.period),
+            units: Some(vec![key.unit]),
+            ..SubmissionFilter::default()
+        };
+        let found = self.store.submissions(filter, 1).await?;
+        Ok(found.first().map(|revision| revision.revision))
+    }
+
+    /// Current revisions, newest first. Those of others are left out: a unit may have been the caller's in one period
+    /// and another's in the next.
+    pub(crate) async fn submissions(
+        &self,
+        mut filter: SubmissionFilter,
+        limit: usize,
+    ) -> Result<Vec<Revision>, Problem> {
+        if filter.units.is_none() {
+            filter.units = self.ever_below();
+        }
+        let mut seen = Vec::new();
+        loop {
+            let found = self.store.submissions(filter.clone(), limit).await?;
+            let was_last = found.len() < limit;
+            filter.after = found.last().map(|last| (last.received_at, last.id));
+            seen.extend(
+                found
+                    .into_iter()
+                    .filter(|revision| self.check(&revision.key).is_ok()),
+            );
+            if was_last || seen.len() >= limit {
+                seen.truncate(limit);
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// For each revision, when its province's total that holds it was refreshed. What was answered before is told, and
+    /// so this asks for no more rights than that.
+    pub(crate) async fn aggregated_at(
+        &self,
+        revisions: &[Revision],
+    ) -> Result<Vec<Option<DateTime<Utc>>>, Problem> {
+        if revisions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = revisions
+            .iter()
+            .map(|revision| (revision.key.clone(), revision.received_at));
+        Ok(self.store.aggregated_at(keys.collect()).await?)
+    }
+
+    /// That the caller may read a unit of a tree.
+    pub(crate) fn check_unit(&self, tree: &tonghop_domain::Tree, unit: &UnitCode) -> Result<(), Problem> {
+        let place = tree.get(unit.as_str());
+        if place.is_some_and(|place| self.caller.reaches(tree, place.id())) {
+            Ok(())
+        } else {
+            Err(Problem::Forbidden(Denied::Unit))
+        }
+    }
+
+    /// A total.
+    pub(crate) async fn total(&self, about: &About) -> Result<TotalRead, Problem> {
+        self.check_unit(&about.scope.tree, &about.unit)?;
+        Ok(self.store.total(&about.scope, &about.unit).await?)
+    }
+
+    /// What an indicator of a total is made of.
+    pub(crate) async fn contributions(
+        &self,
+        about: &About,
+        code: &IndicatorCode,
+    ) -> Result<Vec<Contribution>, Problem> {
+        self.check_unit(&about.scope.tree, &about.unit)?;
+        Ok(self.store.contributions(&about.scope, &about.unit, code).await?)
+    }
+
+    /// Who has reported.
+    pub(crate) async fn coverage(&self, about: &About) -> Result<Vec<UnitCoverage>, Problem> {
+        self.check_unit(&about.scope.tree, &about.unit)?;
+        Ok(self.store.coverage(&about.scope, &about.unit).await?)
+    }
+
+    /// Totals, counted once more.
+    pub(crate) async fn verify(&self, about: &About) -> Result<Verification, Problem> {
+        self.check_unit(&about.scope.tree, &about.unit)?;
+        Ok(self.store.verify(&about.scope, &about.unit).await?)
+    }
+
+    fn check(&self, key: &SubmissionKey) -> Result<(), Problem> {
+        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
+        if scope.is_some_and(|scope| self.caller.reaches(&scope.tree, key.unit)) {
+            Ok(())
+        } else {
+            Err(Problem::Forbidden(Denied::Unit))
+        }
+    }
+
+    fn checked(&self, revision: Revision) -> Result<Revision, Problem> {
+        self.check(&revision.key)?;
+        Ok(revision)
+    }
+
+    /// Every unit that is or was at or below the caller's; none when that is all of them.
+    fn ever_below(&self) -> Option<Vec<UnitId>> {
+        let own = || {
+            let trees = self.store.catalogue().trees();
+            trees.filter_map(|tree| tree.by_id(self.caller.unit))
+        };
+        if own().any(|place| place.parent().is_none()) {
+            return None;
+        }
+        let mut below: Vec<UnitId> = own()
+            .flat_map(|place| place.at_or_below().map(|place| place.id()).collect::<Vec<_>>())
+            .collect();
+        below.sort_unstable();
+        below.dedup();
+        Some(below)
+    }
+}

@@ -1,0 +1,383 @@
+//! Nobody where they do not belong: who may call, and on whose figures.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and says where"
+)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tonghop_domain::Token;
+use tonghop_tests::{Answer, FORM, PERIOD, TestApp, Way, broadcasts};
+
+const OTHER_SUBMISSION: &str = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11";
+
+/// What needs no key.
+const PUBLIC: [&str; 5] = [
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/problems",
+    "/problems/{code}",
+];
+
+/// An app in which the districts 866 and 867 have reported, with the id of each submission.
+async fn app_with_reports(way: Way) -> (TestApp, String, String) {
+    let app = TestApp::start(way).await;
+    let mut ids = Vec::new();
+    for unit in ["866", "867"] {
+        let answer = app.post(&broadcasts(unit, 1)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    app.settled_totals("VN").await;
+    let other = ids.pop().unwrap();
+    (app, ids.pop().unwrap(), other)
+}
+
+async fn ask_with(app: &TestApp, key: &str, method: Method, path: &str, body: Option<String>) -> Answer {
+    let authorization = format!("Bearer {key}");
+    let media = if path.starts_with("/v1/submissions/batch") {
+        "application/x-ndjson"
+    } else {
+        "application/json"
+    };
+    let mut headers = vec![("Content-Type", media), ("If-Match", "\"7\"")];
+    if method == Method::POST {
+        headers.pop();
+    }
+    if !key.is_empty() {
+        headers.push(("Authorization", &authorization));
+    } else {
+        headers.push(("Authorization", ""));
+    }
+    app.ask(method, path, &headers, body).await
+}
+
+/// A request on every operation of the OpenAPI document that names a unit's figures: the path for unit and submission.
+fn requests(document: &Value, unit: &str, submission: &str) -> Vec<(Method, String, Option<String>)> {
+    let mut requests = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if PUBLIC.contains(&path.as_str()) {
+            continue;
+        }
+        for method in item.as_object().unwrap().keys() {
+            let about = format!("?form={FORM}&period={PERIOD}&unit={unit}");
+            let line = broadcasts(unit, 2).to_string();
+            let (address, body) = match (path.as_str(), method.as_str()) {
+                ("/v1/submissions", "post") => (path.clone() + "?dry_run=true", Some(line)),
+                ("/v1/submissions/batch", "post") => (path.clone() + "?dry_run=true", Some(line)),
+                ("/v1/submissions", "get") => (path.clone() + &about, None),
+                ("/v1/totals" | "/v1/coverage" | "/v1/verification", "get") => (path.clone() + &about, None),
+                ("/v1/totals/contributions", "get") => (format!("{path}{about}&indicator=TT.PT"), None),
+                ("/v1/submissions/{id}", "delete") => {
+                    // Another revision is current, so that nothing is withdrawn even by those who may.
+                    (path.replace("{id}", submission), None)
+                }
+                (_, "get") if path.contains("{id}") => {
+                    let path = path.replace("{id}", submission).replace("{revision}", "1");
+                    (path, None)
+                }
+                ("/v1/units" | "/v1/indicators" | "/v1/forms", "get") => (path.clone(), None),
+                ("/v1/forms/{code}", "get") => (path.replace("{code}", FORM), None),
+                other => panic!("{other:?} has no rule here: say who may do it, and on whose figures"),
+            };
+            let method = method.to_uppercase().parse().unwrap();
+            requests.push((method, address, body));
+        }
+    }
+    assert!(requests.len() >= 15, "{requests:?}");
+    requests
+}
+
+/// The status of an answer, or of the one line of a batch.
+fn status(path: &str, answer: &Answer) -> u64 {
+    if path.starts_with("/v1/submissions/batch") && answer.status == 200 {
+        return answer.json()["status"].as_u64().unwrap();
+    }
+    u64::from(answer.status)
+}
+
+fn writes(method: &Method) -> bool {
+    *method != Method::GET
+}
+
+fn is_catalogue(path: &str) -> bool {
+    ["/v1/units", "/v1/indicators", "/v1/forms"]
+        .iter()
+        .any(|known| path.starts_with(known))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
+    for way in [Way::Embedded, Way::Servers] {
+        let (app, own, _other) = app_with_reports(way).await;
+        let document = app.get("/openapi.json").await.json();
+        let all = requests(&document, "866", &own);
+        let key = |role: &str, unit: &str| app.create_key(&["--role", role, "--unit", unit]);
+        let revoked = key("admin", "VN");
+        let id = &revoked[3..11];
+        let done = tonghop_tests::run_to_end(app.command("tonghop").args(["key", "revoke", id]));
+        assert_eq!(done.code, Some(0), "{}", done.error);
+        let expired = app.create_key(&["--role", "admin", "--expires", "2021-01-01T00:00:00Z"]);
+        let nobodys = Token::generate();
+        // Each is refused with 401, whatever it asks for.
+        for (what, bad, code) in [
+            ("none", "", "missing-key"),
+            ("revoked", &revoked, "invalid-key"),
+            ("expired", &expired, "invalid-key"),
+            ("nobody's", nobodys.reveal(), "invalid-key"),
+        ] {
+            for (method, path, body) in &all {
+                let answer = if what == "none" {
+                    without_key(&app, method, path, body.clone()).await
+                } else {
+                    ask_with(&app, bad, method.clone(), path, body.clone()).await
+                };
+                assert_eq!(answer.status, 401, "{what} {method} {path}: {}", answer.text);
+                assert_eq!(answer.json()["code"], code, "{what} {method} {path}");
+                assert!(answer.header("www-authenticate").starts_with("Bearer realm="));
+            }
+        }
+        // Who reaches the unit, and in what role.
+        for (role, unit, reaches) in [
+            ("submitter", "866", true),
+            ("submitter", "867", false),
+            ("submitter", "87", true),
+            ("reader", "866", true),
+            ("reader", "867", false),
+            ("reader", "VN", true),
+            ("admin", "87", true),
+            ("admin", "87-SLDTBXH", false),
+        ] {
+            let key = key(role, unit);
+            for (method, path, body) in &all {
+                let answer = ask_with(&app, &key, method.clone(), path, body.clone()).await;
+                let found = status(path, &answer);
+                let may = is_catalogue(path) || (reaches && !(role == "reader" && writes(method)));
+                if may {
+                    assert!(
+                        found < 300 || found == 412,
+                        "{role} {unit} {method} {path}: {}",
+                        answer.text
+                    );
+                } else {
+                    assert_eq!(found, 403, "{role} {unit} {method} {path}: {}", answer.text);
+                }
+            }
+        }
+        // A district may not read the province above it, nor the country.
+        let district = key("submitter", "866");
+        for unit in ["87", "VN"] {
+            for (method, path, body) in requests(&document, unit, &own) {
+                if is_catalogue(&path) || path.contains(&own) {
+                    continue;
+                }
+                let answer = ask_with(&app, &district, method.clone(), &path, body).await;
+                let found = status(&path, &answer);
+                assert!(
+                    found == 403 || (writes(&method) && found == 422),
+                    "{method} {path}: {}",
+                    answer.text
+                );
+            }
+        }
+    }
+}
+
+/// With the header left out altogether.
+async fn without_key(app: &TestApp, method: &Method, path: &str, body: Option<String>) -> Answer {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
+    let response = request.body(body.unwrap_or_default()).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer {
+        status,
+        headers,
+        text: response.text().await.unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_no_key_shows_no_figure_and_nothing_else_is_open() {
+    let (app, ..) = app_with_reports(Way::Embedded).await;
+    for path in [
+        "/",
+        "/docs/",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/problems",
+        "/problems/forbidden",
+    ] {
+        let answer = without_key(&app, &Method::GET, path, None).await;
+        assert!(answer.status < 400, "{path}: {}", answer.text);
+    }
+    for path in [
+        "/metrics",
+        "/v1",
+        "/v1/",
+        "/nothing",
+        "/%76%31/totals",
+        "//v1/totals",
+        "/docs/../v1/totals",
+    ] {
+        let answer = without_key(&app, &Method::GET, path, None).await;
+        assert!(
+            answer.status == 401 || answer.status == 404,
+            "{path}: {}",
+            answer.text
+        );
+        assert!(!answer.text.contains("totals\":"), "{path}");
+    }
+    let reader = app.create_key(&["--role", "reader"]);
+    assert_eq!(
+        ask_with(&app, &reader, Method::GET, "/metrics", None)
+            .await
+            .status,
+        403
+    );
+    assert_eq!(app.get("/metrics").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_only_what_the_key_reaches_page_by_page() {
+    for way in [Way::Embedded, Way::Servers] {
+        let app = TestApp::start(way).await;
+        for unit in 866..878 {
+            assert_eq!(app.post(&broadcasts(&unit.to_string(), 1)).await.status, 201);
+        }
+        let district = app.create_key(&["--role", "reader", "--unit", "870"]);
+        let page = |path: String| {
+            let (app, district) = (&app, &district);
+            async move { ask_with(app, district, Method::GET, &path, None).await }
+        };
+        let units = |answer: &Answer| -> Vec<String> {
+            let list = answer.json()["submissions"].as_array().unwrap().clone();
+            list.iter()
+                .map(|one| one["unit"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for query in [
+            "",
+            "?limit=1",
+            "?period=2021-07&unit=870",
+            &format!("?form={FORM}&period={PERIOD}&unit=870"),
+        ] {
+            let answer = page(format!("/v1/submissions{query}")).await;
+            assert_eq!(units(&answer), ["870"], "{query}: {}", answer.text);
+            assert_eq!(answer.json()["next_cursor"], json!(null), "{query}");
+        }
+        assert_eq!(
+            page("/v1/submissions?period=2021-07&unit=871".into())
+                .await
+                .status,
+            403
+        );
+        assert_eq!(units(&app.get("/v1/submissions").await).len(), 12);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_is_refused_within_seconds_by_every_process_and_a_new_one_taken_at_once() {
+    for way in [Way::Embedded, Way::Servers] {
+        let app = TestApp::start(way).await;
+        let key = app.create_key(&["--role", "reader", "--label", "của Sở"]);
+        let path = format!("/v1/totals?form={FORM}&period={PERIOD}&unit=VN");
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str())];
+        for base in &app.bases {
+            let answer = app
+                .try_ask_at(base, Method::GET, &path, &headers, None)
+                .await
+                .unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+        let id = &key[3..11];
+        let command =
+            |arguments: &[&str]| tonghop_tests::run_to_end(app.command("tonghop").arg("key").args(arguments));
+        let listed = command(&["list"]).output;
+        assert!(
+            listed.contains(&format!("{id} valid, reader of VN")) && listed.contains("của Sở"),
+            "{listed}"
+        );
+        assert!(!listed.contains(&key[11..]), "the list shows a secret");
+        assert_eq!(command(&["revoke", id]).code, Some(0));
+        let revoked = Instant::now();
+        for base in &app.bases {
+            while app
+                .try_ask_at(base, Method::GET, &path, &headers, None)
+                .await
+                .unwrap()
+                .status
+                != 401
+            {
+                assert!(revoked.elapsed() < Duration::from_secs(5), "still taken");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        assert_eq!(command(&["revoke", id]).code, Some(1), "it was revoked before");
+        assert!(command(&["list"]).output.contains(&format!("{id} revoked")));
+    }
+}
+
+/// Keys with one idempotency key each do not meet.
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_keys_belong_to_the_caller() {
+    let app = TestApp::start(Way::Embedded).await;
+    for unit in ["866", "867"] {
+        let bearer = format!(
+            "Bearer {}",
+            app.create_key(&["--role", "submitter", "--unit", unit])
+        );
+        let headers = [("Idempotency-Key", "1"), ("Authorization", bearer.as_str())];
+        let answer = app.post_with(&broadcasts(unit, 1), &headers).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let again = app.post_with(&broadcasts(unit, 1), &headers).await;
+        assert_eq!(again.header("idempotency-replayed"), "true");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_embedded_service_leaves_the_first_key_to_the_owner_of_its_files() {
+    let mut app = TestApp::start(Way::Embedded).await;
+    let path = app.database_url.strip_prefix("sqlite:").unwrap().to_owned();
+    let key_file = format!("{path}.admin-key");
+    let token = std::fs::read_to_string(&key_file).unwrap();
+    let answer = ask_with(&app, token.trim(), Method::GET, "/v1/submissions", None).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(app.post(&broadcasts("866", 1)).await.status, 201);
+    for file in [
+        path.as_str(),
+        &key_file,
+        &format!("{path}-wal"),
+        &format!("{path}-shm"),
+    ] {
+        assert_eq!(mode(Path::new(file)), 0o600, "{file}");
+    }
+    std::fs::remove_file(&key_file).unwrap();
+    app.restart(Way::Embedded).await;
+    assert!(!Path::new(&key_file).exists(), "there are keys already");
+    let gone = ask_with(
+        &app,
+        "",
+        Method::GET,
+        &format!("/v1/submissions/{OTHER_SUBMISSION}"),
+        None,
+    )
+    .await;
+    assert_eq!(gone.status, 401, "{}", gone.text);
+    assert_eq!(
+        app.get(&format!("/v1/submissions/{OTHER_SUBMISSION}"))
+            .await
+            .status,
+        404
+    );
+}
+
+fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
