@@ -56,8 +56,13 @@ async fn ask_with(app: &TestApp, key: &str, method: Method, path: &str, body: Op
     app.ask(method, path, &headers, body).await
 }
 
-/// A request on every operation of the OpenAPI document that names a unit's figures: the path for unit and submission.
-fn requests(document: &Value, unit: &str, submission: &str) -> Vec<(Method, String, Option<String>)> {
+/// A request on every operation of the OpenAPI document: about a unit, its submission, and a key of it.
+fn requests(
+    document: &Value,
+    unit: &str,
+    submission: &str,
+    key_id: &str,
+) -> Vec<(Method, String, Option<String>)> {
     let mut requests = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         if PUBLIC.contains(&path.as_str()) {
@@ -76,6 +81,12 @@ fn requests(document: &Value, unit: &str, submission: &str) -> Vec<(Method, Stri
                     // Another revision is current, so that nothing is withdrawn even by those who may.
                     (path.replace("{id}", submission), None)
                 }
+                ("/v1/keys", "post") => {
+                    let new = json!({"role": "reader", "unit": unit, "label": "one of many"});
+                    (path.clone(), Some(new.to_string()))
+                }
+                ("/v1/keys", "get") => (path.clone(), None),
+                ("/v1/keys/{id}", "delete") => (path.replace("{id}", key_id), None),
                 (_, "get") if path.contains("{id}") => {
                     let path = path.replace("{id}", submission).replace("{revision}", "1");
                     (path, None)
@@ -115,20 +126,23 @@ async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
     for way in [Way::Embedded, Way::Servers] {
         let (app, own, _other) = app_with_reports(way).await;
         let document = app.get("/openapi.json").await.json();
-        let all = requests(&document, "866", &own);
+        let spare = app.create_key(&["--role", "reader", "--unit", "866"]);
+        let spare = &spare[3..11];
+        let all = requests(&document, "866", &own, spare);
         let key = |role: &str, unit: &str| app.create_key(&["--role", role, "--unit", unit]);
         let revoked = key("admin", "VN");
         let id = &revoked[3..11];
         let done = tonghop_tests::run_to_end(app.command("tonghop").args(["key", "revoke", id]));
         assert_eq!(done.code, Some(0), "{}", done.error);
         let expired = app.create_key(&["--role", "admin", "--expires", "2021-01-01T00:00:00Z"]);
-        let nobodys = Token::generate();
+        let (nobodys, forged) = (Token::generate(), forged(&key("admin", "VN")[3..11]));
         // Each is refused with 401, whatever it asks for.
         for (what, bad, code) in [
             ("none", "", "missing-key"),
             ("revoked", &revoked, "invalid-key"),
             ("expired", &expired, "invalid-key"),
             ("nobody's", nobodys.reveal(), "invalid-key"),
+            ("forged", &forged, "invalid-key"),
         ] {
             for (method, path, body) in &all {
                 let answer = if what == "none" {
@@ -156,7 +170,11 @@ async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
             for (method, path, body) in &all {
                 let answer = ask_with(&app, &key, method.clone(), path, body.clone()).await;
                 let found = status(path, &answer);
-                let may = is_catalogue(path) || (reaches && !(role == "reader" && writes(method)));
+                let may = if path.starts_with("/v1/keys") {
+                    role == "admin" && (reaches || *method == Method::GET)
+                } else {
+                    is_catalogue(path) || (reaches && !(role == "reader" && writes(method)))
+                };
                 if may {
                     assert!(
                         found < 300 || found == 412,
@@ -171,7 +189,7 @@ async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
         // A district may not read the province above it, nor the country.
         let district = key("submitter", "866");
         for unit in ["87", "VN"] {
-            for (method, path, body) in requests(&document, unit, &own) {
+            for (method, path, body) in requests(&document, unit, &own, spare) {
                 if is_catalogue(&path) || path.contains(&own) {
                     continue;
                 }
@@ -185,6 +203,19 @@ async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
             }
         }
     }
+}
+
+/// A key of this id with another secret, whose checksum fits.
+fn forged(id: &str) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let named = format!("{id}{}", "0".repeat(30));
+    let checksum = crc32fast::hash(named.as_bytes()) as usize;
+    let digits = (0..6)
+        .rev()
+        .map(|place| char::from(DIGITS[checksum / 62_usize.pow(place) % 62]));
+    let token = format!("th_{named}{}", digits.collect::<String>());
+    assert!(token.parse::<Token>().is_ok(), "{token} looks like a key");
+    token
 }
 
 /// With the header left out altogether.
@@ -280,6 +311,60 @@ async fn lists_show_only_what_the_key_reaches_page_by_page() {
     }
 }
 
+/// In 2022 another province takes the code 87 and with it all districts: the old one's key ends there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_to_another_province_is_the_old_ones_until_then_and_the_new_ones_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
+    for name in ["dimensions.csv", "indicators.csv", "forms.toml"] {
+        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+    }
+    let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
+    let province = units.lines().find(|line| line.starts_with("87,")).unwrap();
+    assert!(province.ends_with(",VN,,2025-07-01"), "{province}");
+    let old = province.replace(",VN,,2025-07-01", ",VN,,2022-01-01");
+    let new = province.replace(",VN,,2025-07-01", ",VN,2022-01-01,2025-07-01");
+    let units = units.replace(province, &format!("{old}\n{new}"));
+    std::fs::write(folder.path().join("units.csv"), units).unwrap();
+    for way in [Way::Embedded, Way::Servers] {
+        let options = tonghop_tests::Options {
+            catalogue: Some(folder.path().to_owned()),
+            ..Default::default()
+        };
+        let app = TestApp::start_with(way, options).await;
+        for period in ["2021-07", "2022-07"] {
+            let mut report = broadcasts("866", 1);
+            report["period"] = json!(period);
+            let answer = app.post(&report).await;
+            assert_eq!(answer.status, 201, "{}", answer.text);
+        }
+        for (date, own, other) in [
+            ("2021-07-31", "2021-07", "2022-07"),
+            ("2022-07-31", "2022-07", "2021-07"),
+        ] {
+            let key = app.create_key(&["--role", "reader", "--unit", "87", "--date", date]);
+            let key = key.as_str();
+            let read = |path: String| {
+                let app = &app;
+                async move { ask_with(app, key, Method::GET, &path, None).await }
+            };
+            let listed = read("/v1/submissions".into()).await.json();
+            let periods: Vec<&Value> = listed["submissions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| &one["period"])
+                .collect();
+            assert_eq!(periods, [own], "{listed}");
+            let totals = |period: &str| format!("/v1/totals?form={FORM}&period={period}&unit=87");
+            assert_eq!(read(totals(own)).await.status, 200);
+            assert_eq!(read(totals(other)).await.status, 403);
+            let others = format!("/v1/submissions?period={other}&unit=87");
+            assert_eq!(read(others).await.status, 403);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_refused_within_seconds_by_every_process_and_a_new_one_taken_at_once() {
     for way in [Way::Embedded, Way::Servers] {
@@ -320,6 +405,83 @@ async fn a_revoked_key_is_refused_within_seconds_by_every_process_and_a_new_one_
         }
         assert_eq!(command(&["revoke", id]).code, Some(1), "it was revoked before");
         assert!(command(&["list"]).output.contains(&format!("{id} revoked")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_gives_out_and_revokes_keys_for_the_units_below() {
+    for way in [Way::Embedded, Way::Servers] {
+        let app = TestApp::start(way).await;
+        let province = app.create_key(&["--role", "admin", "--unit", "87"]);
+        let new = |role: &str, unit: &str| {
+            json!({"role": role, "unit": unit, "label": "máy của huyện"}).to_string()
+        };
+        let post = |body: String| ask_with(&app, &province, Method::POST, "/v1/keys", Some(body));
+        let made = post(new("submitter", "866")).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let (id, token) = (
+            made.json()["id"].as_str().unwrap().to_owned(),
+            made.json()["token"].clone(),
+        );
+        let token = token.as_str().unwrap();
+        assert_eq!(made.header("location"), format!("/v1/keys/{id}"));
+        assert_eq!(made.header("cache-control"), "no-store");
+        let bearer = format!("Bearer {token}");
+        let own = [("Authorization", bearer.as_str())];
+        assert_eq!(app.post_with(&broadcasts("866", 1), &own).await.status, 201);
+        assert_eq!(app.post_with(&broadcasts("867", 1), &own).await.status, 403);
+        for (body, status, code) in [
+            (new("admin", "VN"), 403, "forbidden"),
+            (new("chief", "x"), 422, "invalid-key-request"),
+            ("{}".into(), 422, "invalid-key-request"),
+            ("{".into(), 400, "invalid-json"),
+        ] {
+            let refused = post(body).await;
+            assert_eq!(
+                (refused.status, refused.json()["code"].as_str()),
+                (status, Some(code)),
+                "{}",
+                refused.text
+            );
+        }
+        let listed = ask_with(&app, &province, Method::GET, "/v1/keys?limit=1", None)
+            .await
+            .json();
+        assert_eq!(listed["keys"].as_array().unwrap().len(), 1);
+        let cursor = listed["next_cursor"].as_str().unwrap();
+        let rest = ask_with(
+            &app,
+            &province,
+            Method::GET,
+            &format!("/v1/keys?cursor={cursor}"),
+            None,
+        )
+        .await;
+        let units: Vec<Value> = rest.json()["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|key| key["unit"].clone())
+            .collect();
+        assert_eq!(
+            units,
+            ["866"],
+            "the country's is not the province's to see: {}",
+            rest.text
+        );
+        assert!(!rest.text.contains("token"), "{}", rest.text);
+        let path = format!("/v1/keys/{id}");
+        for _ in 0..2 {
+            let revoked = ask_with(&app, &province, Method::DELETE, &path, None).await;
+            assert_eq!(revoked.json()["state"], "revoked", "{}", revoked.text);
+        }
+        let gone = ask_with(&app, &province, Method::DELETE, "/v1/keys/00000000", None).await;
+        assert_eq!(gone.status, 404, "{}", gone.text);
+        let start = Instant::now();
+        while app.post_with(&broadcasts("866", 2), &own).await.status != 401 {
+            assert!(start.elapsed() < Duration::from_secs(5), "still taken");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Tree, UnitId};
+use crate::{FaultKind, Tree, UnitId};
 
 const PREFIX: &str = "th_";
 const ID_CHARS: usize = 8;
@@ -284,6 +284,20 @@ impl Key {
         } else {
             KeyState::Valid
         }
+    }
+}
+
+/// The longest label of a key, in characters.
+pub const MAX_LABEL_CHARS: usize = 200;
+
+/// What is wrong with the label of a key.
+pub fn label_fault(label: &str) -> Option<FaultKind> {
+    if label.chars().count() > MAX_LABEL_CHARS {
+        Some(FaultKind::TooLong(MAX_LABEL_CHARS))
+    } else if label.chars().any(char::is_control) {
+        Some(FaultKind::ControlCharacter)
+    } else {
+        None
     }
 }
 

@@ -119,6 +119,12 @@ pub enum FaultKind {
     RepeatedCell,
     /// Breakdowns of something that is no number.
     BreakdownOfNoNumber,
+    /// No such role.
+    UnknownRole,
+    /// No unit has or ever had this code.
+    NoUnitEver,
+    /// Not a time, or one that is over.
+    NoTimeToCome,
     /// Cells that do not add up to the figure.
     BreakdownSum {
         /// The dimensions of the cells, joined by commas.

@@ -18,8 +18,8 @@ mod total;
 mod unit;
 
 pub use access::{
-    Caller, InvalidDigest, InvalidKeyId, InvalidRole, InvalidToken, Key, KeyId, KeyState, Role, Token,
-    TokenDigest,
+    Caller, InvalidDigest, InvalidKeyId, InvalidRole, InvalidToken, Key, KeyId, KeyState, MAX_LABEL_CHARS,
+    Role, Token, TokenDigest, label_fault,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
 pub use catalogue::{Catalogue, CatalogueFault, Entry, Scope};

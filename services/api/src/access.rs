@@ -10,10 +10,11 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Caller, Catalogue, IndicatorCode, Revision, SubmissionId, SubmissionKey, UnitCode, UnitId,
+    Caller, Catalogue, IndicatorCode, Key, KeyId, Revision, SubmissionId, SubmissionKey, Token, UnitCode,
+    UnitId,
 };
 use tonghop_storage::{
-    Contribution, Outcome, Store, SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
+    Contribution, NewKey, Outcome, Store, SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
 };
 
 use crate::about::About;
@@ -202,6 +203,47 @@ impl Access {
     pub(crate) async fn verify(&self, about: &About) -> Result<Verification, Problem> {
         self.check_unit(&about.scope.tree, &about.unit)?;
         Ok(self.store.verify(&about.scope, &about.unit).await?)
+    }
+
+    /// Makes a key for a unit that the caller administers.
+    pub(crate) async fn create_key(&self, new: NewKey) -> Result<(Key, Token), Problem> {
+        self.check_administers()?;
+        self.check_lately(new.unit)?;
+        let token = Token::generate();
+        let key = self.store.create_key(&token, new).await?;
+        Ok((key, token))
+    }
+
+    /// The keys of units that the caller administers, the oldest first.
+    pub(crate) async fn keys(&self) -> Result<Vec<Key>, Problem> {
+        self.check_administers()?;
+        let mut keys: Vec<Key> = self.store.keys().await?.into_iter().map(|(key, _)| key).collect();
+        keys.retain(|key| self.check_lately(key.unit).is_ok());
+        Ok(keys)
+    }
+
+    /// Revokes a key of a unit that the caller administers, and answers it as it is then.
+    pub(crate) async fn revoke_key(&self, id: KeyId) -> Result<Key, Problem> {
+        self.check_administers()?;
+        let find = async || -> Result<Key, Problem> {
+            let keys = self.store.keys().await?;
+            let found = keys.into_iter().map(|(key, _)| key).find(|key| key.id == id);
+            found.ok_or(Problem::NotFound(Missing::Key))
+        };
+        self.check_lately(find().await?.unit)?;
+        self.store.revoke_key(id.clone()).await?;
+        find().await
+    }
+
+    /// That a unit is at or below the caller's in the latest tree that has it: a key outlives its unit.
+    fn check_lately(&self, unit: UnitId) -> Result<(), Problem> {
+        let trees = self.store.catalogue().trees();
+        let latest = trees.filter(|tree| tree.by_id(unit).is_some()).last();
+        if latest.is_some_and(|tree| self.caller.reaches(tree, unit)) {
+            Ok(())
+        } else {
+            Err(Problem::Forbidden(Denied::Unit))
+        }
     }
 
     fn check(&self, key: &SubmissionKey) -> Result<(), Problem> {

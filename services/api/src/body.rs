@@ -12,10 +12,7 @@ const MAX_FAULTS: usize = 1_000;
 
 /// The submission that a body holds, checked against the catalogue.
 pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Submission, Problem> {
-    let json = json::parse(body).map_err(|at| Problem::InvalidJson {
-        line: at.line,
-        column: at.column,
-    })?;
+    let json = parsed(body)?;
     let mut reader = Reader::default();
     let draft = reader.draft(&json);
     match check(draft, catalogue) {
@@ -25,9 +22,17 @@ pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Subm
     }
 }
 
+/// The JSON of a body.
+pub(crate) fn parsed(body: &[u8]) -> Result<Json<'_>, Problem> {
+    json::parse(body).map_err(|at| Problem::InvalidJson {
+        line: at.line,
+        column: at.column,
+    })
+}
+
 /// Walks a body and notes what has the wrong shape.
 #[derive(Default)]
-struct Reader {
+pub(crate) struct Reader {
     faults: Vec<Fault>,
 }
 
@@ -157,7 +162,8 @@ impl Reader {
         }
     }
 
-    fn text(&mut self, pointer: &str, json: &Json<'_>) -> Option<String> {
+    /// A text, or a fault.
+    pub(crate) fn text(&mut self, pointer: &str, json: &Json<'_>) -> Option<String> {
         match json {
             Json::Text(text) => Some(text.clone().into_owned()),
             _ => self.wrong(pointer, "text"),
@@ -190,7 +196,7 @@ impl Reader {
     }
 
     /// The fields with these names, in this order.
-    fn fields<'j, 'a, const N: usize>(
+    pub(crate) fn fields<'j, 'a, const N: usize>(
         &mut self,
         pointer: &str,
         json: &'j Json<'a>,
@@ -214,7 +220,21 @@ impl Reader {
         None
     }
 
-    fn add(&mut self, pointer: impl Into<String>, kind: FaultKind) {
+    /// What a text was understood as, or a fault.
+    pub(crate) fn understood<T>(&mut self, pointer: &str, read: Option<T>, fault: FaultKind) -> Option<T> {
+        if read.is_none() {
+            self.add(pointer, fault);
+        }
+        read
+    }
+
+    /// Whether nothing was wrong so far.
+    pub(crate) fn is_content(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Notes a fault.
+    pub(crate) fn add(&mut self, pointer: impl Into<String>, kind: FaultKind) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(Fault {
                 pointer: pointer.into(),
@@ -235,10 +255,15 @@ impl Reader {
         let own = |fault: &Fault| !unread.iter().any(|lower| above(&fault.pointer, lower));
         let found: Vec<Fault> = found.into_iter().filter(own).take(MAX_FAULTS).collect();
         self.faults.extend(found);
+        Problem::InvalidSubmission(self.sorted(json))
+    }
+
+    /// All faults in the order of the body.
+    pub(crate) fn sorted(mut self, json: &Json<'_>) -> Vec<Fault> {
         self.faults
             .sort_by_cached_key(|fault| place(json, &fault.pointer));
         self.faults.truncate(MAX_FAULTS);
-        Problem::InvalidSubmission(self.faults)
+        self.faults
     }
 }
 

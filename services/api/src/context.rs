@@ -73,7 +73,7 @@ impl Context {
 
     fn errors(&self, problem: &Problem) -> Option<Vec<FaultBody>> {
         match problem {
-            Problem::InvalidSubmission(faults) => {
+            Problem::InvalidSubmission(faults) | Problem::InvalidKeyRequest(faults) => {
                 let told = faults.iter().map(|found| FaultBody {
                     pointer: Some(found.pointer.clone()),
                     parameter: None,

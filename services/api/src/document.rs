@@ -73,6 +73,10 @@ pub(crate) fn frame() -> OpenApi {
                 "catalogue",
                 "Units, indicators and forms: what is agreed before anyone reports.",
             ),
+            tag(
+                "keys",
+                "Access keys, for administrators: who may call, and on whose figures.",
+            ),
             tag("service", "The service itself: health, this document, problems."),
         ]))
         .components(Some(components()))
@@ -178,6 +182,7 @@ problems! {
     TooLarge "413" BodyTooLarge;
     WrongMedia "415" UnsupportedMediaType;
     Unprocessable "422" InvalidSubmission IdempotencyKeyReused;
+    UnprocessableKey "422" InvalidKeyRequest;
     ConditionRequired "428" PreconditionRequired;
     Busy "429" VerificationRunning;
     Failed "500" Internal;

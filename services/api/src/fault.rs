@@ -34,6 +34,9 @@ pub(crate) fn code(kind: &FaultKind) -> &'static str {
         FaultKind::NoDimension => "no-dimension",
         FaultKind::RepeatedCell => "repeated-cell",
         FaultKind::BreakdownOfNoNumber => "breakdown-of-no-number",
+        FaultKind::UnknownRole => "unknown-role",
+        FaultKind::NoUnitEver => "no-unit-ever",
+        FaultKind::NoTimeToCome => "no-time-to-come",
         FaultKind::BreakdownSum { .. } => "breakdown-sum",
     }
 }
@@ -68,6 +71,9 @@ pub(crate) fn detail(kind: &FaultKind) -> Words {
         FaultKind::NoDimension => fixed(NO_DIMENSION),
         FaultKind::RepeatedCell => fixed(REPEATED_CELL),
         FaultKind::BreakdownOfNoNumber => fixed(BREAKDOWN_OF_NO_NUMBER),
+        FaultKind::UnknownRole => fixed(UNKNOWN_ROLE),
+        FaultKind::NoUnitEver => fixed(NO_UNIT_EVER),
+        FaultKind::NoTimeToCome => fixed(NO_TIME_TO_COME),
         FaultKind::BreakdownSum {
             dimensions,
             sum,
@@ -143,6 +149,19 @@ const REPEATED_CELL: Fixed = (
 const BREAKDOWN_OF_NO_NUMBER: Fixed = (
     "Only a number can be broken down. Give a value or leave the breakdowns out.",
     "Chỉ có thể phân tổ một con số. Hãy ghi giá trị hoặc bỏ phần phân tổ.",
+);
+
+const UNKNOWN_ROLE: Fixed = (
+    "There is no such role. Use submitter, reader or admin.",
+    "Không có vai trò này. Hãy dùng submitter (gửi và đọc), reader (chỉ đọc) hoặc admin (quản trị).",
+);
+const NO_UNIT_EVER: Fixed = (
+    "No unit has or ever had this code. /v1/units lists the units of a day.",
+    "Chưa từng có đơn vị nào mang mã này. Xem các đơn vị của một ngày tại /v1/units.",
+);
+const NO_TIME_TO_COME: Fixed = (
+    "This is not a time to come. Write one as in 2030-12-31T17:00:00+07:00, or leave it out for a key without an end.",
+    "Đây không phải là thời điểm trong tương lai. Hãy viết theo dạng 2030-12-31T17:00:00+07:00, hoặc bỏ ra nếu khóa không có hạn.",
 );
 
 fn fixed((en, vi): Fixed) -> Words {

@@ -14,6 +14,7 @@
 
 mod about;
 mod access;
+mod access_keys;
 mod answer;
 mod batch;
 mod body;

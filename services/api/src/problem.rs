@@ -42,6 +42,8 @@ pub(crate) enum Problem {
     UnsupportedMediaType { wanted: &'static str },
     /// The submission has these faults.
     InvalidSubmission(Vec<Fault>),
+    /// The key that is asked for has these faults.
+    InvalidKeyRequest(Vec<Fault>),
     /// The key was used for another request.
     IdempotencyKeyReused,
     /// If-Match is missing.
@@ -91,6 +93,8 @@ pub(crate) enum Missing {
     Submission,
     /// The submission has no such revision.
     Revision,
+    /// No access key has this id.
+    Key,
     /// The code in this query parameter is well-formed and unknown.
     Parameter(&'static str),
     /// No form has this code.
@@ -174,6 +178,7 @@ impl Problem {
             Self::BodyTooLarge => Code::BodyTooLarge,
             Self::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
             Self::InvalidSubmission(_) => Code::InvalidSubmission,
+            Self::InvalidKeyRequest(_) => Code::InvalidKeyRequest,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::PreconditionRequired => Code::PreconditionRequired,
             Self::VerificationRunning => Code::VerificationRunning,
@@ -226,7 +231,7 @@ impl Problem {
                 format!("Send the body as {wanted}, in UTF-8."),
                 format!("Hãy gửi nội dung theo kiểu {wanted}, mã UTF-8."),
             ),
-            Self::InvalidSubmission(faults) => words(
+            Self::InvalidSubmission(faults) | Self::InvalidKeyRequest(faults) => words(
                 format!("{} to correct; nothing was stored.", counted(faults.len())),
                 format!("Có {} lỗi cần sửa; chưa có gì được lưu.", faults.len()),
             ),
@@ -324,6 +329,7 @@ impl Missing {
                 "The submission has no such revision.",
                 "Báo cáo không có lần sửa này.",
             ),
+            Self::Key => words("No key has this id.", "Không có khóa nào mang số hiệu này."),
             Self::Parameter(name) => words(
                 format!("The query parameter {name} names something that does not exist here."),
                 format!("Tham số {name} nêu một mã không tồn tại ở đây."),

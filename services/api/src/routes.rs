@@ -11,8 +11,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::problem::{Missing, Problem};
 use crate::{
-    batch, catalogue, contributions, coverage, document, forms, health, history, pages, submissions, totals,
-    verification,
+    access_keys, batch, catalogue, contributions, coverage, document, forms, health, history, pages,
+    submissions, totals, verification,
 };
 
 /// Every documented route. A fixed path stands before one with a variable in its place.
@@ -33,6 +33,9 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(catalogue::list_indicators)
         .service(forms::list_forms)
         .service(forms::get_form)
+        .service(access_keys::create_key)
+        .service(access_keys::list_keys)
+        .service(access_keys::revoke_key)
         .service(health::get_liveness)
         .service(health::get_readiness)
         .service(pages::get_openapi)

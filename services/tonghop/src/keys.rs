@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use tonghop_domain::{Key, KeyId, Role, Token, UnitCode, UnitId};
+use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Role, Token, UnitCode, UnitId, label_fault};
 use tonghop_storage::{DatabaseUrl, NewKey, Store};
 
 use crate::arguments::{KeyAction, Settings};
@@ -22,6 +22,11 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
             label,
             expires,
         } => {
+            if label_fault(&label).is_some() {
+                return Err(wrong_setting(format!(
+                    "--label takes at most {MAX_LABEL_CHARS} characters, and no control characters"
+                )));
+            }
             let day = date.unwrap_or_else(|| Utc::now().date_naive());
             let unit = unit_called(&store, unit.as_ref(), day)?;
             let new = NewKey {
