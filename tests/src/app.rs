@@ -28,6 +28,8 @@ pub enum Way {
 pub struct Options {
     /// Milliseconds between sweeps.
     pub sweep_interval_ms: u64,
+    /// How many requests a second a key may make; 0 for any number, since one key stands for many clients here.
+    pub key_rate: u32,
     /// A catalogue folder.
     pub catalogue: Option<PathBuf>,
     /// Another broker than the one all tests share.
@@ -42,6 +44,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sweep_interval_ms: 1000,
+            key_rate: 0,
             catalogue: None,
             amqp_url: None,
             database_url: None,
@@ -127,6 +130,7 @@ impl TestApp {
             ("TONGHOP_DATABASE_URL", database_url.clone()),
             ("TONGHOP_SWEEP_INTERVAL_MS", options.sweep_interval_ms.to_string()),
             ("TONGHOP_LOG", "warn".to_owned()),
+            ("TONGHOP_KEY_RATE", options.key_rate.to_string()),
         ];
         if let Some(folder) = &options.catalogue {
             settings.push(("TONGHOP_CATALOGUE", folder.display().to_string()));

@@ -272,6 +272,8 @@ async fn an_interrupted_backup_leaves_no_half_file_under_its_name() {
     assert_eq!(run_to_end(&mut command).code, Some(0));
     let (taken, size) = (begin.elapsed(), whole.metadata().unwrap().len());
     assert!(size > 10_000_000, "{size}");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&whole.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600, "others can read the backup");
     let mut interrupted = 0;
     for at in 0..12 {
         let (file, mut command) = backup(&format!("{at}.db"));

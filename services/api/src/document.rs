@@ -103,6 +103,9 @@ pub(crate) fn complete(document: &mut OpenApi) {
         if needs_key {
             operation.responses.responses.extend(Unauthorized::responses());
             operation.responses.responses.extend(Denied::responses());
+            for (status, response) in TooMany::responses() {
+                operation.responses.responses.entry(status).or_insert(response);
+            }
         } else {
             operation.security = Some(Vec::new());
         }
@@ -184,7 +187,8 @@ problems! {
     Unprocessable "422" InvalidSubmission IdempotencyKeyReused;
     UnprocessableKey "422" InvalidKeyRequest;
     ConditionRequired "428" PreconditionRequired;
-    Busy "429" VerificationRunning;
+    TooMany "429" RateLimited;
+    Busy "429" VerificationRunning RateLimited;
     Failed "500" Internal;
     Unavailable "503" Unavailable Overloaded OtherCatalogue NotMigrated;
 }

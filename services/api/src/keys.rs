@@ -1,6 +1,7 @@
 //! Who calls: access keys in memory, and the check that every request passes.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Caller, Key, KeyId, KeyState, Token, TokenDigest};
 use tonghop_storage::{Store, StoreError};
 
+use crate::limits::{Left, Limits};
 use crate::problem::{KeyFault, Problem};
 
 /// How often keys are read from the database: a revoked one is refused by then.
@@ -45,6 +47,7 @@ pub(crate) struct Keys(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Store,
+    limits: Limits,
     known: RwLock<Known>,
     /// Held while the keys are read: when the last reading began, and what came of it.
     reading: tokio::sync::Mutex<Option<(Instant, Result<(), StoreError>)>>,
@@ -60,9 +63,10 @@ struct Known {
 
 impl Keys {
     /// None are known until they are read.
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, limits: Limits) -> Self {
         Self(Arc::new(Inner {
             store,
+            limits,
             known: RwLock::default(),
             reading: tokio::sync::Mutex::default(),
             used: Mutex::default(),
@@ -84,6 +88,7 @@ impl Keys {
                 if noted.elapsed() > NOTE_INTERVAL {
                     noted = Instant::now();
                     self.note_uses().await;
+                    self.0.limits.forget_the_idle();
                 }
                 tokio::time::sleep(wait).await;
             }
@@ -105,14 +110,15 @@ impl Keys {
         }
     }
 
-    /// Whose token it is.
-    async fn caller(&self, token: &Token) -> Result<Caller, Problem> {
+    /// Whose token it is, which came from an address.
+    async fn caller(&self, token: &Token, address: Option<IpAddr>) -> Result<Caller, Problem> {
         let came = Instant::now();
         let is_fresh = self.with(|known| known.read_at.is_some_and(|at| at.elapsed() < RELIED_UPON));
         if !is_fresh {
             self.read_since(came).await?;
         }
         if !self.with(|known| known.keys.contains_key(&token.id())) {
+            address.map_or(Ok(()), |address| self.0.limits.admit_stranger(address))?;
             self.read_since(came).await?;
         }
         let now = Utc::now();
@@ -122,7 +128,10 @@ impl Keys {
                 .filter(|(_, digest)| digest.is_of(token))
                 .map(|(key, _)| Caller::from(key))
         });
-        let caller = caller.ok_or(Problem::InvalidKey(KeyFault::Unknown))?;
+        let Some(caller) = caller else {
+            address.inspect(|address| self.0.limits.note_stranger(*address));
+            return Err(Problem::InvalidKey(KeyFault::Unknown));
+        };
         self.check(&caller.key)?;
         let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.insert(caller.key.clone(), now);
@@ -194,20 +203,29 @@ pub(crate) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if !is_public(request.path()) {
-        match caller(&request).await {
-            Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(problem) => return Ok(request.error_response(problem)),
-        }
+    if is_public(request.path()) {
+        return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    Ok(next.call(request).await?.map_into_boxed_body())
+    let (caller, left) = match admitted(&request).await {
+        Ok(admitted) => admitted,
+        Err(problem) => return Ok(request.error_response(problem)),
+    };
+    request.extensions_mut().insert(caller);
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if let Some(left) = left {
+        left.tell(response.headers_mut());
+    }
+    Ok(response)
 }
 
-async fn caller(request: &ServiceRequest) -> Result<Caller, Problem> {
+async fn admitted(request: &ServiceRequest) -> Result<(Caller, Option<Left>), Problem> {
     let token = token(request.headers())?;
     let keys = request.app_data::<Data<Keys>>();
     let keys = keys.ok_or_else(|| Problem::Internal("the service has no keys".into()))?;
-    keys.caller(&token).await
+    let address = request.peer_addr().map(|peer| peer.ip());
+    let caller = keys.caller(&token, address).await?;
+    let left = keys.0.limits.take(&caller.key)?;
+    Ok((caller, left))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! # async fn run(store: tonghop_storage::Store) -> Result<(), tonghop_api::StartError> {
 //! let listener = tonghop_api::bind(([127, 0, 0, 1], 8080).into())?;
 //! let stop = tokio_util::sync::CancellationToken::new();
-//! tonghop_api::serve(listener, store, None, stop).await
+//! let limits = tonghop_api::Limits::new(100);
+//! tonghop_api::serve(listener, store, limits, None, stop).await
 //! # }
 //! ```
 
@@ -33,6 +34,7 @@ mod health;
 mod history;
 mod json;
 mod keys;
+mod limits;
 mod lines;
 mod metrics;
 mod nulls;
@@ -51,6 +53,7 @@ mod wait;
 mod words;
 mod write;
 
+pub use limits::Limits;
 pub use metrics::MetricsPage;
 pub use routes::{openapi, openapi_json};
 pub use serve::{StartError, bind, serve};

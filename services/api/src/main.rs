@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{bind, serve};
+use tonghop_api::{Limits, bind, serve};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -31,6 +31,9 @@ struct Arguments {
     /// A folder with a catalogue; the built-in one when left out.
     #[arg(long, env = "TONGHOP_CATALOGUE")]
     catalogue: Option<PathBuf>,
+    /// How many requests a second a key may make on the average; 0 for as many as it wants.
+    #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
+    key_rate: u32,
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
@@ -83,7 +86,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
     tracing::info!(listen = %arguments.listen, %database, "serving");
-    work(listener, &store, &bus, &stop).await
+    work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await
 }
 
 fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
@@ -114,12 +117,13 @@ async fn work(
     listener: std::net::TcpListener,
     store: &Store,
     bus: &Bus,
+    limits: Limits,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
     let health = Health::default();
     let serving = async {
-        let served = serve(listener, store.clone(), None, stop.clone()).await;
+        let served = serve(listener, store.clone(), limits, None, stop.clone()).await;
         store.close().await;
         store.news().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;

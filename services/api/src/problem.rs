@@ -48,6 +48,8 @@ pub(crate) enum Problem {
     IdempotencyKeyReused,
     /// If-Match is missing.
     PreconditionRequired,
+    /// The key, or the address, has used up its quota.
+    RateLimited { retry_after_s: u32 },
     /// One verification at a time.
     VerificationRunning,
     /// A fault of ours; the cause is for the log.
@@ -181,6 +183,7 @@ impl Problem {
             Self::InvalidKeyRequest(_) => Code::InvalidKeyRequest,
             Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
             Self::PreconditionRequired => Code::PreconditionRequired,
+            Self::RateLimited { .. } => Code::RateLimited,
             Self::VerificationRunning => Code::VerificationRunning,
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
@@ -241,6 +244,7 @@ impl Problem {
             | Self::BodyTooLarge
             | Self::IdempotencyKeyReused
             | Self::PreconditionRequired
+            | Self::RateLimited { .. }
             | Self::VerificationRunning
             | Self::Internal(_)
             | Self::Unavailable(_)
@@ -252,6 +256,9 @@ impl Problem {
 
     /// After how many seconds to try again.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        if let Self::RateLimited { retry_after_s } = self {
+            return Some(*retry_after_s);
+        }
         match self.code() {
             Code::Unavailable => Some(2),
             Code::Overloaded | Code::VerificationRunning => Some(1),

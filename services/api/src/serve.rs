@@ -13,6 +13,7 @@ use utoipa_actix_web::AppExt;
 use crate::answer::answer;
 use crate::batch::Places;
 use crate::keys::{Keys, authenticate};
+use crate::limits::Limits;
 use crate::metrics::{MetricsPage, get_metrics};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
@@ -59,6 +60,7 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
 pub async fn serve(
     listener: TcpListener,
     store: Store,
+    limits: Limits,
     metrics: Option<MetricsPage>,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
@@ -67,7 +69,7 @@ pub async fn serve(
     let document = Data::new(Document(Bytes::from(openapi_json())));
     let turn = Data::new(Turn::default());
     let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
-    let keys = Keys::new(store.clone());
+    let keys = Keys::new(store.clone(), limits);
     let for_requests = Data::new(keys.clone());
     let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(store.clone()));
     let server = HttpServer::new(move || {

@@ -115,6 +115,9 @@ pub(crate) struct ServeOptions {
     /// Where to listen
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// How many requests a second a key may make on the average; 0 for as many as it wants
+    #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
+    pub(crate) key_rate: u32,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,

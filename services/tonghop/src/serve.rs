@@ -45,7 +45,8 @@ pub(crate) async fn serve(
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
-        let served = tonghop_api::serve(listener, store.clone(), Some(page), stop.clone()).await;
+        let limits = tonghop_api::Limits::new(options.key_rate);
+        let served = tonghop_api::serve(listener, store.clone(), limits, Some(page), stop.clone()).await;
         stop.cancel();
         store.close().await;
         workers_stop.cancel();

@@ -112,6 +112,7 @@ impl Part {
             ("TONGHOP_AMQP_URL", to_broker.url_through(amqp_url)),
             ("TONGHOP_LISTEN", listen.clone()),
             ("TONGHOP_LOG", log),
+            ("TONGHOP_KEY_RATE", "0".into()),
         ];
         let http = reqwest::Client::builder()
             .no_proxy()
