@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse};
@@ -28,7 +31,7 @@ pub(crate) async fn answer(
     let response = next.call(request).await?.map_into_boxed_body();
     let mut response = worded(response);
     set(&mut response, REQUEST_ID, &id.0);
-    set(&mut response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    protect(&mut response);
     let status = response.status().as_u16();
     let route = response.request().match_pattern();
     let route = route.as_deref().unwrap_or("none");
@@ -58,6 +61,24 @@ fn told(error: &Error, context: &Context) -> HttpResponse {
     let problem = error.as_error::<Problem>().unwrap_or(&internal);
     problem.log(&context.request_id, None);
     context.response(problem)
+}
+
+/// What browsers and caches shall not do with an answer, unless it says more itself.
+fn protect(response: &mut ServiceResponse) {
+    set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(response, X_FRAME_OPTIONS, "DENY");
+    set(response, REFERRER_POLICY, "no-referrer");
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        if !response.headers().contains_key(&name) {
+            set(response, name, value);
+        }
+    }
 }
 
 fn set(response: &mut ServiceResponse, name: HeaderName, value: &str) {

@@ -19,16 +19,16 @@ use crate::words::Language;
 pub(crate) struct Document(pub(crate) Bytes);
 
 /// Nothing is loaded from elsewhere, and only the service itself is asked.
-const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'";
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
 
 /// Nothing is loaded at all; the styles of the pages stand in them.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const INDEX: &str = r#"<p>tonghop takes the reports of district offices and answers what they add up to.</p>
 <p lang="vi">tonghop nhận báo cáo của các đơn vị cấp huyện và cho biết số liệu tổng hợp.</p>
 <ul>
 <li><a href="/docs/">The API, to read and to try</a> (<a href="/openapi.json">openapi.json</a>)</li>
-<li><a href="/v1/forms">Forms</a>, <a href="/v1/indicators">indicators</a>, <a href="/v1/units">units</a></li>
+<li><code>/v1/forms</code>, <code>/v1/indicators</code>, <code>/v1/units</code>: what is reported by whom; with a key</li>
 <li><a href="/problems">What problems mean</a></li>
 <li><a href="/readyz">Whether the service works</a></li>
 </ul>"#;

@@ -142,7 +142,7 @@ pub(crate) struct RatioBody {
     responses(
         (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
             ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
-            ("Cache-Control" = String, description = "`no-cache`: ask again with If-None-Match")
+            ("Cache-Control" = String, description = "`no-store`: keep the answer yourself, and ask again with If-None-Match")
         )),
         (status = 304, description = "The answer that you have is still right", headers(
             ("ETag" = String, description = "Its tag")
@@ -197,7 +197,7 @@ fn is_known(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> {
 
 fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
     response.insert_header((ETAG, tag));
-    response.insert_header((CACHE_CONTROL, "no-cache"));
+    response.insert_header((CACHE_CONTROL, "no-store"));
     response.insert_header((VARY, "Accept"));
     response
 }
