@@ -2,21 +2,22 @@
 
 use std::fs::OpenOptions;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 use diesel_async::AsyncMigrationHarness;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tonghop_domain::Catalogue;
 
-use crate::conn::{SQLITE_SETTINGS, establish_postgres, unavailable};
-use crate::{DatabaseUrl, StoreError};
+use crate::conn::{Pools, Purpose, SQLITE_SETTINGS, clock, establish_postgres, unavailable};
+use crate::{DatabaseUrl, StoreError, adoption};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
 /// For how long a migration tries to get its turn beside services that record. Nobody waits for its answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Held by the one process that migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
@@ -41,6 +42,25 @@ pub(crate) async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
             .await
         }
     }
+}
+
+/// Makes a catalogue the database's own. The services that record meanwhile come first.
+pub(crate) async fn adopt(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
+    let (pools, started) = (Pools::new(url)?, Instant::now());
+    loop {
+        match try_to_adopt(&pools, catalogue).await {
+            Err(StoreError::Contention(_)) if started.elapsed() < PATIENCE => {}
+            done => return done,
+        }
+    }
+}
+
+async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
+    let mut tx = pools.begin(Purpose::Write).await?;
+    let conn = tx.conn()?;
+    let now = clock(conn).await?;
+    adoption::adopt(conn, catalogue, now).await?;
+    tx.commit().await
 }
 
 /// Makes the file, if there is none, so that nobody but its owner can read it. SQLite gives the files beside it the same

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{Announcement, Envelope};
+use tonghop_domain::{Announcement, Envelope, Outbox};
 use uuid::Uuid;
 
-use crate::conn::{Conn, insert_all, on};
+use crate::conn::{Conn, clock, insert_all, on};
 use crate::schema::outbox;
-use crate::{StoreError, codec};
+use crate::{Store, StoreError, codec};
 
 /// How long a claim holds. A publisher's window of confirms ends well before.
 const CLAIM: Duration = Duration::seconds(15);
@@ -93,4 +93,24 @@ pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), St
 /// How many announcements wait to be published.
 pub(crate) async fn count(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(on!(conn, c => outbox::table.count().get_result(c).await)?)
+}
+
+impl Outbox for Store {
+    type Error = StoreError;
+
+    async fn claim(&self, limit: usize) -> Result<Vec<Envelope>, StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                claim(conn, now, limit).await
+            })
+        })
+        .await
+    }
+
+    async fn settle(&self, published: &[Uuid]) -> Result<(), StoreError> {
+        let published = published.to_vec();
+        self.write(move |conn| Box::pin(async move { delete(conn, &published).await }))
+            .await
+    }
 }

@@ -1,7 +1,7 @@
 //! The store: what the services call. Each call is one transaction, run to its end whatever becomes of the caller.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -9,10 +9,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonghop_domain::{
-    Catalogue, Envelope, IndicatorCode, Outbox, Revision, Scope, SubmissionId, SubmissionKey, TotalKey,
-    UnitCode,
+    Catalogue, IndicatorCode, Revision, Scope, SubmissionId, SubmissionKey, TotalKey, UnitCode,
 };
-use uuid::Uuid;
 
 use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
@@ -103,14 +101,7 @@ impl Store {
     /// `Unavailable`, or `CatalogueInUse` when submissions use what the catalogue lacks.
     pub async fn migrate(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
         migrations::run(url).await?;
-        let (pools, started) = (Pools::new(url)?, Instant::now());
-        loop {
-            match adopt(&pools, catalogue).await {
-                // The services that record meanwhile come first.
-                Err(StoreError::Contention(_)) if started.elapsed() < migrations::PATIENCE => {}
-                done => return done,
-            }
-        }
+        migrations::adopt(url, catalogue).await
     }
 
     /// The catalogue, with the database's unit ids.
@@ -470,14 +461,6 @@ impl Store {
     }
 }
 
-async fn adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
-    let mut tx = pools.begin(Purpose::Write).await?;
-    let conn = tx.conn()?;
-    let now = clock(conn).await?;
-    adoption::adopt(conn, catalogue, now).await?;
-    tx.commit().await
-}
-
 async fn run<T>(
     pools: &Pools,
     purpose: Purpose,
@@ -495,24 +478,4 @@ async fn run<T>(
         }
     };
     pools.within(deadline, transaction).await
-}
-
-impl Outbox for Store {
-    type Error = StoreError;
-
-    async fn claim(&self, limit: usize) -> Result<Vec<Envelope>, StoreError> {
-        self.write(move |conn| {
-            Box::pin(async move {
-                let now = clock(conn).await?;
-                outbox::claim(conn, now, limit).await
-            })
-        })
-        .await
-    }
-
-    async fn settle(&self, published: &[Uuid]) -> Result<(), StoreError> {
-        let published = published.to_vec();
-        self.write(move |conn| Box::pin(async move { outbox::delete(conn, &published).await }))
-            .await
-    }
 }

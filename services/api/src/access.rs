@@ -14,12 +14,29 @@ use tonghop_domain::{
     UnitId,
 };
 use tonghop_storage::{
-    Contribution, NewKey, Outcome, Store, SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
+    Contribution, NewKey, Outcome, Store, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
+    Verification, Write,
 };
 
 use crate::about::About;
 use crate::keys::Keys;
 use crate::problem::{Denied, Missing, Problem};
+
+/// The store of the service, which only this file can open.
+#[derive(Clone, Debug)]
+pub(crate) struct Locked(Store);
+
+impl Locked {
+    /// Out of the handlers' reach.
+    pub(crate) fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// Whether the database answers and takes changes; everyone may ask.
+    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
+        self.0.ping().await
+    }
+}
 
 /// The store behind the check. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,12 +54,12 @@ impl FromRequest for Access {
         // Put there by [`crate::keys::authenticate`] and by nobody else.
         let caller = request.extensions().get::<Caller>().cloned();
         let keys = request.app_data::<Data<Keys>>();
-        let store = request.app_data::<Data<Store>>();
+        let store = request.app_data::<Data<Locked>>();
         ready(match (caller, keys, store) {
             (Some(caller), Some(keys), Some(store)) => Ok(Self {
                 caller,
                 keys: keys.get_ref().clone(),
-                store: store.get_ref().clone(),
+                store: store.0.clone(),
             }),
             (None, _, _) => Err(Problem::MissingKey),
             _ => Err(Problem::Internal("the service has no keys or no store".into())),

@@ -6,9 +6,9 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tokio::time::timeout;
-use tonghop_storage::Store;
 use utoipa::ToSchema;
 
+use crate::access::Locked;
 use crate::document::{BadRequest, Unavailable};
 use crate::problem::Problem;
 use crate::query::Query;
@@ -40,7 +40,10 @@ pub(crate) async fn get_liveness(request: HttpRequest) -> Result<HttpResponse, P
 /// Asks the database. Send no requests here while the answer is 503.
 #[utoipa::path(tag = "service", responses((status = 200, description = "It can", body = HealthBody), BadRequest, Unavailable))]
 #[get("/readyz")]
-pub(crate) async fn get_readiness(request: HttpRequest, store: Data<Store>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_readiness(
+    request: HttpRequest,
+    store: Data<Locked>,
+) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     match timeout(PING_TIMEOUT, store.ping()).await {
         Ok(pong) => pong?,

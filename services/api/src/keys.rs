@@ -73,7 +73,7 @@ impl Keys {
         }))
     }
 
-    /// Reads the keys again and again until `stop`, and notes which were used.
+    /// Reads the keys again and again until `stop`, and notes now and then which were used.
     pub(crate) async fn run(&self, stop: &CancellationToken) {
         let reading = async {
             let mut noted = Instant::now();
@@ -97,10 +97,10 @@ impl Keys {
             () = stop.cancelled() => {}
             () = reading => {}
         }
-        self.note_uses().await;
     }
 
-    async fn note_uses(&self) {
+    /// Notes which keys were used since the last time.
+    pub(crate) async fn note_uses(&self) {
         let used = std::mem::take(&mut *self.0.used.lock().unwrap_or_else(PoisonError::into_inner));
         if used.is_empty() {
             return;
@@ -170,6 +170,9 @@ impl Keys {
 
     async fn read(&self, began: Instant) -> Result<(), StoreError> {
         let keys = self.0.store.keys().await?;
+        if keys.is_empty() && self.with(|known| known.read_at.is_none()) {
+            tracing::warn!("nobody has an access key yet: make one with `tonghop key create --role admin`");
+        }
         let keys = keys
             .into_iter()
             .map(|(key, digest)| (key.id.clone(), (key, digest)))

@@ -18,7 +18,7 @@ use tonghop_domain::KeyId;
 use crate::problem::Problem;
 
 /// How many seconds of its rate a key may save up.
-const SAVED_S: u32 = 2;
+const SAVED_S: NonZeroU32 = NonZeroU32::new(2).unwrap();
 /// How many keys that nobody knows an address may show at once, and a second.
 const STRANGERS_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const STRANGERS_RATE: NonZeroU32 = NonZeroU32::new(5).unwrap();
@@ -57,7 +57,7 @@ impl Limits {
     /// How many requests a second a key may make on the average; 0 for as many as it wants.
     pub fn new(key_rate: u32) -> Self {
         let keys = NonZeroU32::new(key_rate).map(|rate| {
-            let burst = rate.saturating_mul(NonZeroU32::MIN.saturating_add(SAVED_S - 1));
+            let burst = rate.saturating_mul(SAVED_S);
             let quota = Quota::per_second(rate).allow_burst(burst);
             let limiter = RateLimiter::keyed(quota).with_middleware();
             KeyLimits { limiter, rate, burst }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tonghop_storage::Store;
 use utoipa_actix_web::AppExt;
 
+use crate::access::Locked;
 use crate::answer::answer;
 use crate::batch::Places;
 use crate::keys::{Keys, authenticate};
@@ -71,7 +72,7 @@ pub async fn serve(
     let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
     let keys = Keys::new(store.clone(), limits);
     let for_requests = Data::new(keys.clone());
-    let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(store.clone()));
+    let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(Locked::new(store.clone())));
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(shared.clone())
@@ -115,9 +116,10 @@ pub async fn serve(
         handle.stop(true).await;
     };
     tokio::pin!(server);
-    tokio::select! {
-        served = &mut server => return served.map_err(StartError::Failed),
-        () = ending => {}
-    }
-    server.await.map_err(StartError::Failed)
+    let served = tokio::select! {
+        served = &mut server => served,
+        () = ending => server.await,
+    };
+    keys.note_uses().await;
+    served.map_err(StartError::Failed)
 }

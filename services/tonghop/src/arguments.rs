@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
-use tonghop_domain::{Catalogue, KeyId, Role, Token, UnitCode};
+use tonghop_domain::{Catalogue, KeyId, Role, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -57,7 +57,7 @@ pub(crate) enum Command {
         url: String,
         /// The access key, better given as TONGHOP_KEY: others can see the arguments of a process
         #[arg(long, env = "TONGHOP_KEY", hide_env_values = true)]
-        key: Token,
+        key: String,
     },
     /// Asks a running service whether it is ready; exit code 0 if it is
     Healthcheck {

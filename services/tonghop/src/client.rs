@@ -7,10 +7,14 @@ use reqwest::{Client, Response};
 use serde_json::Value;
 use tonghop_domain::Token;
 
-use crate::failure::{Failure, failed, print};
+use crate::failure::{Failure, failed, print, wrong_setting};
 
 /// Sends one submission as JSON, or one a line as NDJSON, and prints what became of each.
-pub(crate) async fn submit(file: &Path, url: &str, key: &Token) -> Result<(), Failure> {
+pub(crate) async fn submit(file: &Path, url: &str, key: &str) -> Result<(), Failure> {
+    // Not read by clap, which quotes what it cannot read.
+    let key: Token = key
+        .parse()
+        .map_err(|error| wrong_setting(format!("TONGHOP_KEY: {error}")))?;
     let text = if file == Path::new("-") {
         std::io::read_to_string(std::io::stdin()).map_err(failed)?
     } else {
@@ -22,7 +26,7 @@ pub(crate) async fn submit(file: &Path, url: &str, key: &Token) -> Result<(), Fa
         Err(_) => text,
     };
     let url = url.trim_end_matches('/');
-    let results = submit_lines(url, key, lines).await?;
+    let results = submit_lines(url, &key, lines).await?;
     let mut refused = 0;
     for result in &results {
         let line = &result["line"];
