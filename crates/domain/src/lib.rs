@@ -6,6 +6,7 @@
 
 mod access;
 mod announcement;
+mod audit;
 mod catalogue;
 mod check;
 mod code;
@@ -22,6 +23,7 @@ pub use access::{
     Role, Token, TokenDigest, label_fault,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
+pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};
 pub use catalogue::{Catalogue, CatalogueFault, Entry, Scope};
 pub use check::{
     Draft, DraftCell, DraftFigure, Fault, FaultKind, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS,

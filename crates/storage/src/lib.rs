@@ -6,6 +6,8 @@
 
 mod access_keys;
 mod adoption;
+mod audit;
+mod audit_verification;
 mod backup;
 mod books;
 mod codec;
@@ -25,6 +27,8 @@ mod reads;
 mod record;
 mod refresh;
 mod schema;
+mod seal_file;
+mod seals;
 mod standing;
 mod store;
 mod submissions;
@@ -33,6 +37,8 @@ mod url;
 mod verification;
 
 pub use access_keys::NewKey;
+pub use audit::AuditPlace;
+pub use audit_verification::{AuditFault, AuditVerification};
 pub use backup::copy_sqlite;
 pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
 pub use error::StoreError;
@@ -44,5 +50,6 @@ pub use model::{
 };
 pub use record::record;
 pub use refresh::{refresh, refresh_total};
+pub use seal_file::SealFile;
 pub use store::Store;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{Limits, bind, serve};
+use tonghop_api::{Limits, bind, keep_sealed, serve, warn_without_file};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
-use tonghop_storage::{DatabaseUrl, Store, StoreError};
+use tonghop_storage::{DatabaseUrl, SealFile, Store, StoreError};
 
 /// The HTTP service of tonghop, for PostgreSQL and RabbitMQ. Run as many as you want.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ struct Arguments {
     /// How many requests a second a key may make on the average; 0 for as many as it wants.
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     key_rate: u32,
+    /// The file in which to note the heads of the audit trail's chain.
+    #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
+    audit_heads: Option<PathBuf>,
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
@@ -86,7 +89,18 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
     tracing::info!(listen = %arguments.listen, %database, "serving");
-    work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await
+    let seal_file = arguments.audit_heads.map(SealFile::at);
+    warn_without_file(seal_file.as_ref());
+    // The trail ends after all that writes into it.
+    let sealed = CancellationToken::new();
+    let working = async {
+        let worked = work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await;
+        sealed.cancel();
+        worked
+    };
+    let (worked, ()) = tokio::join!(working, keep_sealed(&store, seal_file.as_ref(), &sealed));
+    tracing::info!("stopped");
+    worked
 }
 
 fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
@@ -132,7 +146,6 @@ async fn work(
     };
     let relaying = relay(store, bus, store.news(), &health, &relay_stop);
     let (served, ()) = tokio::join!(serving, relaying);
-    tracing::info!("stopped");
     served.map_err(|error| Failure::RunTime(error.to_string()))
 }
 

@@ -19,6 +19,7 @@ use crate::metrics::{MetricsPage, get_metrics};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
 use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
+use crate::trail::Trail;
 use crate::verification::Turn;
 use crate::wait::Wait;
 
@@ -70,7 +71,8 @@ pub async fn serve(
     let document = Data::new(Document(Bytes::from(openapi_json())));
     let turn = Data::new(Turn::default());
     let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
-    let keys = Keys::new(store.clone(), limits);
+    let (trail, scribe) = Trail::new(store.clone());
+    let keys = Keys::new(store.clone(), limits, trail);
     let for_requests = Data::new(keys.clone());
     let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(Locked::new(store.clone())));
     let server = HttpServer::new(move || {
@@ -116,10 +118,16 @@ pub async fn serve(
         handle.stop(true).await;
     };
     tokio::pin!(server);
-    let served = tokio::select! {
-        served = &mut server => served,
-        () = ending => server.await,
+    let served_all = CancellationToken::new();
+    let serving = async {
+        let served = tokio::select! {
+            served = &mut server => served,
+            () = ending => server.await,
+        };
+        served_all.cancel();
+        served
     };
+    let (served, ()) = tokio::join!(serving, scribe.run(&served_all));
     keys.note_uses().await;
     served.map_err(StartError::Failed)
 }

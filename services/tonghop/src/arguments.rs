@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
-use tonghop_domain::{Catalogue, KeyId, Role, UnitCode};
+use tonghop_domain::{Actor, Catalogue, KeyId, Role, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -42,6 +42,15 @@ pub(crate) enum Command {
     Key {
         #[command(subcommand)]
         action: KeyAction,
+    },
+    /// Shows who did what, and proves that nobody has changed the record of it
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
+        /// The file in which the service notes the heads of the trail's chain
+        /// [default: beside the SQLite file, with `.audit-heads` after its name]
+        #[arg(long, env = "TONGHOP_AUDIT_HEADS", global = true)]
+        heads: Option<PathBuf>,
     },
     /// Lists or drops the announcements that nobody could act upon; they are hints, and their totals are swept up
     DeadLetters {
@@ -99,6 +108,26 @@ pub(crate) enum KeyAction {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Shows entries, the oldest first
+    List {
+        /// Only what this key did, or local-operator
+        #[arg(long)]
+        actor: Option<Actor>,
+        /// Only what was on the unit with this code, or had it on another day
+        #[arg(long)]
+        unit: Option<UnitCode>,
+        /// Only what was written at this time or later, as in 2027-01-01T00:00:00+07:00
+        #[arg(long)]
+        since: Option<DateTime<Utc>>,
+    },
+    /// Recomputes the chain and names what was changed, inserted, removed or cut off
+    Verify,
+    /// Writes every entry with its place in the chain, one a line, as JSON
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersAction {
     /// Shows each and leaves it where it is
     List,
@@ -118,6 +147,10 @@ pub(crate) struct ServeOptions {
     /// How many requests a second a key may make on the average; 0 for as many as it wants
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     pub(crate) key_rate: u32,
+    /// The file in which to note the heads of the audit trail's chain
+    /// [default: beside the SQLite file, with `.audit-heads` after its name]
+    #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
+    pub(crate) audit_heads: Option<PathBuf>,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,

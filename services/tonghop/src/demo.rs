@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
-use tonghop_domain::{Role, Token};
+use tonghop_domain::{Origin, Role, Token};
 use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::{ServeOptions, Settings};
@@ -55,7 +55,10 @@ impl DemoKeys {
                 expires_at: None,
             };
             let token = Token::generate();
-            store.create_key(&token, new).await.map_err(failed)?;
+            store
+                .create_key(&token, new, Origin::OPERATOR)
+                .await
+                .map_err(failed)?;
             Ok::<_, Failure>(token)
         };
         Ok(Self {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonghop_api::MetricsPage;
+use tonghop_api::{MetricsPage, keep_sealed, warn_without_file};
 use tonghop_events::{Health, relay};
 use tonghop_storage::{ServiceLock, Store};
 
 use crate::arguments::{ServeOptions, Settings, store_failure};
+use crate::audit::seal_file;
 use crate::failure::{Failure, failed, wrong_setting};
 use crate::keys::provide_first;
 
@@ -39,6 +40,8 @@ pub(crate) async fn serve(
     let aggregator = tonghop_aggregator::Settings {
         sweep_interval: Duration::from_millis(options.sweep_interval_ms),
     };
+    let seal_file = seal_file(&url, options.audit_heads.clone());
+    warn_without_file(seal_file.as_ref());
     // The workers end after the api, so that what was accepted last is still announced and refreshed.
     let workers_stop = CancellationToken::new();
     let serving = async {
@@ -53,8 +56,9 @@ pub(crate) async fn serve(
         served
     };
     tracing::info!(listen = %options.listen, database = %url, "serving");
-    let (served, (), (), ()) = tokio::join!(
+    let (served, (), (), (), ()) = tokio::join!(
         serving,
+        keep_sealed(&store, seal_file.as_ref(), &workers_stop),
         tonghop_aggregator::run(
             store.clone(),
             &bus,

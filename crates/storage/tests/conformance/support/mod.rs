@@ -8,8 +8,8 @@ use std::ops::Deref;
 
 use chrono::Duration;
 use tonghop_domain::{
-    Catalogue, Change, Content, Figure, Outbox as _, Period, Precondition, Revision, Scope, SubmissionKey,
-    TotalKey, UnitId,
+    Catalogue, Change, Content, Figure, Origin, Outbox as _, Period, Precondition, Revision, Scope,
+    SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{DatabaseUrl, Idempotency, Outcome, Refreshed, Store, TotalRead, Write};
 use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
@@ -158,6 +158,8 @@ impl TestStore {
             change: Change::Report(content),
             condition: Precondition::None,
             idempotency: None,
+            origin: Origin::OPERATOR,
+            action: "create_submission".into(),
         }
     }
 
