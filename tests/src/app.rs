@@ -102,6 +102,8 @@ pub struct TestApp {
     client: Client,
     turn: AtomicUsize,
     _database: Option<TestDatabase>,
+    /// What the processes write beside the database.
+    folder: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -142,6 +144,9 @@ impl TestApp {
             ));
             settings.push(("TONGHOP_AMQP_NAMESPACE", namespace()));
         }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let heads = folder.path().join("audit-heads").display().to_string();
+        settings.push(("TONGHOP_AUDIT_HEADS", heads));
         let client = Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(40))
@@ -159,6 +164,7 @@ impl TestApp {
             client,
             turn: AtomicUsize::new(0),
             _database: database,
+            folder,
         };
         if way == Way::Servers {
             let migrated = run_to_end(app.command("tonghop").arg("migrate"));
@@ -200,6 +206,11 @@ impl TestApp {
                 }
             }
         }
+    }
+
+    /// A folder of the service's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// One of this service's settings, by its variable.

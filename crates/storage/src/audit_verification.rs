@@ -311,7 +311,7 @@ impl Store {
             for (id, batch) in found {
                 let faults = &mut audit.verification.faults;
                 let is_late = last_sealed_at.is_some_and(|sealed_at| batch.at < sealed_at - LOOK_BACK);
-                if is_late || !batch.is_there() {
+                if is_late {
                     faults.push(AuditFault::BatchInserted(id));
                 } else {
                     let digest = batch.digest.clone();

@@ -190,11 +190,7 @@ impl Access {
             let found = self.store.submissions(filter.clone(), limit + 1).await?;
             let was_last = found.len() <= limit;
             filter.after = found.last().map(|last| (last.received_at, last.id));
-            seen.extend(
-                found
-                    .into_iter()
-                    .filter(|revision| self.check(&revision.key).is_ok()),
-            );
+            seen.extend(found.into_iter().filter(|revision| self.reaches(&revision.key)));
             if was_last || seen.len() > limit {
                 return self.page_shown(seen, limit).await;
             }
@@ -219,14 +215,13 @@ impl Access {
     /// That the caller may read a unit of a tree.
     pub(crate) fn check_unit(&self, tree: &tonghop_domain::Tree, unit: &UnitCode) -> Result<(), Problem> {
         let place = tree.get(unit.as_str());
-        if let Some(place) = &place {
+        if place.is_some_and(|place| self.caller.reaches(tree, place.id())) {
+            return Ok(());
+        }
+        if let Some(place) = place {
             self.trace.is_on_unit(place.id());
         }
-        if place.is_some_and(|place| self.caller.reaches(tree, place.id())) {
-            Ok(())
-        } else {
-            Err(Problem::Forbidden(Denied::Unit))
-        }
+        Err(Problem::Forbidden(Denied::Unit))
     }
 
     /// A total, of which only some indicators are shown, or all if none is named.
@@ -294,7 +289,7 @@ impl Access {
     pub(crate) async fn keys(&self) -> Result<Vec<Key>, Problem> {
         self.check_administers()?;
         let mut keys: Vec<Key> = self.store.keys().await?.into_iter().map(|(key, _)| key).collect();
-        keys.retain(|key| self.check_lately(key.unit).is_ok());
+        keys.retain(|key| self.reaches_lately(key.unit));
         self.trail.note(vec![self.trace.entry("read")]).await?;
         Ok(keys)
     }
@@ -315,24 +310,30 @@ impl Access {
 
     /// That a unit is at or below the caller's in the latest tree that has it: a key outlives its unit.
     fn check_lately(&self, unit: UnitId) -> Result<(), Problem> {
+        if self.reaches_lately(unit) {
+            return Ok(());
+        }
+        self.trace.is_on_unit(unit);
+        Err(Problem::Forbidden(Denied::Unit))
+    }
+
+    fn reaches_lately(&self, unit: UnitId) -> bool {
         let trees = self.store.catalogue().trees();
         let latest = trees.filter(|tree| tree.by_id(unit).is_some()).last();
-        self.trace.is_on_unit(unit);
-        if latest.is_some_and(|tree| self.caller.reaches(tree, unit)) {
-            Ok(())
-        } else {
-            Err(Problem::Forbidden(Denied::Unit))
-        }
+        latest.is_some_and(|tree| self.caller.reaches(tree, unit))
     }
 
     fn check(&self, key: &SubmissionKey) -> Result<(), Problem> {
-        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
-        if scope.is_some_and(|scope| self.caller.reaches(&scope.tree, key.unit)) {
-            Ok(())
-        } else {
-            self.trace.is_on(key);
-            Err(Problem::Forbidden(Denied::Unit))
+        if self.reaches(key) {
+            return Ok(());
         }
+        self.trace.is_on(key);
+        Err(Problem::Forbidden(Denied::Unit))
+    }
+
+    fn reaches(&self, key: &SubmissionKey) -> bool {
+        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
+        scope.is_some_and(|scope| self.caller.reaches(&scope.tree, key.unit))
     }
 
     /// A revision that the caller may see, once it is noted that he does.
