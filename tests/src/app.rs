@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use tonghop_testkit::{TestDatabase, amqp_url, free_port, namespace, postgres_database, sqlite_database};
+use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
+use tonghop_testkit::{
+    TestDatabase, amqp_url, free_port, namespace, postgres_database, postgres_member, sqlite_database,
+};
 
 use crate::process::{Process, run_to_end};
 use crate::{FORM, PERIOD, program};
@@ -99,6 +102,8 @@ pub struct TestApp {
     /// The token of an administrator, with which everything is asked that brings no key of its own.
     pub admin_key: String,
     settings: Vec<(&'static str, String)>,
+    /// Programs that connect to the database as users of their own.
+    users: Vec<(&'static str, String)>,
     client: Client,
     turn: AtomicUsize,
     _database: Option<TestDatabase>,
@@ -161,6 +166,7 @@ impl TestApp {
             database_url,
             admin_key: String::new(),
             settings,
+            users: Vec::new(),
             client,
             turn: AtomicUsize::new(0),
             _database: database,
@@ -169,6 +175,10 @@ impl TestApp {
         if way == Way::Servers {
             let migrated = run_to_end(app.command("tonghop").arg("migrate"));
             assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+            for (program, role) in [("tonghop-api", API_ROLE), ("tonghop-aggregator", AGGREGATOR_ROLE)] {
+                let url = postgres_member(&app.database_url, role).await;
+                app.users.push((program, url));
+            }
         }
         app.run(way);
         app.wait_until_ready().await;
@@ -233,6 +243,9 @@ impl TestApp {
             }
         };
         command.envs(self.settings.iter().cloned());
+        if let Some((_, url)) = self.users.iter().find(|(program, _)| *program == name) {
+            command.env("TONGHOP_DATABASE_URL", url);
+        }
         command
     }
 

@@ -13,6 +13,7 @@ mod code;
 mod figure;
 mod indicator;
 mod period;
+mod reach;
 mod recount;
 mod submission;
 mod total;
@@ -35,6 +36,7 @@ pub use code::{
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
 pub use indicator::{Category, Dimension, Form, Formula, Indicator, Kind};
 pub use period::{Calendar, Frequency, InvalidPeriod, Period};
+pub use reach::Reach;
 pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,

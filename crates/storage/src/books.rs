@@ -10,6 +10,7 @@ use tonghop_domain::{
 };
 
 use crate::conn::{Conn, Pools, Purpose, Tx, clock};
+use crate::row_security::Beneficiary;
 use crate::{Idempotency, StoreError, adoption, audit, idempotency, marks, outbox, submissions, totals};
 
 /// A submission's current state, locked; revision 0 when it has none yet.
@@ -241,8 +242,8 @@ impl Ledger for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        self.begin(if hurry { Purpose::Hurry } else { Purpose::Write })
-            .await
+        let purpose = if hurry { Purpose::Hurry } else { Purpose::Write };
+        self.begin(purpose, &Beneficiary::Service).await
     }
 
     fn locks_rows(&self) -> bool {

@@ -13,6 +13,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 use futures_util::FutureExt;
 
 use crate::file::DatabaseFile;
+use crate::row_security::Beneficiary;
 use crate::{DatabaseUrl, StoreError};
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
@@ -164,7 +165,7 @@ impl Pools {
     }
 
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
-    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
+    pub(crate) async fn begin(&self, purpose: Purpose, whom: &Beneficiary) -> Result<Tx, StoreError> {
         let file = match self {
             Self::Lite { file, .. } => Some(file.clone()),
             Self::Pg(_) => None,
@@ -174,15 +175,23 @@ impl Pools {
         loop {
             let mut conn = self.get(purpose).await?;
             let begin = match (&conn, purpose) {
-                (Conn::Pg(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                (Conn::Pg(_), Purpose::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
-                (Conn::Pg(_), Purpose::Hurry) => {
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500"
+                (Conn::Pg(_), Purpose::Read) => {
+                    format!(
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
+                        whom.statement()
+                    )
                 }
-                (Conn::Lite(_), Purpose::Read) => "BEGIN",
-                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE",
+                (Conn::Pg(_), Purpose::Write) => {
+                    format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
+                }
+                (Conn::Pg(_), Purpose::Hurry) => format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500; {}",
+                    whom.statement()
+                ),
+                (Conn::Lite(_), Purpose::Read) => "BEGIN".to_owned(),
+                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE".to_owned(),
             };
-            let beginning = async { on!(&mut conn, c => c.batch_execute(begin).await) };
+            let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
                 Self::Pg(_) => tokio::time::timeout(SILENCE, beginning).await,
                 // A file is never silent: a writer waits for his turn.

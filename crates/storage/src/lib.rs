@@ -26,6 +26,7 @@ mod probe;
 mod reads;
 mod record;
 mod refresh;
+mod row_security;
 mod schema;
 mod seal_file;
 mod seals;
@@ -50,6 +51,7 @@ pub use model::{
 };
 pub use record::record;
 pub use refresh::{refresh, refresh_total};
+pub use row_security::{AGGREGATOR_ROLE, API_ROLE};
 pub use seal_file::SealFile;
 pub use store::Store;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

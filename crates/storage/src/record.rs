@@ -282,10 +282,11 @@ impl Batch {
             )
             .collect();
         if !self.revisions.is_empty() {
-            books.update_heads(&new_heads).await?;
-            tracing::trace!(target: "tonghop::step", step = "heads_updated");
+            // First: a head may only say what a revision says.
             books.insert_revisions(&self.revisions).await?;
             tracing::trace!(target: "tonghop::step", step = "revisions_inserted");
+            books.update_heads(&new_heads).await?;
+            tracing::trace!(target: "tonghop::step", step = "heads_updated");
             books
                 .insert_marks(&self.stale.into_iter().collect::<Vec<_>>())
                 .await?;

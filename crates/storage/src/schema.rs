@@ -141,5 +141,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    reach (ancestor_id, unit_id, from_day) {
+        ancestor_id -> BigInt,
+        unit_id -> BigInt,
+        from_day -> Text,
+        to_day -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    form_periods (form, period) {
+        form -> Text,
+        period -> Text,
+        last_day -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);
 diesel::allow_tables_to_appear_in_same_query!(audit_batches, audit_entries);

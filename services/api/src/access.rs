@@ -61,9 +61,9 @@ impl FromRequest for Access {
         let store = request.app_data::<Data<Locked>>();
         ready(match (caller, keys, store) {
             (Some((caller, trace)), Some(keys), Some(store)) => Ok(Self {
-                caller,
                 keys: keys.get_ref().clone(),
-                store: store.0.clone(),
+                store: store.0.on_behalf_of(&caller.key),
+                caller,
                 trail: keys.trail().clone(),
                 trace,
             }),
@@ -124,23 +124,25 @@ impl Access {
         })
     }
 
+    /// What a submission is about.
+    pub(crate) async fn submission_key(&self, id: SubmissionId) -> Result<SubmissionKey, Problem> {
+        let found = self.store.submission_key(id).await?;
+        let key = found.ok_or(Problem::NotFound(Missing::Submission))?;
+        self.check(&key)?;
+        Ok(key)
+    }
+
     /// The current revision of a submission.
     pub(crate) async fn submission(&self, id: SubmissionId) -> Result<Revision, Problem> {
+        self.submission_key(id).await?;
         let found = self.store.submission(id).await?;
         self.shown(found.ok_or(Problem::NotFound(Missing::Submission))?)
             .await
     }
 
-    /// What a submission is about.
-    pub(crate) async fn submission_key(&self, id: SubmissionId) -> Result<SubmissionKey, Problem> {
-        let found = self.store.submission(id).await?;
-        let key = found.ok_or(Problem::NotFound(Missing::Submission))?.key;
-        self.check(&key)?;
-        Ok(key)
-    }
-
     /// One revision of a submission.
     pub(crate) async fn revision(&self, id: SubmissionId, number: i32) -> Result<Revision, Problem> {
+        self.submission_key(id).await?;
         let found = self.store.revision(id, number).await?;
         self.shown(found.ok_or(Problem::NotFound(Missing::Revision))?)
             .await
@@ -153,12 +155,8 @@ impl Access {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Revision>, bool), Problem> {
+        self.submission_key(id).await?;
         let found = self.store.revisions(id, before, limit + 1).await?;
-        match found.first() {
-            Some(revision) => self.check(&revision.key)?,
-            None if before.is_none() => return Err(Problem::NotFound(Missing::Submission)),
-            None => {}
-        }
         self.page_shown(found, limit).await
     }
 
@@ -338,7 +336,6 @@ impl Access {
 
     /// A revision that the caller may see, once it is noted that he does.
     async fn shown(&self, revision: Revision) -> Result<Revision, Problem> {
-        self.check(&revision.key)?;
         self.note_shown(std::slice::from_ref(&revision)).await?;
         Ok(revision)
     }

@@ -89,6 +89,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
     tracing::info!(listen = %arguments.listen, %database, "serving");
+    warn_without_row_security(&store).await;
     let seal_file = arguments.audit_heads.map(SealFile::at);
     warn_without_file(seal_file.as_ref());
     // The trail ends after all that writes into it.
@@ -101,6 +102,18 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (worked, ()) = tokio::join!(working, keep_sealed(&store, seal_file.as_ref(), &sealed));
     tracing::info!("stopped");
     worked
+}
+
+/// The tables' owner, or a superuser, passes the policies on rows.
+async fn warn_without_row_security(store: &Store) {
+    match store.has_row_security().await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "this database user passes the policies on rows: connect as a member of {}",
+            tonghop_storage::API_ROLE
+        ),
+        Err(error) => tracing::warn!(%error, "the policies on rows were not looked at"),
+    }
 }
 
 fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {

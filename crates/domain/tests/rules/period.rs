@@ -61,3 +61,14 @@ fn the_number_counts_within_the_year() {
         [1, 1, 2, 3, 12]
     );
 }
+
+#[test]
+fn all_periods_are_those_that_can_be_written() {
+    let all: Vec<Period> = Period::all().collect();
+    assert_eq!(all.len(), 200 * (1 + 2 + 4 + 1 + 12));
+    let mut distinct = all.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), all.len());
+    assert!(all.iter().all(|period| period.to_string().parse() == Ok(*period)));
+}

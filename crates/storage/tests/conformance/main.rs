@@ -19,4 +19,5 @@ mod outbox;
 mod reading;
 mod recording;
 mod refreshing;
+mod roles;
 mod verification;
