@@ -5,8 +5,8 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -68,6 +68,10 @@ fn protect(response: &mut ServiceResponse) {
     set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(response, X_FRAME_OPTIONS, "DENY");
     set(response, REFERRER_POLICY, "no-referrer");
+    if response.request().app_config().secure() {
+        // A browser that was here once asks by HTTPS for a year, whatever a link says.
+        set(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
         (

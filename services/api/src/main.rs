@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{Limits, bind, serve};
+use tonghop_api::{FrontOptions, Limits, Settings, bind, serve};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -34,6 +34,8 @@ struct Arguments {
     /// How many requests a second a key may make on the average; 0 for as many as it wants.
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     key_rate: u32,
+    #[command(flatten)]
+    front: FrontOptions,
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
@@ -75,6 +77,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
     tonghop_process::start_log(&arguments.log).map_err(|error| configuration(&error))?;
     let (database, bus) = (database(&arguments)?, broker(&arguments)?);
+    let front = arguments.front.read().map_err(|error| configuration(&error))?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
         None => tonghop_catalogue::built_in(),
@@ -86,7 +89,12 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
     tracing::info!(listen = %arguments.listen, %database, "serving");
-    work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await
+    let settings = Settings {
+        limits: Limits::new(arguments.key_rate),
+        metrics: None,
+        front,
+    };
+    work(listener, &store, &bus, settings, &stop).await
 }
 
 fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
@@ -117,13 +125,13 @@ async fn work(
     listener: std::net::TcpListener,
     store: &Store,
     bus: &Bus,
-    limits: Limits,
+    settings: Settings,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
     let health = Health::default();
     let serving = async {
-        let served = serve(listener, store.clone(), limits, None, stop.clone()).await;
+        let served = serve(listener, store.clone(), settings, stop.clone()).await;
         store.close().await;
         store.news().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;

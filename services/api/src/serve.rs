@@ -8,11 +8,13 @@ use actix_web::web::{Bytes, Data, get, to};
 use actix_web::{App, HttpServer};
 use tokio_util::sync::CancellationToken;
 use tonghop_storage::Store;
+use tonghop_tls::InvalidCertificate;
 use utoipa_actix_web::AppExt;
 
 use crate::access::Locked;
 use crate::answer::answer;
 use crate::batch::Places;
+use crate::front::Front;
 use crate::keys::{Keys, authenticate};
 use crate::limits::Limits;
 use crate::metrics::{MetricsPage, get_metrics};
@@ -28,6 +30,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long agreeing on TLS may take, before the first head.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How many connections a worker takes; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 2_000;
 
@@ -40,9 +45,23 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] InvalidCertificate),
     /// The server failed.
     #[error("the HTTP server failed: {0}")]
     Failed(std::io::Error),
+}
+
+/// How the service is served.
+#[derive(Debug)]
+pub struct Settings {
+    /// How much each caller may ask for.
+    pub limits: Limits,
+    /// The page of `/metrics`, if there shall be one.
+    pub metrics: Option<MetricsPage>,
+    /// How it meets its clients.
+    pub front: Front,
 }
 
 /// Binds the address of the service.
@@ -53,18 +72,21 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))
 }
 
-/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most. `/metrics` is there if there
-/// is a page for it.
+/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
 ///
 /// # Errors
 /// The server could not start, or failed.
 pub async fn serve(
     listener: TcpListener,
     store: Store,
-    limits: Limits,
-    metrics: Option<MetricsPage>,
+    settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    let Settings {
+        limits,
+        metrics,
+        front,
+    } = settings;
     let wait = Wait::default();
     let methods = Data::new(Methods::of(&openapi()));
     let document = Data::new(Document(Bytes::from(openapi_json())));
@@ -105,14 +127,23 @@ pub async fn serve(
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         .max_connections(MAX_CONNECTIONS)
+        // A handshake that waits for its client costs a connection and nothing else. A smaller number, such as the
+        // default of 256, lets as many slow clients keep all others out until their time is over.
+        .max_connection_rate(MAX_CONNECTIONS)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT_S)
-        .disable_signals()
-        .listen(listener)
-        .map_err(StartError::Failed)?
-        .run();
+        .disable_signals();
+    front.warn_if_readable(&listener);
+    let hangups = front.hangups().map_err(StartError::Failed)?;
+    let listening = match front.certificate() {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?),
+        None => server.listen(listener),
+    };
+    let server = listening.map_err(StartError::Failed)?.run();
     let handle = server.handle();
     let ending = async {
-        tokio::join!(wait.run(&store, &stop), keys.run(&stop));
+        let reloading = stop.run_until_cancelled(front.reload_at(hangups));
+        tokio::join!(wait.run(&store, &stop), keys.run(&stop), reloading);
         handle.stop(true).await;
     };
     tokio::pin!(server);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
+use tonghop_api::FrontOptions;
 use tonghop_domain::{Catalogue, KeyId, Role, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
@@ -58,12 +59,16 @@ pub(crate) enum Command {
         /// The access key, better given as TONGHOP_KEY: others can see the arguments of a process
         #[arg(long, env = "TONGHOP_KEY", hide_env_values = true)]
         key: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Asks a running service whether it is ready; exit code 0 if it is
     Healthcheck {
         /// What to ask
         #[arg(default_value = "http://127.0.0.1:8080/readyz")]
         url: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Prints the OpenAPI document
     ExportOpenapi,
@@ -111,6 +116,13 @@ pub(crate) enum DeadLettersAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Trusted {
+    /// A PEM file with the certificate authority of the service, for https [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_CA")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
     /// Where to listen
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
@@ -118,6 +130,8 @@ pub(crate) struct ServeOptions {
     /// How many requests a second a key may make on the average; 0 for as many as it wants
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     pub(crate) key_rate: u32,
+    #[command(flatten)]
+    pub(crate) front: FrontOptions,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,
