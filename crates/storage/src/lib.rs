@@ -45,4 +45,4 @@ pub use model::{
 pub use record::record;
 pub use refresh::{refresh, refresh_total};
 pub use store::Store;
-pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};

@@ -83,6 +83,17 @@ impl PrivatePostgres {
         Self(Server::start("postgres", parent).await)
     }
 
+    /// A server that also speaks TLS, with this certificate and its private key in PEM format.
+    ///
+    /// # Panics
+    /// As [`PrivatePostgres::start`].
+    pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let server = Server::new("postgres", &std::env::temp_dir());
+        server.write_tls(&[("cert.pem", certificate), ("key.pem", key)]);
+        server.run(&["start"]).await;
+        Self(server)
+    }
+
     /// Where the server listens, as `TONGHOP_DATABASE_URL` wants it: its empty database `postgres`. The same after every
     /// start.
     pub fn url(&self) -> String {
@@ -114,17 +125,30 @@ struct Server {
 
 impl Server {
     async fn start(name: &str, parent: &Path) -> Self {
+        let server = Self::new(name, parent);
+        server.run(&["start"]).await;
+        server
+    }
+
+    fn new(name: &str, parent: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/servers")
             .join(name);
         let folder = tempfile::tempdir_in(parent).expect("a temporary folder can be made");
-        let server = Self {
+        Self {
             script,
             folder,
             port: free_port(),
-        };
-        server.run(&["start"]).await;
-        server
+        }
+    }
+
+    /// Puts down the files by which the script has the server speak TLS.
+    fn write_tls(&self, files: &[(&str, &str)]) {
+        let folder = self.folder.path().join("tls");
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("a file can be written");
+        }
     }
 
     /// Runs the script; answers what it printed.

@@ -35,6 +35,15 @@ pub enum InvalidTrust {
 #[derive(Clone, Debug)]
 pub struct Trust(Arc<ClientConfig>);
 
+/// The same one, and not only an equal one.
+impl PartialEq for Trust {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Trust {}
+
 impl Trust {
     /// Those with a certificate of an authority in this PEM file, and no others.
     ///

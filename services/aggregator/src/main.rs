@@ -18,6 +18,9 @@ struct Arguments {
     /// The database: postgres://USER@HOST/DATABASE
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
     database_url: String,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS
+    #[arg(long, env = "TONGHOP_DATABASE_CA")]
+    database_ca: Option<PathBuf>,
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: String,
@@ -68,6 +71,9 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
             "a separate aggregator needs PostgreSQL: --database-url postgres://…",
         ));
     }
+    let url = url
+        .vouched_for_by(arguments.database_ca.as_deref())
+        .map_err(wrong_setting)?;
     let amqp = AmqpSettings::parse(&arguments.amqp_url, &arguments.amqp_namespace).map_err(wrong_setting)?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),

@@ -19,6 +19,9 @@ struct Arguments {
     /// postgres://USER@HOST/DATABASE
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS.
+    #[arg(long, env = "TONGHOP_DATABASE_CA")]
+    database_ca: Option<PathBuf>,
     /// amqp://USER:PASSWORD@HOST:5672/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
@@ -102,7 +105,9 @@ fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
                           postgres://USER@HOST/DATABASE; with SQLite, run `tonghop serve`";
     let url = arguments.database_url.as_deref();
     match url.and_then(|url| url.parse().ok()) {
-        Some(database @ DatabaseUrl::Postgres(_)) => Ok(database),
+        Some(database @ DatabaseUrl::Postgres(_)) => database
+            .vouched_for_by(arguments.database_ca.as_deref())
+            .map_err(|error| Failure::Configuration(error.to_string())),
         Some(DatabaseUrl::Sqlite(_)) | None => Err(Failure::Configuration(WANTED.into())),
     }
 }

@@ -142,6 +142,9 @@ pub(crate) struct Settings {
     /// The database: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:tonghop.db]
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true, global = true)]
     pub(crate) database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS [default: by sslmode in the URL]
+    #[arg(long, env = "TONGHOP_DATABASE_CA", global = true)]
+    database_ca: Option<PathBuf>,
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST; without it, announcements stay inside the process
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true, global = true)]
     amqp_url: Option<String>,
@@ -175,10 +178,9 @@ impl Settings {
     }
 
     pub(crate) fn database(&self) -> Result<DatabaseUrl, Failure> {
-        self.database_url
-            .as_deref()
-            .unwrap_or("sqlite:tonghop.db")
-            .parse()
+        let url = self.database_url.as_deref().unwrap_or("sqlite:tonghop.db");
+        let url: DatabaseUrl = url.parse().map_err(wrong_setting)?;
+        url.vouched_for_by(self.database_ca.as_deref())
             .map_err(wrong_setting)
     }
 

@@ -6,5 +6,6 @@
 
 mod dribbling;
 mod https;
+mod postgres;
 mod raw;
 mod reload;
