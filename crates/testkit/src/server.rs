@@ -25,6 +25,30 @@ impl PrivateBroker {
         Self(Server::start("rabbitmq", &std::env::temp_dir()).await)
     }
 
+    /// A broker that also speaks TLS, with this certificate and its private key in PEM format.
+    ///
+    /// # Panics
+    /// As [`PrivateBroker::start`].
+    pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let server = Server::new("rabbitmq", &std::env::temp_dir());
+        let port = free_port().to_string();
+        server.write_tls(&[("cert.pem", certificate), ("key.pem", key), ("port", &port)]);
+        server.run(&["start"]).await;
+        Self(server)
+    }
+
+    /// Where the broker speaks TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn tls_url(&self) -> String {
+        let port = std::fs::read_to_string(self.0.folder.path().join("tls/port"));
+        format!(
+            "amqps://guest:guest@127.0.0.1:{}/%2f",
+            port.expect("it speaks TLS")
+        )
+    }
+
     /// Where the broker listens, as `TONGHOP_AMQP_URL` wants it. The same after every start.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.port)
@@ -54,6 +78,12 @@ impl PrivateBroker {
     /// Ends the memory alarm.
     pub async fn end_alarm(&self) {
         self.0.run(&["alarm", "off"]).await;
+    }
+
+    /// For each connection, whether it has TLS.
+    pub async fn connections_with_tls(&self) -> Vec<bool> {
+        let told = self.0.run(&["connections"]).await;
+        told.lines().map(|line| line.trim() == "true").collect()
     }
 
     /// How many messages each queue holds, by its name.

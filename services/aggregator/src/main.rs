@@ -24,6 +24,9 @@ struct Arguments {
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: String,
+    /// A PEM file with the certificate authority of the broker, for amqps [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_AMQP_CA")]
+    amqp_ca: Option<PathBuf>,
     /// The prefix of exchange and queue names
     #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = "tonghop")]
     amqp_namespace: String,
@@ -75,6 +78,9 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
         .vouched_for_by(arguments.database_ca.as_deref())
         .map_err(wrong_setting)?;
     let amqp = AmqpSettings::parse(&arguments.amqp_url, &arguments.amqp_namespace).map_err(wrong_setting)?;
+    let amqp = amqp
+        .vouched_for_by(arguments.amqp_ca.as_deref())
+        .map_err(wrong_setting)?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
         None => tonghop_catalogue::built_in(),

@@ -25,6 +25,9 @@ struct Arguments {
     /// amqp://USER:PASSWORD@HOST:5672/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps; those of the operating system when left out.
+    #[arg(long, env = "TONGHOP_AMQP_CA")]
+    amqp_ca: Option<PathBuf>,
     /// What the names of exchanges and queues begin with.
     #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = AmqpSettings::DEFAULT_NAMESPACE)]
     amqp_namespace: String,
@@ -119,10 +122,11 @@ fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
         .amqp_url
         .as_deref()
         .ok_or_else(|| Failure::Configuration(WANTED.into()))?;
-    let settings = AmqpSettings::parse(url, &arguments.amqp_namespace);
-    settings
-        .map(Bus::Amqp)
-        .map_err(|error| Failure::Configuration(error.to_string()))
+    let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+    let settings =
+        AmqpSettings::parse(url, &arguments.amqp_namespace).map_err(|error| configuration(&error))?;
+    let settings = settings.vouched_for_by(arguments.amqp_ca.as_deref());
+    settings.map(Bus::Amqp).map_err(|error| configuration(&error))
 }
 
 /// Serves and relays until the stop; then what is in flight is recorded, and published.

@@ -148,6 +148,9 @@ pub(crate) struct Settings {
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST; without it, announcements stay inside the process
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true, global = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_AMQP_CA", global = true)]
+    amqp_ca: Option<PathBuf>,
     /// The prefix of exchange and queue names
     #[arg(
         long,
@@ -186,9 +189,11 @@ impl Settings {
 
     pub(crate) fn bus(&self) -> Result<Bus, Failure> {
         match &self.amqp_url {
-            Some(url) => AmqpSettings::parse(url, &self.amqp_namespace)
-                .map(Bus::Amqp)
-                .map_err(wrong_setting),
+            Some(url) => {
+                let settings = AmqpSettings::parse(url, &self.amqp_namespace).map_err(wrong_setting)?;
+                let settings = settings.vouched_for_by(self.amqp_ca.as_deref());
+                settings.map(Bus::Amqp).map_err(wrong_setting)
+            }
             None => Ok(Bus::in_process()),
         }
     }

@@ -7,5 +7,6 @@
 mod dribbling;
 mod https;
 mod postgres;
+mod rabbitmq;
 mod raw;
 mod reload;
