@@ -1,4 +1,4 @@
-//! How the service meets its clients: by TLS, or without.
+//! How the service meets its clients: by TLS or without, and on which web pages.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tonghop_tls::{Certificate, InvalidCertificate};
+
+use crate::origins::Origins;
 
 /// The settings of how the service meets its clients, for every program that serves.
 #[derive(Clone, Debug, Args)]
@@ -16,6 +18,9 @@ pub struct FrontOptions {
     /// A PEM file: the private key of that certificate
     #[arg(long, env = "TONGHOP_TLS_KEY")]
     tls_key: Option<PathBuf>,
+    /// Origins, as in https://pages.example, whose web pages may use the service; several with commas between them
+    #[arg(long, env = "TONGHOP_CORS_ORIGINS", value_delimiter = ',')]
+    cors_origins: Vec<String>,
 }
 
 /// A setting that cannot be.
@@ -29,12 +34,19 @@ pub enum InvalidFront {
     /// The certificate cannot be shown.
     #[error(transparent)]
     Certificate(#[from] InvalidCertificate),
+    /// No browser would send this as an origin.
+    #[error(
+        "--cors-origins (TONGHOP_CORS_ORIGINS): {0:?} is not an origin as browsers send it, such as \
+         https://pages.example or http://localhost:5173: no *, no path, no usual port, no capitals"
+    )]
+    Origin(String),
 }
 
 /// How the service meets its clients.
 #[derive(Clone, Debug, Default)]
 pub struct Front {
     certificate: Option<Certificate>,
+    origins: Origins,
 }
 
 impl FrontOptions {
@@ -43,7 +55,7 @@ impl FrontOptions {
         self.tls_cert.is_some()
     }
 
-    /// Reads the files.
+    /// Reads the files and the origins.
     ///
     /// # Errors
     /// One of them is missing or cannot be used.
@@ -53,11 +65,16 @@ impl FrontOptions {
             (None, None) => None,
             _ => return Err(InvalidFront::HalfOfTls),
         };
-        Ok(Front { certificate })
+        let origins = Origins::read(&self.cors_origins).map_err(InvalidFront::Origin)?;
+        Ok(Front { certificate, origins })
     }
 }
 
 impl Front {
+    pub(crate) fn origins(&self) -> Origins {
+        self.origins.clone()
+    }
+
     pub(crate) fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_ref()
     }

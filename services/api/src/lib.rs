@@ -43,6 +43,7 @@ mod limits;
 mod lines;
 mod metrics;
 mod nulls;
+mod origins;
 mod pages;
 mod payload;
 mod problem;

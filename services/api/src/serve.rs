@@ -18,6 +18,7 @@ use crate::front::Front;
 use crate::keys::{Keys, authenticate};
 use crate::limits::Limits;
 use crate::metrics::{MetricsPage, get_metrics};
+use crate::origins::share;
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
 use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
@@ -94,6 +95,7 @@ pub async fn serve(
     let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
     let keys = Keys::new(store.clone(), limits);
     let for_requests = Data::new(keys.clone());
+    let origins = Data::new(front.origins());
     let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(Locked::new(store.clone())));
     let server = HttpServer::new(move || {
         let app = App::new()
@@ -105,6 +107,7 @@ pub async fn serve(
             .app_data(turn.clone())
             .app_data(room.clone())
             .app_data(places.clone())
+            .app_data(origins.clone())
             .into_utoipa_app();
         let metrics = metrics.clone();
         app.configure(routes)
@@ -121,6 +124,7 @@ pub async fn serve(
             .service(docs())
             .default_service(to(no_route))
             .wrap(from_fn(authenticate))
+            .wrap(from_fn(share))
             .wrap(from_fn(answer))
     });
     let server = server
