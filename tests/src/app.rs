@@ -15,7 +15,7 @@ use tonghop_testkit::{
 };
 
 use crate::process::{Process, run_to_end};
-use crate::{FORM, PERIOD, program};
+use crate::{FORM, PERIOD, http_client, program};
 
 /// How the service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Options {
     pub amqp_url: Option<String>,
     /// Another PostgreSQL database than a fresh one on the server all tests share.
     pub database_url: Option<String>,
+    /// More settings, by their variables.
+    pub settings: Vec<(&'static str, String)>,
     /// A program, with its first arguments, that runs the service's programs.
     pub under: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Options {
             catalogue: None,
             amqp_url: None,
             database_url: None,
+            settings: Vec::new(),
             under: Vec::new(),
         }
     }
@@ -142,6 +145,7 @@ impl TestApp {
         if let Some(folder) = &options.catalogue {
             settings.push(("TONGHOP_CATALOGUE", folder.display().to_string()));
         }
+        settings.extend(options.settings.iter().cloned());
         if way == Way::Servers {
             settings.push((
                 "TONGHOP_AMQP_URL",
@@ -152,8 +156,7 @@ impl TestApp {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let heads = folder.path().join("audit-heads").display().to_string();
         settings.push(("TONGHOP_AUDIT_HEADS", heads));
-        let client = Client::builder()
-            .no_proxy()
+        let client = http_client()
             .timeout(Duration::from_secs(40))
             .build()
             .expect("a client");
@@ -253,7 +256,9 @@ impl TestApp {
     pub fn start_api(&mut self, name: &str, arguments: &[&str]) {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
-        self.bases.push(format!("http://{listen}"));
+        let is_tls = self.settings.iter().any(|(name, _)| *name == "TONGHOP_TLS_CERT");
+        let scheme = if is_tls { "https" } else { "http" };
+        self.bases.push(format!("{scheme}://{listen}"));
         let mut command = self.command(name);
         self.apis.push(Process::start(
             command.args(arguments).env("TONGHOP_LISTEN", listen),

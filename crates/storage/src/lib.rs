@@ -54,4 +54,4 @@ pub use refresh::{refresh, refresh_total};
 pub use row_security::{AGGREGATOR_ROLE, API_ROLE};
 pub use seal_file::SealFile;
 pub use store::Store;
-pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};

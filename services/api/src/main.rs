@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{Limits, bind, keep_sealed, serve, warn_without_file};
+use tonghop_api::{FrontOptions, Limits, Settings, bind, keep_sealed, serve, warn_without_file};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_storage::{DatabaseUrl, SealFile, Store, StoreError};
 
@@ -19,9 +19,15 @@ struct Arguments {
     /// postgres://USER@HOST/DATABASE
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS.
+    #[arg(long, env = "TONGHOP_DATABASE_CA")]
+    database_ca: Option<PathBuf>,
     /// amqp://USER:PASSWORD@HOST:5672/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps; those of the operating system when left out.
+    #[arg(long, env = "TONGHOP_AMQP_CA")]
+    amqp_ca: Option<PathBuf>,
     /// What the names of exchanges and queues begin with.
     #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = AmqpSettings::DEFAULT_NAMESPACE)]
     amqp_namespace: String,
@@ -37,6 +43,8 @@ struct Arguments {
     /// The file in which to note the heads of the audit trail's chain.
     #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
     audit_heads: Option<PathBuf>,
+    #[command(flatten)]
+    front: FrontOptions,
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
@@ -78,6 +86,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
     tonghop_process::start_log(&arguments.log).map_err(|error| configuration(&error))?;
     let (database, bus) = (database(&arguments)?, broker(&arguments)?);
+    let front = arguments.front.read().map_err(|error| configuration(&error))?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
         None => tonghop_catalogue::built_in(),
@@ -92,10 +101,15 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     warn_without_row_security(&store).await;
     let seal_file = arguments.audit_heads.map(SealFile::at);
     warn_without_file(seal_file.as_ref());
+    let settings = Settings {
+        limits: Limits::new(arguments.key_rate),
+        metrics: None,
+        front,
+    };
     // The trail ends after all that writes into it.
     let sealed = CancellationToken::new();
     let working = async {
-        let worked = work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await;
+        let worked = work(listener, &store, &bus, settings, &stop).await;
         sealed.cancel();
         worked
     };
@@ -121,7 +135,9 @@ fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
                           postgres://USER@HOST/DATABASE; with SQLite, run `tonghop serve`";
     let url = arguments.database_url.as_deref();
     match url.and_then(|url| url.parse().ok()) {
-        Some(database @ DatabaseUrl::Postgres(_)) => Ok(database),
+        Some(database @ DatabaseUrl::Postgres(_)) => database
+            .vouched_for_by(arguments.database_ca.as_deref())
+            .map_err(|error| Failure::Configuration(error.to_string())),
         Some(DatabaseUrl::Sqlite(_)) | None => Err(Failure::Configuration(WANTED.into())),
     }
 }
@@ -133,10 +149,11 @@ fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
         .amqp_url
         .as_deref()
         .ok_or_else(|| Failure::Configuration(WANTED.into()))?;
-    let settings = AmqpSettings::parse(url, &arguments.amqp_namespace);
-    settings
-        .map(Bus::Amqp)
-        .map_err(|error| Failure::Configuration(error.to_string()))
+    let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+    let settings =
+        AmqpSettings::parse(url, &arguments.amqp_namespace).map_err(|error| configuration(&error))?;
+    let settings = settings.vouched_for_by(arguments.amqp_ca.as_deref());
+    settings.map(Bus::Amqp).map_err(|error| configuration(&error))
 }
 
 /// Serves and relays until the stop; then what is in flight is recorded, and published.
@@ -144,13 +161,13 @@ async fn work(
     listener: std::net::TcpListener,
     store: &Store,
     bus: &Bus,
-    limits: Limits,
+    settings: Settings,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
     let health = Health::default();
     let serving = async {
-        let served = serve(listener, store.clone(), limits, None, stop.clone()).await;
+        let served = serve(listener, store.clone(), settings, stop.clone()).await;
         store.close().await;
         store.news().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;

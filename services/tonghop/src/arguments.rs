@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
+use tonghop_api::FrontOptions;
 use tonghop_domain::{Actor, Catalogue, KeyId, Role, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
@@ -67,12 +68,16 @@ pub(crate) enum Command {
         /// The access key, better given as TONGHOP_KEY: others can see the arguments of a process
         #[arg(long, env = "TONGHOP_KEY", hide_env_values = true)]
         key: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Asks a running service whether it is ready; exit code 0 if it is
     Healthcheck {
         /// What to ask
         #[arg(default_value = "http://127.0.0.1:8080/readyz")]
         url: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Prints the OpenAPI document
     ExportOpenapi,
@@ -140,6 +145,13 @@ pub(crate) enum DeadLettersAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Trusted {
+    /// A PEM file with the certificate authority of the service, for https [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_CA")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
     /// Where to listen
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
@@ -151,6 +163,8 @@ pub(crate) struct ServeOptions {
     /// [default: beside the SQLite file, with `.audit-heads` after its name]
     #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
     pub(crate) audit_heads: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) front: FrontOptions,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,
@@ -161,9 +175,15 @@ pub(crate) struct Settings {
     /// The database: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:tonghop.db]
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true, global = true)]
     pub(crate) database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS [default: by sslmode in the URL]
+    #[arg(long, env = "TONGHOP_DATABASE_CA", global = true)]
+    database_ca: Option<PathBuf>,
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST; without it, announcements stay inside the process
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true, global = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_AMQP_CA", global = true)]
+    amqp_ca: Option<PathBuf>,
     /// The prefix of exchange and queue names
     #[arg(
         long,
@@ -194,18 +214,19 @@ impl Settings {
     }
 
     pub(crate) fn database(&self) -> Result<DatabaseUrl, Failure> {
-        self.database_url
-            .as_deref()
-            .unwrap_or("sqlite:tonghop.db")
-            .parse()
+        let url = self.database_url.as_deref().unwrap_or("sqlite:tonghop.db");
+        let url: DatabaseUrl = url.parse().map_err(wrong_setting)?;
+        url.vouched_for_by(self.database_ca.as_deref())
             .map_err(wrong_setting)
     }
 
     pub(crate) fn bus(&self) -> Result<Bus, Failure> {
         match &self.amqp_url {
-            Some(url) => AmqpSettings::parse(url, &self.amqp_namespace)
-                .map(Bus::Amqp)
-                .map_err(wrong_setting),
+            Some(url) => {
+                let settings = AmqpSettings::parse(url, &self.amqp_namespace).map_err(wrong_setting)?;
+                let settings = settings.vouched_for_by(self.amqp_ca.as_deref());
+                settings.map(Bus::Amqp).map_err(wrong_setting)
+            }
             None => Ok(Bus::in_process()),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) async fn serve(
 ) -> Result<(), Failure> {
     let url = settings.database()?;
     let bus = settings.bus()?;
+    let front = options.front.read().map_err(wrong_setting)?;
     let listener = tonghop_api::bind(options.listen).map_err(wrong_setting)?;
     let lock = ServiceLock::take(&url).map_err(|error| store_failure(&url, &error))?;
     let store = settings.open(&url).await?;
@@ -48,8 +49,12 @@ pub(crate) async fn serve(
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
-        let limits = tonghop_api::Limits::new(options.key_rate);
-        let served = tonghop_api::serve(listener, store.clone(), limits, Some(page), stop.clone()).await;
+        let settings = tonghop_api::Settings {
+            limits: tonghop_api::Limits::new(options.key_rate),
+            metrics: Some(page),
+            front,
+        };
+        let served = tonghop_api::serve(listener, store.clone(), settings, stop.clone()).await;
         stop.cancel();
         store.close().await;
         workers_stop.cancel();

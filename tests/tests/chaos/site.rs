@@ -120,9 +120,7 @@ impl Part {
             ("TONGHOP_LOG", log),
             ("TONGHOP_KEY_RATE", "0".into()),
         ];
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(1));
+        let http = tonghop_tests::http_client().timeout(Duration::from_secs(1));
         Self {
             name,
             base: format!("http://{listen}"),
