@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::{namespace, required};
@@ -123,6 +124,8 @@ impl Drop for TestDatabase {
 async fn execute(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
     let mut config: Config = url.parse()?;
     config.connect_timeout(Duration::from_secs(5));
+    // A server of a test's own takes both.
+    config.ssl_mode(SslMode::Disable);
     let (client, connection): (Client, _) = config.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
     let result = client.batch_execute(statement).await;
