@@ -29,6 +29,9 @@ mod document;
 mod fault;
 mod figure;
 mod forms;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod health;
 mod history;
