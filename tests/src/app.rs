@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::Value;
-use tonghop_testkit::{TestDatabase, amqp_url, free_port, namespace, postgres_database, sqlite_database};
+use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
+use tonghop_testkit::{
+    TestDatabase, amqp_url, free_port, namespace, postgres_database, postgres_member, sqlite_database,
+};
 
 use crate::process::{Process, run_to_end};
-use crate::{FORM, PERIOD, program};
+use crate::{FORM, PERIOD, http_client, program};
 
 /// How the service is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub struct Options {
     pub amqp_url: Option<String>,
     /// Another PostgreSQL database than a fresh one on the server all tests share.
     pub database_url: Option<String>,
+    /// More settings, by their variables.
+    pub settings: Vec<(&'static str, String)>,
     /// A program, with its first arguments, that runs the service's programs.
     pub under: Vec<String>,
 }
@@ -48,6 +53,7 @@ impl Default for Options {
             catalogue: None,
             amqp_url: None,
             database_url: None,
+            settings: Vec::new(),
             under: Vec::new(),
         }
     }
@@ -99,9 +105,13 @@ pub struct TestApp {
     /// The token of an administrator, with which everything is asked that brings no key of its own.
     pub admin_key: String,
     settings: Vec<(&'static str, String)>,
+    /// Programs that connect to the database as users of their own.
+    users: Vec<(&'static str, String)>,
     client: Client,
     turn: AtomicUsize,
     _database: Option<TestDatabase>,
+    /// What the processes write beside the database.
+    folder: tempfile::TempDir,
 }
 
 impl TestApp {
@@ -135,6 +145,7 @@ impl TestApp {
         if let Some(folder) = &options.catalogue {
             settings.push(("TONGHOP_CATALOGUE", folder.display().to_string()));
         }
+        settings.extend(options.settings.iter().cloned());
         if way == Way::Servers {
             settings.push((
                 "TONGHOP_AMQP_URL",
@@ -142,8 +153,10 @@ impl TestApp {
             ));
             settings.push(("TONGHOP_AMQP_NAMESPACE", namespace()));
         }
-        let client = Client::builder()
-            .no_proxy()
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let heads = folder.path().join("audit-heads").display().to_string();
+        settings.push(("TONGHOP_AUDIT_HEADS", heads));
+        let client = http_client()
             .timeout(Duration::from_secs(40))
             .build()
             .expect("a client");
@@ -156,13 +169,19 @@ impl TestApp {
             database_url,
             admin_key: String::new(),
             settings,
+            users: Vec::new(),
             client,
             turn: AtomicUsize::new(0),
             _database: database,
+            folder,
         };
         if way == Way::Servers {
             let migrated = run_to_end(app.command("tonghop").arg("migrate"));
             assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+            for (program, role) in [("tonghop-api", API_ROLE), ("tonghop-aggregator", AGGREGATOR_ROLE)] {
+                let url = postgres_member(&app.database_url, role).await;
+                app.users.push((program, url));
+            }
         }
         app.run(way);
         app.wait_until_ready().await;
@@ -202,6 +221,11 @@ impl TestApp {
         }
     }
 
+    /// A folder of the service's own.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// One of this service's settings, by its variable.
     ///
     /// # Panics
@@ -222,6 +246,9 @@ impl TestApp {
             }
         };
         command.envs(self.settings.iter().cloned());
+        if let Some((_, url)) = self.users.iter().find(|(program, _)| *program == name) {
+            command.env("TONGHOP_DATABASE_URL", url);
+        }
         command
     }
 
@@ -229,7 +256,9 @@ impl TestApp {
     pub fn start_api(&mut self, name: &str, arguments: &[&str]) {
         let port = free_port();
         let listen = format!("127.0.0.1:{port}");
-        self.bases.push(format!("http://{listen}"));
+        let is_tls = self.settings.iter().any(|(name, _)| *name == "TONGHOP_TLS_CERT");
+        let scheme = if is_tls { "https" } else { "http" };
+        self.bases.push(format!("{scheme}://{listen}"));
         let mut command = self.command(name);
         self.apis.push(Process::start(
             command.args(arguments).env("TONGHOP_LISTEN", listen),

@@ -5,15 +5,19 @@
 )]
 
 mod app;
+mod authority;
 mod corruption;
 mod process;
 mod volume;
 
 use std::path::PathBuf;
 
+use reqwest::{Client, ClientBuilder};
 use serde_json::{Value, json};
+use tonghop_tls::Trust;
 
 pub use app::{Answer, Options, Revisions, TestApp, Way};
+pub use authority::{Authority, Pair};
 pub use corruption::corrupt;
 pub use process::{Ended, Process, run_to_end};
 pub use volume::Volume;
@@ -60,6 +64,21 @@ pub fn program(name: &str) -> PathBuf {
         built.display()
     );
     built
+}
+
+/// An HTTP client, that takes any certificate if it meets one.
+///
+/// # Panics
+/// When rustls cannot be set up.
+pub fn http_client() -> ClientBuilder {
+    http_client_trusting(&Trust::in_anybody().expect("a trust"))
+}
+
+/// An HTTP client that takes these certificates.
+pub fn http_client_trusting(trust: &Trust) -> ClientBuilder {
+    Client::builder()
+        .no_proxy()
+        .tls_backend_preconfigured(trust.client_config())
 }
 
 /// A submission of the source report's form and period.

@@ -19,6 +19,7 @@ const RECORDING: &[&str] = &[
     "revisions_inserted",
     "marks_inserted",
     "announcements_inserted",
+    "trail_written",
     "keys_answered",
     "committed",
     "answering",

@@ -10,9 +10,10 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("tonghop-domain", &[]),
     ("tonghop-catalogue", &["tonghop-domain"]),
-    ("tonghop-storage", &["tonghop-domain"]),
-    ("tonghop-events", &["tonghop-domain"]),
+    ("tonghop-storage", &["tonghop-domain", "tonghop-tls"]),
+    ("tonghop-events", &["tonghop-domain", "tonghop-tls"]),
     ("tonghop-process", &[]),
+    ("tonghop-tls", &[]),
     ("tonghop-report", &["tonghop-domain"]),
     (
         "tonghop-testkit",
@@ -26,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tonghop-storage",
             "tonghop-events",
             "tonghop-process",
+            "tonghop-tls",
             "tonghop-report",
         ],
     ),
@@ -37,6 +39,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tonghop-storage",
             "tonghop-events",
             "tonghop-process",
+            "tonghop-tls",
         ],
     ),
     (
@@ -47,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tonghop-storage",
             "tonghop-events",
             "tonghop-process",
+            "tonghop-tls",
             "tonghop-report",
         ],
     ),
@@ -58,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tonghop-storage",
             "tonghop-events",
             "tonghop-process",
+            "tonghop-tls",
             "tonghop-report",
             "tonghop-api",
             "tonghop-aggregator",
@@ -70,6 +75,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("diesel", &["tonghop-storage"]),
     ("lapin", &["tonghop-events"]),
+    ("rustls", &["tonghop-tls"]),
     ("actix-web", SERVICES),
     ("utoipa", SERVICES),
 ];

@@ -206,6 +206,46 @@ async fn a_thousand_clients_that_dribble_are_closed_and_the_others_are_served() 
     app.settled_totals("VN").await;
 }
 
+/// How many connections a process takes; see docs/operating.md.
+const CONNECTIONS: usize = 4_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_past_the_bound_wait_outside_until_silent_ones_are_closed() {
+    let app = TestApp::start(Way::Embedded).await;
+    let address = app.bases[0].trim_start_matches("http://").to_owned();
+    let mut silent = Vec::new();
+    // What waits outside waits in the system, which lets about a hundred in a row.
+    for _ in 0..CONNECTIONS + 60 {
+        silent.push(TcpStream::connect(&address).await.unwrap());
+    }
+    let files = format!("/proc/{}/fd", app.apis[0].id());
+    let start = Instant::now();
+    let mut open = 0;
+    while start.elapsed() < Duration::from_secs(1) {
+        open = open.max(std::fs::read_dir(&files).unwrap().count());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Its listener, database and log are files, too.
+    assert!(
+        (CONNECTIONS..CONNECTIONS + 100).contains(&open),
+        "{open} open files"
+    );
+    // On a connection of its own: those that are open are served.
+    let newcomer = tonghop_tests::http_client().build().unwrap();
+    let answer = newcomer
+        .get(format!("{}/livez", app.bases[0]))
+        .send()
+        .await
+        .unwrap();
+    let waited = start.elapsed();
+    println!("with {open} open files, a newcomer was answered after {waited:?}");
+    assert_eq!(answer.status(), 200);
+    assert!(
+        (Duration::from_secs(5)..CLOSED_WITHIN).contains(&waited),
+        "{waited:?}"
+    );
+}
+
 /// Sends the head, then a byte a second. Answers how long it took until the service closed the connection.
 async fn dribble(address: String, head: String) -> Duration {
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -92,6 +92,9 @@ impl Content {
                 self.text(label, &bound.to_string());
             }
         }
+        if indicator.confidential {
+            self.text("confidential", "yes");
+        }
     }
 
     fn form(&mut self, form: &Form) {

@@ -7,7 +7,7 @@ use crate::table::{Column, Entry, Row, Table, number, parsed};
 
 pub(crate) const FILE: &str = "indicators.csv";
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column::required("code"),
     Column::required("name_vi"),
     Column::required("name_en"),
@@ -20,6 +20,7 @@ const COLUMNS: [Column; 13] = [
     Column::required("min"),
     Column::required("max"),
     Column::required("formula"),
+    Column::optional("confidential"),
     Column::optional("note"),
 ];
 
@@ -54,6 +55,7 @@ fn read_row(row: Row<'_>, faults: &mut Faults) -> Option<Entry<Indicator>> {
         breakdowns: read_breakdowns(row, faults),
         min: row.read_if_any("min", number, faults),
         max: row.read_if_any("max", number, faults),
+        confidential: row.read_if_any("confidential", yes, faults).unwrap_or_default(),
         code: code?,
     };
     Some(Entry {
@@ -68,6 +70,14 @@ fn across_time(word: &str) -> Result<String, String> {
         Ok(word.to_owned())
     } else {
         Err(format!("{word:?} is none of {}", ACROSS_TIME.join(", ")))
+    }
+}
+
+fn yes(word: &str) -> Result<bool, String> {
+    if word == "yes" {
+        Ok(true)
+    } else {
+        Err(format!("{word:?} is neither yes nor empty"))
     }
 }
 

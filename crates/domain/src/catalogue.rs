@@ -179,6 +179,11 @@ impl Catalogue {
         self.trees.iter().map(|(_, tree)| tree)
     }
 
+    /// The same, each with the first day on which it holds; none for the first.
+    pub(crate) fn dated_trees(&self) -> &[(Option<NaiveDate>, Arc<Tree>)] {
+        &self.trees
+    }
+
     /// The units of a day.
     pub fn tree(&self, day: NaiveDate) -> Arc<Tree> {
         let after = self

@@ -77,6 +77,8 @@ pub struct Indicator {
     pub min: Option<i64>,
     /// The largest value allowed.
     pub max: Option<i64>,
+    /// Whether it tells of persons who must not be known, so that whoever reads its figures is noted.
+    pub confidential: bool,
 }
 
 /// A way to break a figure down, with its categories.
@@ -155,6 +157,12 @@ impl Form {
         self.indicators
             .iter()
             .filter(|indicator| !matches!(indicator.kind, Kind::Ratio(_)))
+    }
+
+    /// Whether an indicator with this code is on the form and confidential.
+    pub fn is_confidential(&self, code: &str) -> bool {
+        self.indicator(code)
+            .is_some_and(|indicator| indicator.confidential)
     }
 
     /// The indicator with a code, if it is on the form.

@@ -6,12 +6,14 @@
 
 mod access;
 mod announcement;
+mod audit;
 mod catalogue;
 mod check;
 mod code;
 mod figure;
 mod indicator;
 mod period;
+mod reach;
 mod recount;
 mod submission;
 mod total;
@@ -22,6 +24,7 @@ pub use access::{
     Role, Token, TokenDigest, label_fault,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
+pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};
 pub use catalogue::{Catalogue, CatalogueFault, Entry, Scope};
 pub use check::{
     Draft, DraftCell, DraftFigure, Fault, FaultKind, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS,
@@ -33,6 +36,7 @@ pub use code::{
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
 pub use indicator::{Category, Dimension, Form, Formula, Indicator, Kind};
 pub use period::{Calendar, Frequency, InvalidPeriod, Period};
+pub use reach::Reach;
 pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,

@@ -1,9 +1,13 @@
 //! Periods: the spans of time that reports are about.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use chrono::{Days, Months, NaiveDate};
+
+/// The years that periods have.
+const YEARS: RangeInclusive<i32> = 2000..=2199;
 
 /// A text that is not a period.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +63,16 @@ pub enum Calendar {
 }
 
 impl Period {
+    /// Every period that there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let spans = [Span::Year, Span::NineMonths]
+            .into_iter()
+            .chain((1..=2).map(Span::Half))
+            .chain((1..=4).map(Span::Quarter))
+            .chain((1..=12).map(Span::Month));
+        YEARS.flat_map(move |year| spans.clone().map(move |span| Self { year, span }))
+    }
+
     /// The year that names the period.
     pub fn year(self) -> i32 {
         self.year
@@ -131,7 +145,7 @@ impl FromStr for Period {
             return Err(InvalidPeriod);
         }
         let year: i32 = year.parse().map_err(|_| InvalidPeriod)?;
-        if !(2000..=2199).contains(&year) {
+        if !YEARS.contains(&year) {
             return Err(InvalidPeriod);
         }
         let span = match rest {

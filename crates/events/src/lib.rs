@@ -49,4 +49,4 @@ pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Death};
 pub use health::Health;
 pub use in_process::InProcess;
 pub use relay::{Interrupted, Publish, Windows};
-pub use settings::{AmqpSettings, InvalidAmqpUrl};
+pub use settings::{AmqpSettings, InvalidAmqpAuthority, InvalidAmqpUrl};

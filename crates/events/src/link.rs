@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::uri::AMQPScheme;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
@@ -46,6 +46,7 @@ impl Link {
         let guard = SocketGuard::default();
         let socket = Arc::clone(&guard.0);
         let name = format!("{} {role}", settings.namespace());
+        let asked = settings.clone();
         let connecting = Connection::connector(
             settings.uri().clone(),
             lapin::runtime::default_runtime()?,
@@ -58,8 +59,9 @@ impl Link {
                 match uri.scheme {
                     AMQPScheme::AMQP => Ok(stream),
                     AMQPScheme::AMQPS => {
-                        let config = OwnedTLSConfig::default();
-                        Ok(stream.into_tls(&uri.authority.host, config.as_ref()).await?)
+                        let trust = asked.trust().map_err(io::Error::other)?;
+                        let connector = RustlsConnector::from(trust.client_config());
+                        Ok(stream.into_rustls(&connector, &uri.authority.host).await?)
                     }
                 }
             },

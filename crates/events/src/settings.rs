@@ -1,8 +1,10 @@
 //! The broker, as configured.
 
 use std::fmt;
+use std::path::Path;
 
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use tonghop_tls::{InvalidTrust, Trust};
 
 const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
 const LONGEST_NAMESPACE: usize = 64;
@@ -18,6 +20,18 @@ const HEARTBEAT_SECONDS: u16 = 10;
 pub struct AmqpSettings {
     uri: AMQPUri,
     namespace: String,
+    authority: Option<Trust>,
+}
+
+/// Why it cannot be told whether the broker is the one that is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAmqpAuthority {
+    /// There is no TLS, and yet a certificate is to be checked.
+    #[error("TONGHOP_AMQP_CA (--amqp-ca) asks for TLS: the AMQP URL must then start with amqps://")]
+    Plain,
+    /// There is nobody to vouch for the broker.
+    #[error("{0} (TONGHOP_AMQP_CA, --amqp-ca)")]
+    Trust(#[from] InvalidTrust),
 }
 
 /// Why a setting does not describe a broker. Never repeats the URL, which may hold a password.
@@ -72,12 +86,32 @@ impl AmqpSettings {
         Ok(Self {
             uri,
             namespace: namespace.to_owned(),
+            authority: None,
         })
+    }
+
+    /// The same, with a certificate of an authority in this PEM file. Without a file, `amqps` means the authorities of
+    /// the operating system.
+    ///
+    /// # Errors
+    /// The file cannot be used, the system has no authorities, or the URL is without TLS.
+    pub fn vouched_for_by(mut self, authority: Option<&Path>) -> Result<Self, InvalidAmqpAuthority> {
+        match (&self.uri.scheme, authority) {
+            (AMQPScheme::AMQP, Some(_)) => return Err(InvalidAmqpAuthority::Plain),
+            (AMQPScheme::AMQP, None) => {}
+            (AMQPScheme::AMQPS, authority) => self.authority = Some(Trust::in_file_or_system(authority)?),
+        }
+        Ok(self)
     }
 
     /// What the names of all exchanges and queues begin with.
     pub fn namespace(&self) -> &str {
         &self.namespace
+    }
+
+    /// Whom to trust to be the broker, when TLS is spoken.
+    pub(crate) fn trust(&self) -> Result<Trust, InvalidTrust> {
+        self.authority.clone().map_or_else(Trust::in_system, Ok)
     }
 
     pub(crate) fn uri(&self) -> &AMQPUri {
@@ -182,6 +216,14 @@ mod tests {
             assert_eq!(refused, InvalidAmqpUrl::Namespace, "{namespace}");
         }
         assert!(AmqpSettings::parse("amqp://broker", "test-0.1_a").is_ok());
+    }
+
+    #[test]
+    fn an_authority_of_ones_own_does_not_go_with_a_url_without_tls() {
+        let plain = parse("amqp://broker").unwrap();
+        assert!(plain.clone().vouched_for_by(None).is_ok());
+        let refused = plain.vouched_for_by(Some("ca.pem".as_ref())).unwrap_err();
+        assert_eq!(refused, InvalidAmqpAuthority::Plain);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{Key, KeyId, Role, Token, TokenDigest, UnitId};
+use tonghop_domain::{AuditEntry, Key, KeyId, Origin, Role, Token, TokenDigest, UnitId};
 
 use crate::conn::{Conn, clock, on};
 use crate::schema::access_keys;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, audit};
 
 /// What a new key is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,14 @@ async fn insert(conn: &mut Conn, key: &Key, digest: TokenDigest) -> Result<(), S
     Ok(())
 }
 
+/// What the audit trail says of an operation on a key.
+fn entry_of(origin: Origin, action: &str, outcome: &str, id: &KeyId, unit: Option<UnitId>) -> AuditEntry {
+    AuditEntry {
+        unit,
+        ..AuditEntry::new(origin, action, outcome).about(id)
+    }
+}
+
 async fn all(conn: &mut Conn) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
     let query = access_keys::table.order((access_keys::created_at, access_keys::key_id));
     let rows: Vec<AccessKeyRow> = on!(conn, c => query.select(AccessKeyRow::as_select()).load(c).await)?;
@@ -109,7 +117,7 @@ impl Store {
     ///
     /// # Errors
     /// As for every call; `Rejected` when the unit does not exist.
-    pub async fn create_key(&self, token: &Token, new: NewKey) -> Result<Key, StoreError> {
+    pub async fn create_key(&self, token: &Token, new: NewKey, origin: Origin) -> Result<Key, StoreError> {
         let (id, digest) = (token.id(), token.digest());
         self.write(move |conn| {
             Box::pin(async move {
@@ -124,6 +132,8 @@ impl Store {
                     last_used_at: None,
                 };
                 insert(conn, &key, digest).await?;
+                let entry = entry_of(origin, "create_key", "created", &key.id, Some(key.unit));
+                audit::insert(conn, &[entry], key.created_at).await?;
                 Ok(key)
             })
         })
@@ -142,11 +152,15 @@ impl Store {
     ///
     /// # Errors
     /// As for every call.
-    pub async fn revoke_key(&self, id: KeyId) -> Result<bool, StoreError> {
+    pub async fn revoke_key(&self, id: KeyId, origin: Origin) -> Result<bool, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
                 let now = clock(conn).await?;
-                revoke(conn, &id, now).await
+                let revoked = revoke(conn, &id, now).await?;
+                let outcome = if revoked { "revoked" } else { "unchanged" };
+                let entry = entry_of(origin, "revoke_key", outcome, &id, None);
+                audit::insert(conn, &[entry], now).await?;
+                Ok(revoked)
             })
         })
         .await

@@ -9,7 +9,7 @@ use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
 
 use crate::conn::{Conn, insert_all, on};
 use crate::schema::{catalogue, units};
-use crate::{StoreError, marks, submissions, totals};
+use crate::{StoreError, marks, row_security, submissions, totals};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = units, treat_none_as_null = true)]
@@ -141,6 +141,7 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
         .map_err(|_| StoreError::corrupt("a unit without an id"))?;
     refuse_losses(conn, &adopted).await?;
     write_units(conn, &adopted).await?;
+    row_security::write_reach(conn, &adopted).await?;
     let row = (
         catalogue::id.eq(1),
         catalogue::digest.eq(new.digest()),

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Announcement, Form, FormCode, Head, Period, Report, Revision, SubmissionId, SubmissionKey, Total,
-    TotalKey, UnitId,
+    Actor, Announcement, AuditEntry, Form, FormCode, Head, Period, Report, Revision, SubmissionId,
+    SubmissionKey, Total, TotalKey, UnitId,
 };
 
 use crate::conn::{Conn, Pools, Purpose, Tx, clock};
-use crate::{Idempotency, StoreError, adoption, idempotency, marks, outbox, submissions, totals};
+use crate::row_security::Beneficiary;
+use crate::{Idempotency, StoreError, adoption, audit, idempotency, marks, outbox, submissions, totals};
 
 /// A submission's current state, locked; revision 0 when it has none yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,10 +164,10 @@ pub trait Books: Send {
         ids: &[SubmissionId],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Adds revisions.
+    /// Adds revisions, with who made them.
     fn insert_revisions(
         &mut self,
-        revisions: &[Revision],
+        revisions: &[(Revision, Actor)],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// One revision.
@@ -222,6 +223,13 @@ pub trait Books: Send {
         new: &StoredTotal,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Adds entries to the audit trail.
+    fn note(
+        &mut self,
+        entries: &[AuditEntry],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Puts announcements into the outbox.
     fn insert_announcements(
         &mut self,
@@ -234,8 +242,8 @@ impl Ledger for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        self.begin(if hurry { Purpose::Hurry } else { Purpose::Write })
-            .await
+        let purpose = if hurry { Purpose::Hurry } else { Purpose::Write };
+        self.begin(purpose, &Beneficiary::Service).await
     }
 
     fn locks_rows(&self) -> bool {
@@ -312,7 +320,7 @@ impl Books for Conn {
         submissions::drop_empty_heads(self, ids).await
     }
 
-    async fn insert_revisions(&mut self, revisions: &[Revision]) -> Result<(), StoreError> {
+    async fn insert_revisions(&mut self, revisions: &[(Revision, Actor)]) -> Result<(), StoreError> {
         submissions::insert_revisions(self, revisions).await
     }
 
@@ -361,6 +369,10 @@ impl Books for Conn {
         new: &StoredTotal,
     ) -> Result<(), StoreError> {
         totals::update(self, key, form, new).await
+    }
+
+    async fn note(&mut self, entries: &[AuditEntry], now: DateTime<Utc>) -> Result<(), StoreError> {
+        audit::insert(self, entries, now).await
     }
 
     async fn insert_announcements(

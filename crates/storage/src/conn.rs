@@ -11,8 +11,11 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use futures_util::FutureExt;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::file::DatabaseFile;
+use crate::row_security::Beneficiary;
+use crate::url::PostgresUrl;
 use crate::{DatabaseUrl, StoreError};
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
@@ -114,7 +117,8 @@ impl Pools {
     pub(crate) fn new(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Postgres(url) => {
-                let manager = AsyncDieselConnectionManager::new_with_config(url, postgres_config());
+                let manager =
+                    AsyncDieselConnectionManager::new_with_config(url.as_str(), postgres_config(url.clone()));
                 let pool = Pool::builder(manager).max_size(POSTGRES_CONNECTIONS).build();
                 Ok(Self::Pg(pool.map_err(unavailable)?))
             }
@@ -164,7 +168,7 @@ impl Pools {
     }
 
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
-    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, StoreError> {
+    pub(crate) async fn begin(&self, purpose: Purpose, whom: &Beneficiary) -> Result<Tx, StoreError> {
         let file = match self {
             Self::Lite { file, .. } => Some(file.clone()),
             Self::Pg(_) => None,
@@ -174,15 +178,23 @@ impl Pools {
         loop {
             let mut conn = self.get(purpose).await?;
             let begin = match (&conn, purpose) {
-                (Conn::Pg(_), Purpose::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                (Conn::Pg(_), Purpose::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
-                (Conn::Pg(_), Purpose::Hurry) => {
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500"
+                (Conn::Pg(_), Purpose::Read) => {
+                    format!(
+                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
+                        whom.statement()
+                    )
                 }
-                (Conn::Lite(_), Purpose::Read) => "BEGIN",
-                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE",
+                (Conn::Pg(_), Purpose::Write) => {
+                    format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
+                }
+                (Conn::Pg(_), Purpose::Hurry) => format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500; {}",
+                    whom.statement()
+                ),
+                (Conn::Lite(_), Purpose::Read) => "BEGIN".to_owned(),
+                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE".to_owned(),
             };
-            let beginning = async { on!(&mut conn, c => c.batch_execute(begin).await) };
+            let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
                 Self::Pg(_) => tokio::time::timeout(SILENCE, beginning).await,
                 // A file is never silent: a writer waits for his turn.
@@ -232,9 +244,9 @@ impl Pools {
     }
 }
 
-fn postgres_config() -> ManagerConfig<AsyncPgConnection> {
+fn postgres_config(url: PostgresUrl) -> ManagerConfig<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|url| establish_postgres(url.to_owned(), POSTGRES_SETTINGS).boxed());
+    config.custom_setup = Box::new(move |_| establish_postgres(url.clone(), POSTGRES_SETTINGS).boxed());
     config.recycling_method = RecyclingMethod::Fast;
     config
 }
@@ -248,16 +260,19 @@ fn sqlite_config() -> ManagerConfig<Lite> {
 
 /// Connects with deadlines on everything, so that a silent peer is noticed within seconds.
 pub(crate) async fn establish_postgres(
-    url: String,
+    url: PostgresUrl,
     settings: &str,
 ) -> diesel::ConnectionResult<AsyncPgConnection> {
     let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(with_cause(&error));
-    let mut config: tokio_postgres::Config = url.parse().map_err(bad)?;
+    let mut config = url.config();
     config.connect_timeout(Duration::from_secs(3));
     config.tcp_user_timeout(Duration::from_secs(5));
     config.keepalives_idle(Duration::from_secs(5));
     config.application_name("tonghop");
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(bad)?;
+    let trust = url.trust();
+    let trust = trust.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
+    let tls = MakeRustlsConnect::new(trust.client_config());
+    let (client, connection) = config.connect(tls).await.map_err(bad)?;
     let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
     conn.batch_execute(settings)
         .await

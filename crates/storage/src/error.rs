@@ -64,6 +64,8 @@ impl From<diesel::result::Error> for StoreError {
             | Error::QueryBuilderError(_)
             | Error::SerializationError(_) => Self::Rejected(text),
             Error::DeserializationError(_) | Error::NotFound => Self::Corrupt(text),
+            // The policies on rows refuse what the service should have refused.
+            _ if text.contains("row-level security") => Self::Rejected(text),
             _ if COLLISIONS.iter().any(|words| text.contains(words)) => Self::Contention(text),
             _ => Self::Unavailable(text),
         }

@@ -6,6 +6,8 @@
 
 mod access_keys;
 mod adoption;
+mod audit;
+mod audit_verification;
 mod backup;
 mod books;
 mod codec;
@@ -24,7 +26,10 @@ mod probe;
 mod reads;
 mod record;
 mod refresh;
+mod row_security;
 mod schema;
+mod seal_file;
+mod seals;
 mod standing;
 mod store;
 mod submissions;
@@ -33,6 +38,8 @@ mod url;
 mod verification;
 
 pub use access_keys::NewKey;
+pub use audit::AuditPlace;
+pub use audit_verification::{AuditFault, AuditVerification};
 pub use backup::copy_sqlite;
 pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
 pub use error::StoreError;
@@ -44,5 +51,7 @@ pub use model::{
 };
 pub use record::record;
 pub use refresh::{refresh, refresh_total};
+pub use row_security::{AGGREGATOR_ROLE, API_ROLE};
+pub use seal_file::SealFile;
 pub use store::Store;
-pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};

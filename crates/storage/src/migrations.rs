@@ -5,12 +5,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, SqliteConnection};
-use diesel_async::AsyncMigrationHarness;
+use diesel::migration::{Migration, MigrationSource};
+use diesel::{Connection, QueryableByName, SqliteConnection};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tonghop_domain::Catalogue;
 
 use crate::conn::{Pools, Purpose, SQLITE_SETTINGS, clock, establish_postgres, unavailable};
+use crate::row_security::{self, Beneficiary};
 use crate::{DatabaseUrl, StoreError, adoption};
 
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
@@ -56,7 +58,7 @@ pub(crate) async fn adopt(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<()
 }
 
 async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
-    let mut tx = pools.begin(Purpose::Write).await?;
+    let mut tx = pools.begin(Purpose::Write, &Beneficiary::Service).await?;
     let conn = tx.conn()?;
     let now = clock(conn).await?;
     adoption::adopt(conn, catalogue, now).await?;
@@ -76,23 +78,49 @@ fn create_for_owner_only(path: &Path) -> Result<(), StoreError> {
         .map_err(|error| unavailable(format!("{}: {error}", path.display())))
 }
 
+/// Gives the service's roles their rights in a PostgreSQL database. Answers whether there are such roles.
+pub(crate) async fn grant(url: &DatabaseUrl) -> Result<bool, StoreError> {
+    let DatabaseUrl::Postgres(url) = url.clone() else {
+        return Ok(false);
+    };
+    let mut conn = establish_postgres(url, MIGRATION_LOCK)
+        .await
+        .map_err(unavailable)?;
+    row_security::grant(&mut conn).await
+}
+
 /// # Errors
 /// `NotMigrated` when a migration of this version has not run there.
 pub(crate) async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(());
     };
-    let conn = establish_postgres(url, "SELECT 1").await.map_err(unavailable)?;
-    blocking(move || {
-        let mut harness = AsyncMigrationHarness::new(conn);
-        let pending = harness.has_pending_migration(POSTGRES).map_err(unavailable)?;
-        if pending {
-            Err(StoreError::NotMigrated)
-        } else {
-            Ok(())
+    let mut conn = establish_postgres(url, "SELECT 1").await.map_err(unavailable)?;
+    // Asked for in this way, since diesel's own would make the table, which only its owner may.
+    let query = diesel::sql_query("SELECT version FROM __diesel_schema_migrations");
+    let ran: Vec<Version> = match query.load(&mut conn).await {
+        Err(diesel::result::Error::DatabaseError(_, told)) if told.message().contains("does not exist") => {
+            return Err(StoreError::NotMigrated);
         }
-    })
-    .await
+        ran => ran?,
+    };
+    let migrations = MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES).map_err(unavailable)?;
+    let has_run = |migration: &dyn Migration<diesel::pg::Pg>| {
+        let version = migration.name().version().to_string();
+        ran.iter().any(|ran| ran.version == version)
+    };
+    if migrations.iter().all(|migration| has_run(migration.as_ref())) {
+        Ok(())
+    } else {
+        Err(StoreError::NotMigrated)
+    }
+}
+
+/// A migration that ran.
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    version: String,
 }
 
 fn migrate<Db: diesel::backend::Backend>(

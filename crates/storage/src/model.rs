@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Change, FormCode, IndicatorCode, Period, Precondition, Reported, Revision, SubmissionId, SubmissionKey,
-    Total, TotalKey, UnitCode,
+    Change, FormCode, IndicatorCode, Origin, Period, Precondition, Reported, Revision, SubmissionId,
+    SubmissionKey, Total, TotalKey, UnitCode,
 };
 
 /// A change that a caller asks for.
@@ -17,6 +17,10 @@ pub struct Write {
     pub condition: Precondition,
     /// What makes a retry of the request recognisable.
     pub idempotency: Option<Idempotency>,
+    /// Who asks for it.
+    pub origin: Origin,
+    /// What it is called in the audit trail: the id of the operation.
+    pub action: String,
 }
 
 /// An idempotency key with what it was used for.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 use tonghop_domain::{
-    Announcement, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place, RecordedRevision,
-    Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
+    Actor, Announcement, AuditEntry, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place,
+    RecordedRevision, Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
 };
 
 use crate::books::{Answer, Books, LockedHead, Used};
@@ -14,11 +14,12 @@ use crate::{Idempotency, Outcome, StoreError, Write};
 /// What a batch writes beside the heads.
 #[derive(Default)]
 struct Batch {
-    revisions: Vec<Revision>,
+    revisions: Vec<(Revision, Actor)>,
     stale: BTreeMap<TotalKey, DateTime<Utc>>,
     recorded: BTreeMap<(FormCode, Period, UnitCode), Vec<RecordedRevision>>,
     answers: Vec<(Idempotency, Answer)>,
     released: Vec<Idempotency>,
+    trail: Vec<AuditEntry>,
 }
 
 /// Decides and writes a batch; the caller commits. No two writes of a batch have the same idempotency key.
@@ -52,7 +53,7 @@ pub async fn record(
     let mut batch = Batch::default();
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
-        outcomes.push(match replay_of(write, &used) {
+        let outcome = match replay_of(write, &used) {
             Some(used) => replay(books, write, used).await?,
             None => {
                 let locked = heads
@@ -60,10 +61,36 @@ pub async fn record(
                     .ok_or_else(|| StoreError::corrupt("a head is missing"))?;
                 batch.decide(catalogue, write, locked, now)?
             }
-        });
+        };
+        batch.trail.push(noted(write, &outcome));
+        outcomes.push(outcome);
     }
     batch.write(books, &heads, now).await?;
     Ok(outcomes)
+}
+
+/// What the audit trail says of a change.
+fn noted(write: &Write, outcome: &Outcome) -> AuditEntry {
+    let (word, revision) = match outcome {
+        Outcome::Recorded {
+            revision,
+            replayed: false,
+        } => ("recorded", Some(revision)),
+        Outcome::Unchanged {
+            revision,
+            replayed: false,
+        } => ("unchanged", Some(revision)),
+        Outcome::Recorded { revision, .. } | Outcome::Unchanged { revision, .. } => {
+            ("replayed", Some(revision))
+        }
+        Outcome::Conflict { .. } => ("revision-conflict", None),
+        Outcome::KeyReused => ("idempotency-key-reused", None),
+    };
+    let entry = AuditEntry::new(write.origin.clone(), write.action.clone(), word).on(&write.key);
+    match revision {
+        Some(revision) => entry.about(format_args!("{}/{}", revision.id, revision.revision)),
+        None => entry,
+    }
 }
 
 fn replay_of<'a>(write: &Write, used: &'a HashMap<Idempotency, Used>) -> Option<&'a Used> {
@@ -202,7 +229,8 @@ impl Batch {
             received_at,
             content,
         };
-        self.revisions.push(revision.clone());
+        self.revisions
+            .push((revision.clone(), write.origin.actor.clone()));
         let SubmissionKey { form, period, .. } = write.key.clone();
         let stale = TotalKey {
             form: form.clone(),
@@ -230,7 +258,8 @@ impl Batch {
         heads: &HashMap<SubmissionKey, LockedHead>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let changed: BTreeSet<&SubmissionKey> = self.revisions.iter().map(|revision| &revision.key).collect();
+        let changed: BTreeSet<&SubmissionKey> =
+            self.revisions.iter().map(|(revision, _)| &revision.key).collect();
         let new_heads: Vec<LockedHead> = changed
             .iter()
             .filter_map(|key| heads.get(*key).cloned())
@@ -253,10 +282,11 @@ impl Batch {
             )
             .collect();
         if !self.revisions.is_empty() {
-            books.update_heads(&new_heads).await?;
-            tracing::trace!(target: "tonghop::step", step = "heads_updated");
+            // First: a head may only say what a revision says.
             books.insert_revisions(&self.revisions).await?;
             tracing::trace!(target: "tonghop::step", step = "revisions_inserted");
+            books.update_heads(&new_heads).await?;
+            tracing::trace!(target: "tonghop::step", step = "heads_updated");
             books
                 .insert_marks(&self.stale.into_iter().collect::<Vec<_>>())
                 .await?;
@@ -264,6 +294,8 @@ impl Batch {
             books.insert_announcements(&news, now).await?;
             tracing::trace!(target: "tonghop::step", step = "announcements_inserted");
         }
+        books.note(&self.trail, now).await?;
+        tracing::trace!(target: "tonghop::step", step = "trail_written");
         if !empty.is_empty() {
             books.drop_empty_heads(&empty).await?;
         }

@@ -39,6 +39,7 @@ diesel::table! {
         received_at -> Timestamp,
         figures -> Text,
         note -> Nullable<Text>,
+        actor -> Text,
     }
 }
 
@@ -105,4 +106,57 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    audit_batches (batch_id) {
+        batch_id -> Text,
+        at -> Timestamp,
+        digest -> Text,
+        entry_digests -> Text,
+    }
+}
+
+diesel::table! {
+    audit_entries (batch_id, number) {
+        batch_id -> Text,
+        number -> Integer,
+        actor -> Text,
+        action -> Text,
+        outcome -> Text,
+        form -> Nullable<Text>,
+        period -> Nullable<Text>,
+        unit_id -> Nullable<BigInt>,
+        about -> Nullable<Text>,
+        address -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        count -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_seals (number) {
+        number -> BigInt,
+        sealed_at -> Timestamp,
+        batches -> Text,
+        head -> Text,
+    }
+}
+
+diesel::table! {
+    reach (ancestor_id, unit_id, from_day) {
+        ancestor_id -> BigInt,
+        unit_id -> BigInt,
+        from_day -> Text,
+        to_day -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    form_periods (form, period) {
+        form -> Text,
+        period -> Text,
+        last_day -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);
+diesel::allow_tables_to_appear_in_same_query!(audit_batches, audit_entries);

@@ -9,11 +9,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonghop_domain::{
-    Catalogue, IndicatorCode, Revision, Scope, SubmissionId, SubmissionKey, TotalKey, UnitCode,
+    Catalogue, IndicatorCode, KeyId, Revision, Scope, SubmissionId, SubmissionKey, TotalKey, UnitCode,
 };
 
 use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
+use crate::row_security::Beneficiary;
 use crate::standing::Standing;
 use crate::{
     Backlog, Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead,
@@ -33,6 +34,8 @@ const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// For whom callers' reads are.
+    whom: Beneficiary,
 }
 
 struct Inner {
@@ -64,7 +67,8 @@ impl Store {
             DatabaseUrl::Postgres(_) => migrations::check(url).await?,
         }
         let pools = Pools::new(url)?;
-        let catalogue = run(&pools, Purpose::Read, DEADLINE, move |conn| {
+        let service = &Beneficiary::Service;
+        let catalogue = run(&pools, Purpose::Read, service, DEADLINE, move |conn| {
             Box::pin(async move {
                 adoption::check(conn, catalogue.digest()).await?;
                 adoption::with_ids(conn, &catalogue).await
@@ -92,6 +96,7 @@ impl Store {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            whom: Beneficiary::Service,
         })
     }
 
@@ -102,6 +107,25 @@ impl Store {
     pub async fn migrate(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
         migrations::run(url).await?;
         migrations::adopt(url, catalogue).await
+    }
+
+    /// Gives the roles of api and aggregator processes, [`API_ROLE`](crate::API_ROLE) and
+    /// [`AGGREGATOR_ROLE`](crate::AGGREGATOR_ROLE), their rights in a PostgreSQL database, and makes the roles if this
+    /// session may. Answers whether there are such roles.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when the session does not own the tables.
+    pub async fn grant(url: &DatabaseUrl) -> Result<bool, StoreError> {
+        migrations::grant(url).await
+    }
+
+    /// The same store for the holder of a key: on PostgreSQL, what callers read through it is what the key reaches.
+    #[must_use]
+    pub fn on_behalf_of(&self, key: &KeyId) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            whom: Beneficiary::Key(key.clone()),
+        }
     }
 
     /// The catalogue, with the database's unit ids.
@@ -169,13 +193,25 @@ impl Store {
         let pools = inner.pools.clone();
         let rehearsal = async move {
             let _turn = turn;
-            let mut tx = inner.pools.begin(Purpose::Write).await?;
+            let mut tx = inner.pools.begin(Purpose::Write, &Beneficiary::Service).await?;
             let outcomes = record::record(tx.conn()?, &inner.catalogue, &[write]).await;
             tx.rollback().await?;
             outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
         };
         let timed = async move { pools.within(DEADLINE, rehearsal).await };
         self.inner.runtime.spawn(timed).await.map_err(unavailable)?
+    }
+
+    /// What a submission is about, whoever asks, so that he can be told that it is not for him.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
+        let turn = self.turn()?;
+        let head = self.run(Purpose::Read, Beneficiary::Service, Some(turn), move |conn| {
+            Box::pin(submissions::head(conn, id))
+        });
+        Ok(head.await?.map(|head| head.key))
     }
 
     /// The current revision of a submission.
@@ -239,8 +275,10 @@ impl Store {
         &self,
         revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
-        let catalogue = self.inner.catalogue.clone();
-        self.read(move |conn| {
+        let (catalogue, turn) = (self.inner.catalogue.clone(), self.turn()?);
+        // A province's total is not for its districts; when it was refreshed, is.
+        let whom = Beneficiary::Service;
+        self.run(Purpose::Read, whom, Some(turn), move |conn| {
             Box::pin(async move { reads::aggregated_at(conn, &catalogue, &revisions).await })
         })
         .await
@@ -290,11 +328,11 @@ impl Store {
     /// As for every call.
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
-        let turn = self.turn()?;
+        let (turn, whom) = (self.turn()?, self.whom.clone());
         let work = async move {
             let _turn = turn;
             let (of, at) = (scope.clone(), unit.clone());
-            let evidence = run(&inner.pools, Purpose::Read, LONG_DEADLINE, move |conn| {
+            let evidence = run(&inner.pools, Purpose::Read, &whom, LONG_DEADLINE, move |conn| {
                 Box::pin(async move { verification::gather(conn, &of, &at).await })
             })
             .await?;
@@ -418,7 +456,7 @@ impl Store {
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = self.turn()?;
-        self.run(Purpose::Read, Some(turn), work).await
+        self.run(Purpose::Read, self.whom.clone(), Some(turn), work).await
     }
 
     /// For the service's own tasks, of which there are few.
@@ -426,14 +464,14 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(Purpose::Read, None, work).await
+        self.run(Purpose::Read, Beneficiary::Service, None, work).await
     }
 
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let written = self.run(Purpose::Write, None, work).await;
+        let written = self.run(Purpose::Write, Beneficiary::Service, None, work).await;
         self.inner.standing.note(&written);
         written
     }
@@ -448,12 +486,13 @@ impl Store {
     async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,
+        whom: Beneficiary,
         turn: Option<OwnedSemaphorePermit>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pools = self.inner.pools.clone();
         let task = self.inner.runtime.spawn(async move {
-            let done = run(&pools, purpose, DEADLINE, work).await;
+            let done = run(&pools, purpose, &whom, DEADLINE, work).await;
             drop(turn);
             done
         });
@@ -464,11 +503,12 @@ impl Store {
 async fn run<T>(
     pools: &Pools,
     purpose: Purpose,
+    whom: &Beneficiary,
     deadline: Duration,
     work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let transaction = async {
-        let mut tx = pools.begin(purpose).await?;
+        let mut tx = pools.begin(purpose, whom).await?;
         match work(tx.conn()?).await {
             Ok(answer) => tx.commit().await.map(|()| answer),
             Err(error) => {

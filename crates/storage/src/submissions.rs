@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{
-    Content, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, UnitId,
+    Actor, Content, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, UnitId,
 };
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ struct RevisionRow {
     received_at: NaiveDateTime,
     figures: String,
     note: Option<String>,
+    actor: String,
 }
 
 impl HeadRow {
@@ -218,8 +219,11 @@ pub(crate) async fn drop_empty_heads(conn: &mut Conn, ids: &[SubmissionId]) -> R
     Ok(())
 }
 
-pub(crate) async fn insert_revisions(conn: &mut Conn, revisions: &[Revision]) -> Result<(), StoreError> {
-    let row = |revision: &Revision| {
+pub(crate) async fn insert_revisions(
+    conn: &mut Conn,
+    revisions: &[(Revision, Actor)],
+) -> Result<(), StoreError> {
+    let row = |(revision, actor): &(Revision, Actor)| {
         Ok(RevisionRow {
             submission_id: revision.id.to_string(),
             revision: revision.revision,
@@ -227,6 +231,7 @@ pub(crate) async fn insert_revisions(conn: &mut Conn, revisions: &[Revision]) ->
             received_at: revision.received_at.naive_utc(),
             figures: codec::write_figures(&revision.content.figures)?,
             note: revision.content.note.clone(),
+            actor: actor.to_string(),
         })
     };
     let rows = revisions

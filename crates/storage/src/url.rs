@@ -1,13 +1,31 @@
 //! Which database, as configured.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use tokio_postgres::config::SslMode;
+use tonghop_tls::{InvalidTrust, Trust};
 
 /// A setting that names no database.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a database URL is sqlite:PATH or postgres://USER@HOST/DATABASE")]
+#[error(
+    "a database URL is sqlite:PATH or postgres://USER@HOST/DATABASE, where sslmode is disable, prefer or require"
+)]
 pub struct InvalidDatabaseUrl;
+
+/// Why it cannot be told whether the database is the one that is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAuthority {
+    /// There shall be no TLS, and yet a certificate is to be checked.
+    #[error(
+        "the URL of the database says sslmode=disable, and TONGHOP_DATABASE_CA (--database-ca) asks for TLS"
+    )]
+    Disabled,
+    /// There is nobody to vouch for the database.
+    #[error("{0} (TONGHOP_DATABASE_CA, --database-ca)")]
+    Trust(#[from] InvalidTrust),
+}
 
 /// Where the data are kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,7 +33,61 @@ pub enum DatabaseUrl {
     /// A SQLite file, used by one process.
     Sqlite(PathBuf),
     /// A PostgreSQL server; the URL may hold a password, so it is never printed.
-    Postgres(String),
+    Postgres(PostgresUrl),
+}
+
+/// A PostgreSQL server, and who vouches for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    url: String,
+    authority: Option<Trust>,
+}
+
+impl DatabaseUrl {
+    /// The same, if it is a server, with TLS and a certificate of an authority in this PEM file, whatever the URL says.
+    /// Without a file, `sslmode=require` means the authorities of the operating system.
+    ///
+    /// # Errors
+    /// The file cannot be used, the system has no authorities, or the URL forbids TLS.
+    pub fn vouched_for_by(self, authority: Option<&Path>) -> Result<Self, InvalidAuthority> {
+        let Self::Postgres(mut server) = self else {
+            return Ok(self);
+        };
+        if let Some(file) = authority {
+            if server.config().get_ssl_mode() == SslMode::Disable {
+                return Err(InvalidAuthority::Disabled);
+            }
+            server.authority = Some(Trust::in_file(file)?);
+        }
+        server.trust()?;
+        Ok(Self::Postgres(server))
+    }
+}
+
+impl PostgresUrl {
+    /// As `TONGHOP_DATABASE_URL` has it.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// The server and how it is connected to. Who names an authority wants no connection without it.
+    pub(crate) fn config(&self) -> tokio_postgres::Config {
+        let mut config: tokio_postgres::Config = self.url.parse().unwrap_or_default();
+        if self.authority.is_some() && config.get_ssl_mode() == SslMode::Prefer {
+            config.ssl_mode(SslMode::Require);
+        }
+        config
+    }
+
+    /// Whom to trust to be the server. `sslmode=prefer`, which is the default, takes anybody, since it also does
+    /// without TLS.
+    pub(crate) fn trust(&self) -> Result<Trust, InvalidTrust> {
+        match (&self.authority, self.config().get_ssl_mode()) {
+            (Some(authority), _) => Ok(authority.clone()),
+            (None, SslMode::Disable | SslMode::Prefer) => Trust::in_anybody(),
+            (None, _) => Trust::in_system(),
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {
@@ -34,7 +106,10 @@ impl FromStr for DatabaseUrl {
                 .is_ok_and(|config| !config.get_hosts().is_empty())
         };
         if is_postgres && parses() {
-            Ok(Self::Postgres(text.to_owned()))
+            Ok(Self::Postgres(PostgresUrl {
+                url: text.to_owned(),
+                authority: None,
+            }))
         } else {
             Err(InvalidDatabaseUrl)
         }
@@ -45,8 +120,8 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "the SQLite file {}", path.display()),
-            Self::Postgres(url) => {
-                let config: tokio_postgres::Config = url.parse().unwrap_or_default();
+            Self::Postgres(server) => {
+                let config = server.config();
                 let host = match config.get_hosts().first() {
                     Some(tokio_postgres::config::Host::Tcp(host)) => host.clone(),
                     #[cfg(unix)]
@@ -89,8 +164,17 @@ mod tests {
             "mysql://x",
             "postgres://",
             "tonghop.db",
+            "postgres://db.example/figures?sslmode=perhaps",
         ] {
             assert!(wrong.parse::<DatabaseUrl>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_authority_of_ones_own_does_not_go_with_a_url_that_forbids_tls() {
+        let url: DatabaseUrl = "postgres://db.example/figures?sslmode=disable".parse().unwrap();
+        assert_eq!(url.clone().vouched_for_by(None), Ok(url.clone()));
+        let refused = url.vouched_for_by(Some("ca.pem".as_ref())).unwrap_err();
+        assert_eq!(refused, InvalidAuthority::Disabled);
     }
 }

@@ -56,6 +56,31 @@ pub fn sqlite_database() -> TestDatabase {
     }
 }
 
+/// The same database for a new user that belongs to a role and has no rights of his own. He goes with a
+/// [`TestDatabase`], if it is one.
+///
+/// # Panics
+/// When the server makes no such user.
+pub async fn postgres_member(url: &str, role: &str) -> String {
+    let config: Config = url.parse().expect("a PostgreSQL URL");
+    let user = member(config.get_dbname().unwrap_or("postgres"), role);
+    let password = config
+        .get_password()
+        .map_or("", |password| std::str::from_utf8(password).unwrap_or_default());
+    let statement = format!(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') THEN \
+         CREATE ROLE {user} LOGIN PASSWORD '{password}' IN ROLE {role}; END IF; END $$"
+    );
+    execute(url, &statement)
+        .await
+        .unwrap_or_else(|error| panic!("cannot make the user {user}: {error:?}"));
+    with_user(url, &user)
+}
+
+fn member(database: &str, role: &str) -> String {
+    format!("{database}_{role}")
+}
+
 impl TestDatabase {
     /// `postgres://…` or `sqlite:PATH`, as `TONGHOP_DATABASE_URL` wants it.
     pub fn url(&self) -> &str {
@@ -74,11 +99,22 @@ impl Drop for TestDatabase {
             return;
         };
         let url = administrator_url.clone();
-        let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        let statements = [
+            format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+            format!(
+                "DROP ROLE IF EXISTS {}, {}",
+                member(name, "tonghop_api"),
+                member(name, "tonghop_aggregator")
+            ),
+        ];
         // A thread of its own, since `drop` cannot await and the test's runtime may be single-threaded or gone.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map(|runtime| runtime.block_on(execute(&url, &statement)))
+            let runtime = runtime?;
+            for statement in statements {
+                let _ = runtime.block_on(execute(&url, &statement));
+            }
+            Ok::<(), std::io::Error>(())
         });
         let _ = dropping.join();
     }
@@ -107,6 +143,15 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{}/{name}{options}", &url[..path])
 }
 
+/// The same server, database, password and options, another user.
+fn with_user(url: &str, user: &str) -> String {
+    let start = url.find("://").map_or(0, |scheme| scheme + 3);
+    let (scheme, rest) = url.split_at(start);
+    let (before, host) = rest.split_once('@').unwrap_or(("", rest));
+    let password = before.find(':').map_or("", |colon| &before[colon..]);
+    format!("{scheme}{user}{password}@{host}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +171,20 @@ mod tests {
             ("postgres://u@host?a=b/c", "postgres://u@host/fresh?a=b/c"),
         ] {
             assert_eq!(with_database(url, "fresh"), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_user_of_a_url_is_replaced() {
+        for (url, expected) in [
+            (
+                "postgres://u:p@host:5432/a?x=1",
+                "postgres://other:p@host:5432/a?x=1",
+            ),
+            ("postgres://u@host/a", "postgres://other@host/a"),
+            ("postgres://host/a", "postgres://other@host/a"),
+        ] {
+            assert_eq!(with_user(url, "other"), expected);
         }
     }
 

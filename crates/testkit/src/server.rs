@@ -25,6 +25,30 @@ impl PrivateBroker {
         Self(Server::start("rabbitmq", &std::env::temp_dir()).await)
     }
 
+    /// A broker that also speaks TLS, with this certificate and its private key in PEM format.
+    ///
+    /// # Panics
+    /// As [`PrivateBroker::start`].
+    pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let server = Server::new("rabbitmq", &std::env::temp_dir());
+        let port = free_port().to_string();
+        server.write_tls(&[("cert.pem", certificate), ("key.pem", key), ("port", &port)]);
+        server.run(&["start"]).await;
+        Self(server)
+    }
+
+    /// Where the broker speaks TLS.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn tls_url(&self) -> String {
+        let port = std::fs::read_to_string(self.0.folder.path().join("tls/port"));
+        format!(
+            "amqps://guest:guest@127.0.0.1:{}/%2f",
+            port.expect("it speaks TLS")
+        )
+    }
+
     /// Where the broker listens, as `TONGHOP_AMQP_URL` wants it. The same after every start.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.port)
@@ -56,6 +80,12 @@ impl PrivateBroker {
         self.0.run(&["alarm", "off"]).await;
     }
 
+    /// For each connection, whether it has TLS.
+    pub async fn connections_with_tls(&self) -> Vec<bool> {
+        let told = self.0.run(&["connections"]).await;
+        told.lines().map(|line| line.trim() == "true").collect()
+    }
+
     /// How many messages each queue holds, by its name.
     pub async fn queues(&self) -> BTreeMap<String, u64> {
         let told = self.0.run(&["queues"]).await;
@@ -81,6 +111,17 @@ impl PrivatePostgres {
     /// As [`PrivatePostgres::start`].
     pub async fn start_in(parent: &Path) -> Self {
         Self(Server::start("postgres", parent).await)
+    }
+
+    /// A server that also speaks TLS, with this certificate and its private key in PEM format.
+    ///
+    /// # Panics
+    /// As [`PrivatePostgres::start`].
+    pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let server = Server::new("postgres", &std::env::temp_dir());
+        server.write_tls(&[("cert.pem", certificate), ("key.pem", key)]);
+        server.run(&["start"]).await;
+        Self(server)
     }
 
     /// Where the server listens, as `TONGHOP_DATABASE_URL` wants it: its empty database `postgres`. The same after every
@@ -114,17 +155,30 @@ struct Server {
 
 impl Server {
     async fn start(name: &str, parent: &Path) -> Self {
+        let server = Self::new(name, parent);
+        server.run(&["start"]).await;
+        server
+    }
+
+    fn new(name: &str, parent: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/servers")
             .join(name);
         let folder = tempfile::tempdir_in(parent).expect("a temporary folder can be made");
-        let server = Self {
+        Self {
             script,
             folder,
             port: free_port(),
-        };
-        server.run(&["start"]).await;
-        server
+        }
+    }
+
+    /// Puts down the files by which the script has the server speak TLS.
+    fn write_tls(&self, files: &[(&str, &str)]) {
+        let folder = self.folder.path().join("tls");
+        std::fs::create_dir(&folder).expect("a folder can be made");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("a file can be written");
+        }
     }
 
     /// Runs the script; answers what it printed.

@@ -18,9 +18,15 @@ struct Arguments {
     /// The database: postgres://USER@HOST/DATABASE
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
     database_url: String,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS
+    #[arg(long, env = "TONGHOP_DATABASE_CA")]
+    database_ca: Option<PathBuf>,
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: String,
+    /// A PEM file with the certificate authority of the broker, for amqps [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_AMQP_CA")]
+    amqp_ca: Option<PathBuf>,
     /// The prefix of exchange and queue names
     #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = "tonghop")]
     amqp_namespace: String,
@@ -68,7 +74,13 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
             "a separate aggregator needs PostgreSQL: --database-url postgres://…",
         ));
     }
+    let url = url
+        .vouched_for_by(arguments.database_ca.as_deref())
+        .map_err(wrong_setting)?;
     let amqp = AmqpSettings::parse(&arguments.amqp_url, &arguments.amqp_namespace).map_err(wrong_setting)?;
+    let amqp = amqp
+        .vouched_for_by(arguments.amqp_ca.as_deref())
+        .map_err(wrong_setting)?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
         None => tonghop_catalogue::built_in(),

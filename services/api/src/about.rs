@@ -1,7 +1,7 @@
 //! Which total a read is about: form, period and unit.
 
 use actix_web::HttpRequest;
-use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, Scope, UnitCode};
+use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, Scope, SubmissionKey, UnitCode, UnitId};
 use utoipa::IntoParams;
 
 use crate::problem::{Missing, Problem};
@@ -31,6 +31,7 @@ pub(crate) struct About {
     pub(crate) scope: Scope,
     /// A unit of the tree.
     pub(crate) unit: UnitCode,
+    unit_id: UnitId,
 }
 
 /// What a read is about, as it was asked.
@@ -64,10 +65,9 @@ impl Asked {
         let scope = catalogue
             .scope(form.as_str(), period)
             .ok_or_else(|| missing("period"))?;
-        if scope.tree.get(unit.as_str()).is_none() {
-            return Err(missing("unit"));
-        }
-        Ok(About { scope, unit })
+        let place = scope.tree.get(unit.as_str());
+        let unit_id = place.ok_or_else(|| missing("unit"))?.id();
+        Ok(About { scope, unit, unit_id })
     }
 }
 
@@ -77,6 +77,15 @@ impl About {
         let mut query = Query::of(request);
         let asked = Asked::read(&mut query);
         asked.resolve(query, catalogue)
+    }
+
+    /// The form, period and unit.
+    pub(crate) fn key(&self) -> SubmissionKey {
+        SubmissionKey {
+            form: self.scope.form.code.clone(),
+            period: self.scope.period,
+            unit: self.unit_id,
+        }
     }
 
     /// That an indicator is on the form.

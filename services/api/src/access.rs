@@ -10,8 +10,8 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Caller, Catalogue, IndicatorCode, Key, KeyId, Revision, SubmissionId, SubmissionKey, Token, UnitCode,
-    UnitId,
+    Caller, Catalogue, IndicatorCode, Key, KeyId, Level, Revision, SubmissionId, SubmissionKey, Token,
+    UnitCode, UnitId,
 };
 use tonghop_storage::{
     Contribution, NewKey, Outcome, Store, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
@@ -21,6 +21,8 @@ use tonghop_storage::{
 use crate::about::About;
 use crate::keys::Keys;
 use crate::problem::{Denied, Missing, Problem};
+use crate::trace::Trace;
+use crate::trail::Trail;
 
 /// The store of the service, which only this file can open.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub(crate) struct Access {
     caller: Caller,
     keys: Keys,
     store: Store,
+    trail: Trail,
+    trace: Trace,
 }
 
 impl FromRequest for Access {
@@ -52,14 +56,16 @@ impl FromRequest for Access {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         // Put there by [`crate::keys::authenticate`] and by nobody else.
-        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = request.extensions().get::<(Caller, Trace)>().cloned();
         let keys = request.app_data::<Data<Keys>>();
         let store = request.app_data::<Data<Locked>>();
         ready(match (caller, keys, store) {
-            (Some(caller), Some(keys), Some(store)) => Ok(Self {
-                caller,
+            (Some((caller, trace)), Some(keys), Some(store)) => Ok(Self {
                 keys: keys.get_ref().clone(),
-                store: store.0.clone(),
+                store: store.0.on_behalf_of(&caller.key),
+                caller,
+                trail: keys.trail().clone(),
+                trace,
             }),
             (None, _, _) => Err(Problem::MissingKey),
             _ => Err(Problem::Internal("the service has no keys or no store".into())),
@@ -71,6 +77,22 @@ impl Access {
     /// Who calls.
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// What the audit trail will say of the request.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Notes that a line of a batch was refused.
+    pub(crate) fn note_refused_line(&self, key: Option<&SubmissionKey>, problem: &Problem) {
+        let trace = self.trace.of_line(key);
+        trace.note_refusal(&self.trail, problem);
+    }
+
+    /// How many requests without a valid key were refused.
+    pub(crate) fn strangers(&self) -> u64 {
+        self.trail.strangers()
     }
 
     /// That the caller is an administrator.
@@ -90,6 +112,7 @@ impl Access {
     /// Records a change, or only tells what would become of it. A batch may outlive its key.
     pub(crate) async fn record(&self, write: Write, dry_run: bool) -> Result<Outcome, Problem> {
         self.keys.check(&self.caller.key)?;
+        self.trace.is_on(&write.key);
         if !self.caller.role.submits() {
             return Err(Problem::Forbidden(Denied::Role));
         }
@@ -101,32 +124,40 @@ impl Access {
         })
     }
 
+    /// What a submission is about.
+    pub(crate) async fn submission_key(&self, id: SubmissionId) -> Result<SubmissionKey, Problem> {
+        let found = self.store.submission_key(id).await?;
+        let key = found.ok_or(Problem::NotFound(Missing::Submission))?;
+        self.check(&key)?;
+        Ok(key)
+    }
+
     /// The current revision of a submission.
     pub(crate) async fn submission(&self, id: SubmissionId) -> Result<Revision, Problem> {
+        self.submission_key(id).await?;
         let found = self.store.submission(id).await?;
-        self.checked(found.ok_or(Problem::NotFound(Missing::Submission))?)
+        self.shown(found.ok_or(Problem::NotFound(Missing::Submission))?)
+            .await
     }
 
     /// One revision of a submission.
     pub(crate) async fn revision(&self, id: SubmissionId, number: i32) -> Result<Revision, Problem> {
+        self.submission_key(id).await?;
         let found = self.store.revision(id, number).await?;
-        self.checked(found.ok_or(Problem::NotFound(Missing::Revision))?)
+        self.shown(found.ok_or(Problem::NotFound(Missing::Revision))?)
+            .await
     }
 
-    /// The history of a submission, newest first, of revisions below `before`.
+    /// The history of a submission, newest first, of revisions below `before`; and whether there are more.
     pub(crate) async fn revisions(
         &self,
         id: SubmissionId,
         before: Option<i32>,
         limit: usize,
-    ) -> Result<Vec<Revision>, Problem> {
-        let found = self.store.revisions(id, before, limit).await?;
-        match found.first() {
-            Some(revision) => self.check(&revision.key)?,
-            None if before.is_none() => return Err(Problem::NotFound(Missing::Submission)),
-            None => {}
-        }
-        Ok(found)
+    ) -> Result<(Vec<Revision>, bool), Problem> {
+        self.submission_key(id).await?;
+        let found = self.store.revisions(id, before, limit + 1).await?;
+        self.page_shown(found, limit).await
     }
 
     /// The revision number of what is reported for a key now.
@@ -142,29 +173,24 @@ impl Access {
         Ok(found.first().map(|revision| revision.revision))
     }
 
-    /// Current revisions, newest first. Those of others are left out: a unit may have been the caller's in one period
-    /// and another's in the next.
+    /// Current revisions, newest first; and whether there are more. Those of others are left out: a unit may have been
+    /// the caller's in one period and another's in the next.
     pub(crate) async fn submissions(
         &self,
         mut filter: SubmissionFilter,
         limit: usize,
-    ) -> Result<Vec<Revision>, Problem> {
+    ) -> Result<(Vec<Revision>, bool), Problem> {
         if filter.units.is_none() {
             filter.units = self.ever_below();
         }
         let mut seen = Vec::new();
         loop {
-            let found = self.store.submissions(filter.clone(), limit).await?;
-            let was_last = found.len() < limit;
+            let found = self.store.submissions(filter.clone(), limit + 1).await?;
+            let was_last = found.len() <= limit;
             filter.after = found.last().map(|last| (last.received_at, last.id));
-            seen.extend(
-                found
-                    .into_iter()
-                    .filter(|revision| self.check(&revision.key).is_ok()),
-            );
-            if was_last || seen.len() >= limit {
-                seen.truncate(limit);
-                return Ok(seen);
+            seen.extend(found.into_iter().filter(|revision| self.reaches(&revision.key)));
+            if was_last || seen.len() > limit {
+                return self.page_shown(seen, limit).await;
             }
         }
     }
@@ -188,16 +214,28 @@ impl Access {
     pub(crate) fn check_unit(&self, tree: &tonghop_domain::Tree, unit: &UnitCode) -> Result<(), Problem> {
         let place = tree.get(unit.as_str());
         if place.is_some_and(|place| self.caller.reaches(tree, place.id())) {
-            Ok(())
-        } else {
-            Err(Problem::Forbidden(Denied::Unit))
+            return Ok(());
         }
+        if let Some(place) = place {
+            self.trace.is_on_unit(place.id());
+        }
+        Err(Problem::Forbidden(Denied::Unit))
     }
 
-    /// A total.
-    pub(crate) async fn total(&self, about: &About) -> Result<TotalRead, Problem> {
+    /// A total, of which only some indicators are shown, or all if none is named.
+    pub(crate) async fn total(&self, about: &About, wanted: &[IndicatorCode]) -> Result<TotalRead, Problem> {
         self.check_unit(&about.scope.tree, &about.unit)?;
-        Ok(self.store.total(&about.scope, &about.unit).await?)
+        let read = self.store.total(&about.scope, &about.unit).await?;
+        let form = &about.scope.form;
+        let confidential = if wanted.is_empty() {
+            form.indicators.iter().any(|indicator| indicator.confidential)
+        } else {
+            wanted.iter().any(|code| form.is_confidential(code.as_str()))
+        };
+        if confidential {
+            self.note_total(about).await?;
+        }
+        Ok(read)
     }
 
     /// What an indicator of a total is made of.
@@ -207,7 +245,12 @@ impl Access {
         code: &IndicatorCode,
     ) -> Result<Vec<Contribution>, Problem> {
         self.check_unit(&about.scope.tree, &about.unit)?;
-        Ok(self.store.contributions(&about.scope, &about.unit, code).await?)
+        let read = self.store.contributions(&about.scope, &about.unit, code).await?;
+        if about.scope.form.is_confidential(code.as_str()) {
+            let entry = self.trace.entry("read").on(&about.key()).about(code);
+            self.trail.note(vec![entry]).await?;
+        }
+        Ok(read)
     }
 
     /// Who has reported.
@@ -219,7 +262,15 @@ impl Access {
     /// Totals, counted once more.
     pub(crate) async fn verify(&self, about: &About) -> Result<Verification, Problem> {
         self.check_unit(&about.scope.tree, &about.unit)?;
-        Ok(self.store.verify(&about.scope, &about.unit).await?)
+        let verified = self.store.verify(&about.scope, &about.unit).await?;
+        // Where totals differ, both numbers are shown.
+        let differing = verified.differing.iter();
+        let mut shown = differing.filter_map(|difference| difference.indicator.as_ref());
+        if shown.any(|code| about.scope.form.is_confidential(code.as_str())) {
+            let entry = self.trace.entry("read").on(&about.key());
+            self.trail.note(vec![entry]).await?;
+        }
+        Ok(verified)
     }
 
     /// Makes a key for a unit that the caller administers.
@@ -227,7 +278,8 @@ impl Access {
         self.check_administers()?;
         self.check_lately(new.unit)?;
         let token = Token::generate();
-        let key = self.store.create_key(&token, new).await?;
+        let origin = self.trace.origin().clone();
+        let key = self.store.create_key(&token, new, origin).await?;
         Ok((key, token))
     }
 
@@ -235,7 +287,8 @@ impl Access {
     pub(crate) async fn keys(&self) -> Result<Vec<Key>, Problem> {
         self.check_administers()?;
         let mut keys: Vec<Key> = self.store.keys().await?.into_iter().map(|(key, _)| key).collect();
-        keys.retain(|key| self.check_lately(key.unit).is_ok());
+        keys.retain(|key| self.reaches_lately(key.unit));
+        self.trail.note(vec![self.trace.entry("read")]).await?;
         Ok(keys)
     }
 
@@ -248,33 +301,85 @@ impl Access {
             found.ok_or(Problem::NotFound(Missing::Key))
         };
         self.check_lately(find().await?.unit)?;
-        self.store.revoke_key(id.clone()).await?;
+        let origin = self.trace.origin().clone();
+        self.store.revoke_key(id.clone(), origin).await?;
         find().await
     }
 
     /// That a unit is at or below the caller's in the latest tree that has it: a key outlives its unit.
     fn check_lately(&self, unit: UnitId) -> Result<(), Problem> {
+        if self.reaches_lately(unit) {
+            return Ok(());
+        }
+        self.trace.is_on_unit(unit);
+        Err(Problem::Forbidden(Denied::Unit))
+    }
+
+    fn reaches_lately(&self, unit: UnitId) -> bool {
         let trees = self.store.catalogue().trees();
         let latest = trees.filter(|tree| tree.by_id(unit).is_some()).last();
-        if latest.is_some_and(|tree| self.caller.reaches(tree, unit)) {
-            Ok(())
-        } else {
-            Err(Problem::Forbidden(Denied::Unit))
-        }
+        latest.is_some_and(|tree| self.caller.reaches(tree, unit))
     }
 
     fn check(&self, key: &SubmissionKey) -> Result<(), Problem> {
-        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
-        if scope.is_some_and(|scope| self.caller.reaches(&scope.tree, key.unit)) {
-            Ok(())
-        } else {
-            Err(Problem::Forbidden(Denied::Unit))
+        if self.reaches(key) {
+            return Ok(());
         }
+        self.trace.is_on(key);
+        Err(Problem::Forbidden(Denied::Unit))
     }
 
-    fn checked(&self, revision: Revision) -> Result<Revision, Problem> {
-        self.check(&revision.key)?;
+    fn reaches(&self, key: &SubmissionKey) -> bool {
+        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
+        scope.is_some_and(|scope| self.caller.reaches(&scope.tree, key.unit))
+    }
+
+    /// A revision that the caller may see, once it is noted that he does.
+    async fn shown(&self, revision: Revision) -> Result<Revision, Problem> {
+        self.note_shown(std::slice::from_ref(&revision)).await?;
         Ok(revision)
+    }
+
+    /// The first of some revisions, and whether there are more.
+    async fn page_shown(
+        &self,
+        mut found: Vec<Revision>,
+        limit: usize,
+    ) -> Result<(Vec<Revision>, bool), Problem> {
+        let more = found.len() > limit;
+        found.truncate(limit);
+        self.note_shown(&found).await?;
+        Ok((found, more))
+    }
+
+    /// Notes each revision with confidential figures that the caller is shown.
+    async fn note_shown(&self, revisions: &[Revision]) -> Result<(), Problem> {
+        let confidential = revisions.iter().filter(|revision| {
+            let SubmissionKey { form, period, .. } = &revision.key;
+            let scope = self.store.catalogue().scope(form.as_str(), *period);
+            let mut figures = revision.content.figures.iter();
+            scope.is_some_and(|scope| {
+                figures.any(|figure| scope.form.is_confidential(figure.indicator.as_str()))
+            })
+        });
+        let entry = |revision: &Revision| {
+            let about = format!("{}/{}", revision.id, revision.revision);
+            self.trace.entry("read").on(&revision.key).about(about)
+        };
+        self.trail.note(confidential.map(entry).collect()).await
+    }
+
+    /// Notes that a total is shown: those of provinces and above, which dashboards read all the time, once a minute.
+    async fn note_total(&self, about: &About) -> Result<(), Problem> {
+        let entry = self.trace.entry("read").on(&about.key());
+        let place = about.scope.tree.get(about.unit.as_str());
+        let is_high =
+            place.is_some_and(|place| matches!(place.unit().level, Level::Country | Level::Province));
+        if is_high {
+            self.trail.count(entry);
+            return Ok(());
+        }
+        self.trail.note(vec![entry]).await
     }
 
     /// Every unit that is or was at or below the caller's; none when that is all of them.

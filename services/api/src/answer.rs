@@ -5,8 +5,8 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -43,7 +43,7 @@ pub(crate) async fn answer(
 /// The response with the words of its problem, if it is one.
 fn worded(response: ServiceResponse) -> ServiceResponse {
     let request = response.request();
-    let rendered = match response.response().error() {
+    let mut rendered = match response.response().error() {
         Some(error) => told(error, &Context::of(request)),
         // The interactive page answers with nothing but a status where it has no file.
         None if response.status() == StatusCode::NOT_FOUND => {
@@ -51,7 +51,13 @@ fn worded(response: ServiceResponse) -> ServiceResponse {
         }
         None => return response,
     };
-    let (request, _) = response.into_parts();
+    let (request, bare) = response.into_parts();
+    // What those on the way have said besides: what is left of a quota, who may read this.
+    for (name, value) in bare.headers() {
+        if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
     ServiceResponse::new(request, rendered)
 }
 
@@ -68,6 +74,10 @@ fn protect(response: &mut ServiceResponse) {
     set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(response, X_FRAME_OPTIONS, "DENY");
     set(response, REFERRER_POLICY, "no-referrer");
+    if response.request().app_config().secure() {
+        // A browser that was here once asks by HTTPS for a year, whatever a link says.
+        set(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
         (

@@ -170,10 +170,16 @@ impl Batch {
         });
         let (access, context, dry_run) = (self.access.clone(), self.context.clone(), self.dry_run);
         async move {
-            let result = match read {
-                Ok((turn, change)) => turn.then(apply(&access, change, dry_run)).await,
-                Err(problem) => Err(problem),
+            let (key, result) = match read {
+                Ok((turn, change)) => {
+                    let key = change.key.clone();
+                    (Some(key), turn.then(apply(&access, change, dry_run)).await)
+                }
+                Err(problem) => (None, Err(problem)),
             };
+            if let Err(problem) = &result {
+                access.note_refused_line(key.as_ref(), problem);
+            }
             told(line.number, result, &context)
         }
     }
@@ -184,6 +190,8 @@ impl Batch {
             change: Change::Report(submission.content),
             condition: Precondition::None,
             idempotency: self.wishes.idempotency(key, content),
+            origin: self.access.trace().origin().clone(),
+            action: self.access.trace().action().to_owned(),
         }
     }
 }

@@ -83,6 +83,8 @@ pub(crate) struct IndicatorBody {
     /// The largest value allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<i64>,
+    /// Whether it tells of persons who must not be known: who reads its figures is noted in the audit trail.
+    confidential: bool,
     /// How a ratio is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "100*HT.NG/NN.XD")]
@@ -251,6 +253,7 @@ impl IndicatorBody {
             across_time: indicator.across_time.clone(),
             min: indicator.min,
             max: indicator.max,
+            confidential: indicator.confidential,
             formula: match &indicator.kind {
                 Kind::Ratio(formula) => Some(formula.to_string()),
                 _ => None,

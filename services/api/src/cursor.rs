@@ -104,8 +104,13 @@ impl Page {
     pub(crate) fn cut<T>(&self, entries: &mut Vec<T>, cursor: impl FnOnce(&T) -> Cursor) -> Option<String> {
         let more = entries.len() > self.limit;
         entries.truncate(self.limit);
-        entries.last().filter(|_| more).map(|last| cursor(last).encode())
+        next(entries, more, cursor)
     }
+}
+
+/// The cursor of the page after these entries, if there are more.
+pub(crate) fn next<T>(entries: &[T], more: bool, cursor: impl FnOnce(&T) -> Cursor) -> Option<String> {
+    entries.last().filter(|_| more).map(|last| cursor(last).encode())
 }
 
 /// The header that leads to the next page.

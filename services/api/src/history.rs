@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::about::period;
 use crate::access::Access;
-use crate::cursor::{Cursor, Page, link};
+use crate::cursor::{Cursor, Page, link, next};
 use crate::document::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::header::{JSON, Tags, accepted};
 use crate::problem::{Missing, Problem};
@@ -92,16 +92,16 @@ pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Re
             Cursor::Revision(_) | Cursor::Code(_) => None,
         }),
     };
-    let mut found = access.submissions(filter, page.limit + 1).await?;
-    let next_cursor = page.cut(&mut found, |last| Cursor::Submission(last.received_at, last.id));
+    let (found, more) = access.submissions(filter, page.limit).await?;
+    let next_cursor = next(&found, more, |last| Cursor::Submission(last.received_at, last.id));
     let submissions = SubmissionBody::of_all(&access, &found).await?;
-    let next = link(&request, next_cursor.as_deref());
+    let link = link(&request, next_cursor.as_deref());
     Ok(listed(
         SubmissionList {
             submissions,
             next_cursor,
         },
-        next,
+        link,
     ))
 }
 
@@ -237,18 +237,16 @@ pub(crate) async fn list_revisions(
         Cursor::Revision(revision) => Some(*revision),
         Cursor::Submission(..) | Cursor::Code(_) => None,
     });
-    let mut found = access
-        .revisions(submission_id(&id)?, before, page.limit + 1)
-        .await?;
-    let next_cursor = page.cut(&mut found, |last| Cursor::Revision(last.revision));
+    let (found, more) = access.revisions(submission_id(&id)?, before, page.limit).await?;
+    let next_cursor = next(&found, more, |last| Cursor::Revision(last.revision));
     let revisions = SubmissionBody::of_all(&access, &found).await?;
-    let next = link(&request, next_cursor.as_deref());
+    let link = link(&request, next_cursor.as_deref());
     Ok(listed(
         RevisionList {
             revisions,
             next_cursor,
         },
-        next,
+        link,
     ))
 }
 

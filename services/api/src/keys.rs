@@ -19,6 +19,8 @@ use tonghop_storage::{Store, StoreError};
 
 use crate::limits::{Left, Limits};
 use crate::problem::{KeyFault, Problem};
+use crate::trace::{Trace, address};
+use crate::trail::Trail;
 
 /// How often keys are read from the database: a revoked one is refused by then.
 const READ_INTERVAL: Duration = Duration::from_secs(2);
@@ -48,6 +50,7 @@ pub(crate) struct Keys(Arc<Inner>);
 struct Inner {
     store: Store,
     limits: Limits,
+    trail: Trail,
     known: RwLock<Known>,
     /// Held while the keys are read: when the last reading began, and what came of it.
     reading: tokio::sync::Mutex<Option<(Instant, Result<(), StoreError>)>>,
@@ -63,10 +66,11 @@ struct Known {
 
 impl Keys {
     /// None are known until they are read.
-    pub(crate) fn new(store: Store, limits: Limits) -> Self {
+    pub(crate) fn new(store: Store, limits: Limits, trail: Trail) -> Self {
         Self(Arc::new(Inner {
             store,
             limits,
+            trail,
             known: RwLock::default(),
             reading: tokio::sync::Mutex::default(),
             used: Mutex::default(),
@@ -97,6 +101,11 @@ impl Keys {
             () = stop.cancelled() => {}
             () = reading => {}
         }
+    }
+
+    /// The audit trail, into which callers' doings are noted.
+    pub(crate) fn trail(&self) -> &Trail {
+        &self.0.trail
     }
 
     /// Notes which keys were used since the last time.
@@ -209,26 +218,59 @@ pub(crate) async fn authenticate(
     if is_public(request.path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
-    let (caller, left) = match admitted(&request).await {
+    let keys = match keys_of(&request) {
+        Ok(keys) => keys,
+        Err(problem) => return Ok(request.error_response(problem)),
+    };
+    let (caller, left) = match keys.admit(&request).await {
         Ok(admitted) => admitted,
         Err(problem) => return Ok(request.error_response(problem)),
     };
-    request.extensions_mut().insert(caller);
+    let trace = Trace::new(&request, caller.key.clone());
+    request.extensions_mut().insert((caller, trace.clone()));
     let mut response = next.call(request).await?.map_into_boxed_body();
+    trace.note_answer(keys.trail(), &response);
     if let Some(left) = left {
         left.tell(response.headers_mut());
     }
     Ok(response)
 }
 
-async fn admitted(request: &ServiceRequest) -> Result<(Caller, Option<Left>), Problem> {
-    let token = token(request.headers())?;
+fn keys_of(request: &ServiceRequest) -> Result<Keys, Problem> {
     let keys = request.app_data::<Data<Keys>>();
     let keys = keys.ok_or_else(|| Problem::Internal("the service has no keys".into()))?;
-    let address = request.peer_addr().map(|peer| peer.ip());
-    let caller = keys.caller(&token, address).await?;
-    let left = keys.0.limits.take(&caller.key)?;
-    Ok((caller, left))
+    Ok(keys.get_ref().clone())
+}
+
+impl Keys {
+    /// Who calls, if he may now. That a change was refused here is counted, under the key if somebody was given it.
+    async fn admit(&self, request: &ServiceRequest) -> Result<(Caller, Option<Left>), Problem> {
+        let (token, caller) = match token(request.headers()) {
+            Ok(token) => {
+                let caller = self.caller(&token, address(request.request())).await;
+                (Some(token), caller)
+            }
+            Err(problem) => (None, Err(problem)),
+        };
+        let left = match &caller {
+            Ok(caller) => self.0.limits.take(&caller.key),
+            Err(_) => Ok(None),
+        };
+        let refused = caller.as_ref().err().or(left.as_ref().err());
+        match (refused, token) {
+            (Some(Problem::MissingKey | Problem::InvalidKey(KeyFault::Malformed | KeyFault::Unknown)), _) => {
+                self.trail().count_stranger();
+            }
+            (Some(problem @ (Problem::InvalidKey(_) | Problem::RateLimited { .. })), Some(token))
+                if self.with(|known| known.keys.contains_key(&token.id())) =>
+            {
+                let trace = Trace::new(request, token.id());
+                trace.count_refusal(self.trail(), request.method().clone(), problem);
+            }
+            _ => {}
+        }
+        Ok((caller?, left?))
+    }
 }
 
 #[cfg(test)]

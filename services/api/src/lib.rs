@@ -8,8 +8,12 @@
 //! # async fn run(store: tonghop_storage::Store) -> Result<(), tonghop_api::StartError> {
 //! let listener = tonghop_api::bind(([127, 0, 0, 1], 8080).into())?;
 //! let stop = tokio_util::sync::CancellationToken::new();
-//! let limits = tonghop_api::Limits::new(100);
-//! tonghop_api::serve(listener, store, limits, None, stop).await
+//! let settings = tonghop_api::Settings {
+//!     limits: tonghop_api::Limits::new(100),
+//!     metrics: None,
+//!     front: tonghop_api::Front::default(),
+//! };
+//! tonghop_api::serve(listener, store, settings, stop).await
 //! # }
 //! ```
 
@@ -29,6 +33,7 @@ mod document;
 mod fault;
 mod figure;
 mod forms;
+mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -41,6 +46,7 @@ mod limits;
 mod lines;
 mod metrics;
 mod nulls;
+mod origins;
 mod pages;
 mod payload;
 mod problem;
@@ -51,12 +57,16 @@ mod submission;
 mod submissions;
 mod totals;
 mod totals_csv;
+mod trace;
+mod trail;
 mod verification;
 mod wait;
 mod words;
 mod write;
 
+pub use front::{Front, FrontOptions, InvalidFront};
 pub use limits::Limits;
 pub use metrics::MetricsPage;
 pub use routes::{openapi, openapi_json};
-pub use serve::{StartError, bind, serve};
+pub use serve::{Settings, StartError, bind, serve};
+pub use trail::{keep_sealed, warn_without_file};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{Limits, bind, serve};
+use tonghop_api::{FrontOptions, Limits, Settings, bind, keep_sealed, serve, warn_without_file};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
-use tonghop_storage::{DatabaseUrl, Store, StoreError};
+use tonghop_storage::{DatabaseUrl, SealFile, Store, StoreError};
 
 /// The HTTP service of tonghop, for PostgreSQL and RabbitMQ. Run as many as you want.
 #[derive(Debug, Parser)]
@@ -19,9 +19,15 @@ struct Arguments {
     /// postgres://USER@HOST/DATABASE
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS.
+    #[arg(long, env = "TONGHOP_DATABASE_CA")]
+    database_ca: Option<PathBuf>,
     /// amqp://USER:PASSWORD@HOST:5672/VHOST
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps; those of the operating system when left out.
+    #[arg(long, env = "TONGHOP_AMQP_CA")]
+    amqp_ca: Option<PathBuf>,
     /// What the names of exchanges and queues begin with.
     #[arg(long, env = "TONGHOP_AMQP_NAMESPACE", default_value = AmqpSettings::DEFAULT_NAMESPACE)]
     amqp_namespace: String,
@@ -34,6 +40,11 @@ struct Arguments {
     /// How many requests a second a key may make on the average; 0 for as many as it wants.
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     key_rate: u32,
+    /// The file in which to note the heads of the audit trail's chain.
+    #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
+    audit_heads: Option<PathBuf>,
+    #[command(flatten)]
+    front: FrontOptions,
     /// What to log, as in `info` or `warn,tonghop_api=debug`.
     #[arg(long, env = "TONGHOP_LOG", default_value = "info")]
     log: String,
@@ -75,6 +86,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
     tonghop_process::start_log(&arguments.log).map_err(|error| configuration(&error))?;
     let (database, bus) = (database(&arguments)?, broker(&arguments)?);
+    let front = arguments.front.read().map_err(|error| configuration(&error))?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
         None => tonghop_catalogue::built_in(),
@@ -86,7 +98,36 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|error| not_opened(&database, &error))?;
     let stop = stop_on_signals().map_err(|error| Failure::RunTime(format!("no signals: {error}")))?;
     tracing::info!(listen = %arguments.listen, %database, "serving");
-    work(listener, &store, &bus, Limits::new(arguments.key_rate), &stop).await
+    warn_without_row_security(&store).await;
+    let seal_file = arguments.audit_heads.map(SealFile::at);
+    warn_without_file(seal_file.as_ref());
+    let settings = Settings {
+        limits: Limits::new(arguments.key_rate),
+        metrics: None,
+        front,
+    };
+    // The trail ends after all that writes into it.
+    let sealed = CancellationToken::new();
+    let working = async {
+        let worked = work(listener, &store, &bus, settings, &stop).await;
+        sealed.cancel();
+        worked
+    };
+    let (worked, ()) = tokio::join!(working, keep_sealed(&store, seal_file.as_ref(), &sealed));
+    tracing::info!("stopped");
+    worked
+}
+
+/// The tables' owner, or a superuser, passes the policies on rows.
+async fn warn_without_row_security(store: &Store) {
+    match store.has_row_security().await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "this database user passes the policies on rows: connect as a member of {}",
+            tonghop_storage::API_ROLE
+        ),
+        Err(error) => tracing::warn!(%error, "the policies on rows were not looked at"),
+    }
 }
 
 fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
@@ -94,7 +135,9 @@ fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
                           postgres://USER@HOST/DATABASE; with SQLite, run `tonghop serve`";
     let url = arguments.database_url.as_deref();
     match url.and_then(|url| url.parse().ok()) {
-        Some(database @ DatabaseUrl::Postgres(_)) => Ok(database),
+        Some(database @ DatabaseUrl::Postgres(_)) => database
+            .vouched_for_by(arguments.database_ca.as_deref())
+            .map_err(|error| Failure::Configuration(error.to_string())),
         Some(DatabaseUrl::Sqlite(_)) | None => Err(Failure::Configuration(WANTED.into())),
     }
 }
@@ -106,10 +149,11 @@ fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
         .amqp_url
         .as_deref()
         .ok_or_else(|| Failure::Configuration(WANTED.into()))?;
-    let settings = AmqpSettings::parse(url, &arguments.amqp_namespace);
-    settings
-        .map(Bus::Amqp)
-        .map_err(|error| Failure::Configuration(error.to_string()))
+    let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
+    let settings =
+        AmqpSettings::parse(url, &arguments.amqp_namespace).map_err(|error| configuration(&error))?;
+    let settings = settings.vouched_for_by(arguments.amqp_ca.as_deref());
+    settings.map(Bus::Amqp).map_err(|error| configuration(&error))
 }
 
 /// Serves and relays until the stop; then what is in flight is recorded, and published.
@@ -117,13 +161,13 @@ async fn work(
     listener: std::net::TcpListener,
     store: &Store,
     bus: &Bus,
-    limits: Limits,
+    settings: Settings,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
     let health = Health::default();
     let serving = async {
-        let served = serve(listener, store.clone(), limits, None, stop.clone()).await;
+        let served = serve(listener, store.clone(), settings, stop.clone()).await;
         store.close().await;
         store.news().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;
@@ -132,7 +176,6 @@ async fn work(
     };
     let relaying = relay(store, bus, store.news(), &health, &relay_stop);
     let (served, ()) = tokio::join!(serving, relaying);
-    tracing::info!("stopped");
     served.map_err(|error| Failure::RunTime(error.to_string()))
 }
 

@@ -40,6 +40,13 @@ impl std::fmt::Debug for MetricsPage {
 /// Answers the page, to administrators.
 pub(crate) async fn get_metrics(page: Data<MetricsPage>, access: Access) -> Result<HttpResponse, Problem> {
     access.check_administers()?;
-    let text = (page.write)().await;
+    let others = (page.write)().await;
+    let others = others.trim_end_matches("# EOF\n");
+    let strangers = access.strangers();
+    let text = format!(
+        "{others}# HELP tonghop_refused_without_key Requests without a valid key that were refused\n\
+         # TYPE tonghop_refused_without_key counter\n\
+         tonghop_refused_without_key_total {strangers}\n# EOF\n"
+    );
     Ok(HttpResponse::Ok().content_type(page.media_type).body(text))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::dev::ResourceDef;
+use actix_web::http::Method;
 use actix_web::web::Data;
 use actix_web::{App, HttpRequest, HttpResponse};
 use utoipa::openapi::OpenApi;
@@ -60,34 +61,57 @@ pub fn openapi_json() -> String {
 
 /// Which methods each path takes.
 #[derive(Clone, Debug)]
-pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<&'static str>)>>);
+pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<Taken>)>>);
+
+/// A method that a path takes, and what that is called.
+#[derive(Clone, Debug)]
+struct Taken {
+    method: &'static str,
+    operation: Option<String>,
+}
 
 impl Methods {
     /// Of the routes in a document, and of the pages that are not in it.
     pub(crate) fn of(document: &OpenApi) -> Self {
         let paths = document.paths.paths.iter().map(|(path, item)| {
             let methods = [
-                (item.get.is_some(), "GET"),
-                (item.get.is_some(), "HEAD"),
-                (item.post.is_some(), "POST"),
-                (item.delete.is_some(), "DELETE"),
+                (&item.get, "GET"),
+                (&item.get, "HEAD"),
+                (&item.post, "POST"),
+                (&item.delete, "DELETE"),
             ];
-            let taken = methods
-                .into_iter()
-                .filter(|(taken, _)| *taken)
-                .map(|(_, name)| name);
+            let taken = methods.into_iter().filter_map(|(operation, method)| {
+                let operation = operation.as_ref()?.operation_id.clone();
+                Some(Taken { method, operation })
+            });
             (ResourceDef::new(path.as_str()), taken.collect())
         });
-        let pages = ["/", "/docs", "/docs/{_:.*}"].map(|path| (ResourceDef::new(path), vec!["GET", "HEAD"]));
+        let page = |method| Taken {
+            method,
+            operation: None,
+        };
+        let pages = ["/", "/docs", "/docs/{_:.*}"]
+            .map(|path| (ResourceDef::new(path), vec![page("GET"), page("HEAD")]));
         Self(Arc::new(paths.chain(pages).collect()))
+    }
+
+    fn taken<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Taken> {
+        let matching = self.0.iter().filter(|(pattern, _)| pattern.is_match(path));
+        matching.flat_map(|(_, taken)| taken)
     }
 
     /// The methods that a path takes; none for a path that leads nowhere.
     fn of_path(&self, path: &str) -> Vec<&'static str> {
-        let matching = self.0.iter().filter(|(pattern, _)| pattern.is_match(path));
-        matching
-            .flat_map(|(_, methods)| methods.iter().copied())
-            .collect()
+        self.taken(path).map(|taken| taken.method).collect()
+    }
+
+    /// The id of the operation that a method of a path is.
+    pub(crate) fn operation(&self, method: &Method, path: &str) -> Option<String> {
+        let mut taken = self.taken(path);
+        taken
+            .find(|taken| taken.method == method.as_str())?
+            .operation
+            .clone()
     }
 }
 
@@ -111,6 +135,16 @@ mod tests {
         assert_eq!(methods.of_path("/v1/submissions"), ["GET", "HEAD", "POST"]);
         assert_eq!(methods.of_path("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
         assert_eq!(methods.of_path("/v1/submissions/"), [""; 0]);
+        let operation = |method, path| methods.operation(&method, path);
+        assert_eq!(
+            operation(Method::POST, "/v1/submissions/batch").as_deref(),
+            Some("create_submission_batch")
+        );
+        assert_eq!(
+            operation(Method::DELETE, "/v1/submissions/x").as_deref(),
+            Some("withdraw_submission")
+        );
+        assert_eq!(operation(Method::PUT, "/v1/submissions"), None);
     }
 
     #[test]

@@ -1,24 +1,29 @@
 //! Listening, serving, and stopping in good order.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
-use actix_web::web::{Bytes, Data, get, to};
+use actix_web::web::{Bytes, Data, ServiceConfig, get, to};
 use actix_web::{App, HttpServer};
 use tokio_util::sync::CancellationToken;
 use tonghop_storage::Store;
+use tonghop_tls::InvalidCertificate;
 use utoipa_actix_web::AppExt;
 
 use crate::access::Locked;
 use crate::answer::answer;
 use crate::batch::Places;
+use crate::front::Front;
 use crate::keys::{Keys, authenticate};
 use crate::limits::Limits;
 use crate::metrics::{MetricsPage, get_metrics};
+use crate::origins::{Origins, share};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
 use crate::routes::{Methods, no_route, openapi, openapi_json, routes};
+use crate::trail::Trail;
 use crate::verification::Turn;
 use crate::wait::Wait;
 
@@ -28,8 +33,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections a worker takes; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 2_000;
+/// How long agreeing on TLS may take, before the first head.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many connections the process takes, on however many processors; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 4_000;
 
 /// How long requests in flight may take after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
@@ -40,9 +48,23 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
+    /// TLS cannot be served.
+    #[error(transparent)]
+    Tls(#[from] InvalidCertificate),
     /// The server failed.
     #[error("the HTTP server failed: {0}")]
     Failed(std::io::Error),
+}
+
+/// How the service is served.
+#[derive(Debug)]
+pub struct Settings {
+    /// How much each caller may ask for.
+    pub limits: Limits,
+    /// The page of `/metrics`, if there shall be one.
+    pub metrics: Option<MetricsPage>,
+    /// How it meets its clients.
+    pub front: Front,
 }
 
 /// Binds the address of the service.
@@ -53,73 +75,127 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))
 }
 
-/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most. `/metrics` is there if there
-/// is a page for it.
+/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
 ///
 /// # Errors
 /// The server could not start, or failed.
 pub async fn serve(
     listener: TcpListener,
     store: Store,
-    limits: Limits,
-    metrics: Option<MetricsPage>,
+    settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    let Settings {
+        limits,
+        metrics,
+        front,
+    } = settings;
     let wait = Wait::default();
-    let methods = Data::new(Methods::of(&openapi()));
-    let document = Data::new(Document(Bytes::from(openapi_json())));
-    let turn = Data::new(Turn::default());
-    let (room, places) = (Data::new(Room::default()), Data::new(Places::default()));
-    let keys = Keys::new(store.clone(), limits);
-    let for_requests = Data::new(keys.clone());
-    let (for_handlers, shared) = (Data::new(wait.clone()), Data::new(Locked::new(store.clone())));
+    let (trail, scribe) = Trail::new(store.clone());
+    let keys = Keys::new(store.clone(), limits, trail);
+    let shared = Shared::new(&store, &wait, &keys, &front, metrics);
     let server = HttpServer::new(move || {
-        let app = App::new()
-            .app_data(shared.clone())
-            .app_data(for_handlers.clone())
-            .app_data(for_requests.clone())
-            .app_data(methods.clone())
-            .app_data(document.clone())
-            .app_data(turn.clone())
-            .app_data(room.clone())
-            .app_data(places.clone())
-            .into_utoipa_app();
-        let metrics = metrics.clone();
-        app.configure(routes)
+        App::new()
+            .into_utoipa_app()
+            .configure(routes)
             .into_app()
-            .configure(|config| {
-                if let Some(page) = metrics {
-                    config
-                        .app_data(Data::new(page))
-                        .route("/metrics", get().to(get_metrics));
-                }
-            })
+            .configure(|config| shared.put_into(config))
             .route("/", get().to(get_index))
             .route("/docs", get().to(redirect_docs))
             .service(docs())
             .default_service(to(no_route))
             .wrap(from_fn(authenticate))
+            .wrap(from_fn(share))
             .wrap(from_fn(answer))
     });
+    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let connections = MAX_CONNECTIONS.div_ceil(workers);
     let server = server
+        .workers(workers)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
-        .max_connections(MAX_CONNECTIONS)
+        .max_connections(connections)
+        // A handshake that waits for its client costs a connection and nothing else. A smaller number, such as the
+        // default of 256, lets as many slow clients keep all others out until their time is over.
+        .max_connection_rate(connections)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT_S)
-        .disable_signals()
-        .listen(listener)
-        .map_err(StartError::Failed)?
-        .run();
+        .disable_signals();
+    front.warn_if_readable(&listener);
+    let hangups = front.hangups().map_err(StartError::Failed)?;
+    let listening = match front.certificate() {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?),
+        None => server.listen(listener),
+    };
+    let server = listening.map_err(StartError::Failed)?.run();
     let handle = server.handle();
     let ending = async {
-        tokio::join!(wait.run(&store, &stop), keys.run(&stop));
+        let reloading = stop.run_until_cancelled(front.reload_at(hangups));
+        tokio::join!(wait.run(&store, &stop), keys.run(&stop), reloading);
         handle.stop(true).await;
     };
     tokio::pin!(server);
-    let served = tokio::select! {
-        served = &mut server => served,
-        () = ending => server.await,
+    let served_all = CancellationToken::new();
+    let serving = async {
+        let served = tokio::select! {
+            served = &mut server => served,
+            () = ending => server.await,
+        };
+        served_all.cancel();
+        served
     };
+    let (served, ()) = tokio::join!(serving, scribe.run(&served_all));
     keys.note_uses().await;
     served.map_err(StartError::Failed)
+}
+
+/// What all workers share.
+#[derive(Clone)]
+struct Shared {
+    store: Data<Locked>,
+    wait: Data<Wait>,
+    keys: Data<Keys>,
+    methods: Data<Methods>,
+    document: Data<Document>,
+    turn: Data<Turn>,
+    room: Data<Room>,
+    places: Data<Places>,
+    origins: Data<Origins>,
+    metrics: Option<Data<MetricsPage>>,
+}
+
+impl Shared {
+    fn new(store: &Store, wait: &Wait, keys: &Keys, front: &Front, metrics: Option<MetricsPage>) -> Self {
+        Self {
+            store: Data::new(Locked::new(store.clone())),
+            wait: Data::new(wait.clone()),
+            keys: Data::new(keys.clone()),
+            methods: Data::new(Methods::of(&openapi())),
+            document: Data::new(Document(Bytes::from(openapi_json()))),
+            turn: Data::default(),
+            room: Data::default(),
+            places: Data::default(),
+            origins: Data::new(front.origins()),
+            metrics: metrics.map(Data::new),
+        }
+    }
+
+    /// `/metrics` is there if there is a page for it.
+    fn put_into(&self, config: &mut ServiceConfig) {
+        config
+            .app_data(self.store.clone())
+            .app_data(self.wait.clone())
+            .app_data(self.keys.clone())
+            .app_data(self.methods.clone())
+            .app_data(self.document.clone())
+            .app_data(self.turn.clone())
+            .app_data(self.room.clone())
+            .app_data(self.places.clone())
+            .app_data(self.origins.clone());
+        if let Some(page) = &self.metrics {
+            config
+                .app_data(page.clone())
+                .route("/metrics", get().to(get_metrics));
+        }
+    }
 }

@@ -73,6 +73,8 @@ pub(crate) async fn create_submission(
         idempotency: wishes.idempotency(key, &body.bytes),
         key: submission.key,
         change: Change::Report(submission.content),
+        origin: access.trace().origin().clone(),
+        action: access.trace().action().to_owned(),
     };
     let written = write(&access, change, dry_run).await?;
     let wait_s = wishes.wait_s.filter(|_| !dry_run);
@@ -117,12 +119,14 @@ pub(crate) async fn withdraw_submission(
     if wishes.if_match.is_none() {
         return Err(Problem::PreconditionRequired);
     }
-    let key = access.submission(submission_id(&id)?).await?.key;
+    let key = access.submission_key(submission_id(&id)?).await?;
     let change = Write {
         condition: wishes.condition(&access, &key).await?,
         idempotency: wishes.idempotency(wishes.key.clone(), b""),
         key,
         change: Change::Withdraw,
+        origin: access.trace().origin().clone(),
+        action: access.trace().action().to_owned(),
     };
     let written = write(&access, change, false).await?;
     let aggregated_at = written.aggregated_at(&access, &wait, wishes.wait_s).await;

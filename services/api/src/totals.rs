@@ -158,7 +158,7 @@ pub(crate) async fn get_total(request: HttpRequest, access: Access) -> Result<Ht
     let wanted = wanted_indicators(&mut query);
     let about = asked.resolve(query, access.catalogue())?;
     wanted.iter().try_for_each(|code| about.check_indicator(code))?;
-    let read = access.total(&about).await?;
+    let read = access.total(&about, &wanted).await?;
     let tag = tag(&about, &wanted, &read, access.catalogue().digest(), media);
     if is_known(request.headers(), &tag)? {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, Parser, Subcommand};
-use tonghop_domain::{Catalogue, KeyId, Role, UnitCode};
+use tonghop_api::FrontOptions;
+use tonghop_domain::{Actor, Catalogue, KeyId, Role, UnitCode};
 use tonghop_events::{AmqpSettings, Bus};
 use tonghop_storage::{DatabaseUrl, Store, StoreError};
 
@@ -43,6 +44,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: KeyAction,
     },
+    /// Shows who did what, and proves that nobody has changed the record of it
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
+        /// The file in which the service notes the heads of the trail's chain
+        /// [default: beside the SQLite file, with `.audit-heads` after its name]
+        #[arg(long, env = "TONGHOP_AUDIT_HEADS", global = true)]
+        heads: Option<PathBuf>,
+    },
     /// Lists or drops the announcements that nobody could act upon; they are hints, and their totals are swept up
     DeadLetters {
         #[command(subcommand)]
@@ -58,12 +68,16 @@ pub(crate) enum Command {
         /// The access key, better given as TONGHOP_KEY: others can see the arguments of a process
         #[arg(long, env = "TONGHOP_KEY", hide_env_values = true)]
         key: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Asks a running service whether it is ready; exit code 0 if it is
     Healthcheck {
         /// What to ask
         #[arg(default_value = "http://127.0.0.1:8080/readyz")]
         url: String,
+        #[command(flatten)]
+        trusted: Trusted,
     },
     /// Prints the OpenAPI document
     ExportOpenapi,
@@ -99,6 +113,26 @@ pub(crate) enum KeyAction {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// Shows entries, the oldest first
+    List {
+        /// Only what this key did, or local-operator
+        #[arg(long)]
+        actor: Option<Actor>,
+        /// Only what was on the unit with this code, or had it on another day
+        #[arg(long)]
+        unit: Option<UnitCode>,
+        /// Only what was written at this time or later, as in 2027-01-01T00:00:00+07:00
+        #[arg(long)]
+        since: Option<DateTime<Utc>>,
+    },
+    /// Recomputes the chain and names what was changed, inserted, removed or cut off
+    Verify,
+    /// Writes every entry with its place in the chain, one a line, as JSON
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum DeadLettersAction {
     /// Shows each and leaves it where it is
     List,
@@ -111,6 +145,13 @@ pub(crate) enum DeadLettersAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Trusted {
+    /// A PEM file with the certificate authority of the service, for https [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_CA")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
     /// Where to listen
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
@@ -118,6 +159,12 @@ pub(crate) struct ServeOptions {
     /// How many requests a second a key may make on the average; 0 for as many as it wants
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     pub(crate) key_rate: u32,
+    /// The file in which to note the heads of the audit trail's chain
+    /// [default: beside the SQLite file, with `.audit-heads` after its name]
+    #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
+    pub(crate) audit_heads: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) front: FrontOptions,
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sweep_interval_ms: u64,
@@ -128,9 +175,15 @@ pub(crate) struct Settings {
     /// The database: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:tonghop.db]
     #[arg(long, env = "TONGHOP_DATABASE_URL", hide_env_values = true, global = true)]
     pub(crate) database_url: Option<String>,
+    /// A PEM file with the certificate authority of PostgreSQL, which then must speak TLS [default: by sslmode in the URL]
+    #[arg(long, env = "TONGHOP_DATABASE_CA", global = true)]
+    database_ca: Option<PathBuf>,
     /// The broker: amqp://USER:PASSWORD@HOST/VHOST; without it, announcements stay inside the process
     #[arg(long, env = "TONGHOP_AMQP_URL", hide_env_values = true, global = true)]
     amqp_url: Option<String>,
+    /// A PEM file with the certificate authority of the broker, for amqps [default: those of the operating system]
+    #[arg(long, env = "TONGHOP_AMQP_CA", global = true)]
+    amqp_ca: Option<PathBuf>,
     /// The prefix of exchange and queue names
     #[arg(
         long,
@@ -161,18 +214,19 @@ impl Settings {
     }
 
     pub(crate) fn database(&self) -> Result<DatabaseUrl, Failure> {
-        self.database_url
-            .as_deref()
-            .unwrap_or("sqlite:tonghop.db")
-            .parse()
+        let url = self.database_url.as_deref().unwrap_or("sqlite:tonghop.db");
+        let url: DatabaseUrl = url.parse().map_err(wrong_setting)?;
+        url.vouched_for_by(self.database_ca.as_deref())
             .map_err(wrong_setting)
     }
 
     pub(crate) fn bus(&self) -> Result<Bus, Failure> {
         match &self.amqp_url {
-            Some(url) => AmqpSettings::parse(url, &self.amqp_namespace)
-                .map(Bus::Amqp)
-                .map_err(wrong_setting),
+            Some(url) => {
+                let settings = AmqpSettings::parse(url, &self.amqp_namespace).map_err(wrong_setting)?;
+                let settings = settings.vouched_for_by(self.amqp_ca.as_deref());
+                settings.map(Bus::Amqp).map_err(wrong_setting)
+            }
             None => Ok(Bus::in_process()),
         }
     }

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Client, Response};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use tonghop_domain::Token;
+use tonghop_tls::{InvalidTrust, Trust};
 
 use crate::failure::{Failure, failed, print, wrong_setting};
 
 /// Sends one submission as JSON, or one a line as NDJSON, and prints what became of each.
-pub(crate) async fn submit(file: &Path, url: &str, key: &str) -> Result<(), Failure> {
+pub(crate) async fn submit(file: &Path, url: &str, key: &str, ca: Option<&Path>) -> Result<(), Failure> {
     // Not read by clap, which quotes what it cannot read.
     let key: Token = key
         .parse()
@@ -26,7 +28,8 @@ pub(crate) async fn submit(file: &Path, url: &str, key: &str) -> Result<(), Fail
         Err(_) => text,
     };
     let url = url.trim_end_matches('/');
-    let results = submit_lines(url, &key, lines).await?;
+    let client = client(trusting(url, ca)?)?;
+    let results = submit_lines(&client, url, &key, lines).await?;
     let mut refused = 0;
     for result in &results {
         let line = &result["line"];
@@ -73,8 +76,8 @@ fn described(problem: &Value) -> String {
 }
 
 /// Sends NDJSON and answers the results, one a line.
-pub(crate) async fn submit_lines(url: &str, key: &Token, lines: String) -> Result<Vec<Value>, Failure> {
-    let request = client()?
+async fn submit_lines(client: &Client, url: &str, key: &Token, lines: String) -> Result<Vec<Value>, Failure> {
+    let request = client
         .post(format!("{url}/v1/submissions/batch"))
         .bearer_auth(key.reveal())
         .header("Content-Type", "application/x-ndjson")
@@ -94,9 +97,18 @@ pub(crate) async fn submit_lines(url: &str, key: &Token, lines: String) -> Resul
         .collect()
 }
 
-/// Succeeds if the service answers 200.
-pub(crate) async fn healthcheck(url: &str) -> Result<(), Failure> {
-    let response: Response = client()?
+/// Succeeds if the service answers 200. It is told no secret: so on this machine, which the names in a certificate are
+/// not about, it need not show one to be believed.
+pub(crate) async fn healthcheck(url: &str, ca: Option<&Path>) -> Result<(), Failure> {
+    let trust = match ca {
+        None if is_this_machine(&parsed(url)?) => Trust::in_anybody().map_err(wrong_setting)?,
+        ca => trusting(url, ca)?,
+    };
+    ask_whether_ready(&client(trust)?, url).await
+}
+
+async fn ask_whether_ready(client: &Client, url: &str) -> Result<(), Failure> {
+    let response: Response = client
         .get(url)
         .send()
         .await
@@ -107,29 +119,76 @@ pub(crate) async fn healthcheck(url: &str) -> Result<(), Failure> {
     }
 }
 
-/// Waits until the service is ready, ten seconds at the most.
-pub(crate) async fn wait_until_ready(url: &str) -> Result<(), Failure> {
-    let ready = format!("{url}/readyz");
-    let mut last = failed("it was never asked");
-    for _ in 0..100 {
-        match healthcheck(&ready).await {
-            Ok(()) => return Ok(()),
-            Err(failure) => last = failure,
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// A client for a service in this very process, whatever its certificate says.
+pub(crate) struct Oneself(Client);
+
+impl Oneself {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        client(Trust::in_anybody().map_err(failed)?).map(Self)
     }
-    Err(last)
+
+    /// Waits until the service is ready, ten seconds at the most.
+    pub(crate) async fn wait_until_ready(&self, url: &str) -> Result<(), Failure> {
+        let ready = format!("{url}/readyz");
+        let mut last = failed("it was never asked");
+        for _ in 0..100 {
+            match ask_whether_ready(&self.0, &ready).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => last = failure,
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(last)
+    }
+
+    /// Sends NDJSON and answers the results, one a line.
+    pub(crate) async fn submit_lines(
+        &self,
+        url: &str,
+        key: &Token,
+        lines: String,
+    ) -> Result<Vec<Value>, Failure> {
+        submit_lines(&self.0, url, key, lines).await
+    }
 }
 
-fn client() -> Result<Client, Failure> {
+/// Whom to trust who answers at an address.
+fn trusting(url: &str, ca: Option<&Path>) -> Result<Trust, Failure> {
+    if parsed(url)?.scheme() == "https" {
+        return Trust::in_file_or_system(ca).map_err(|error| match error {
+            InvalidTrust::NoneInSystem => wrong_setting(format!("{error}, by --ca or TONGHOP_CA")),
+            error => wrong_setting(error),
+        });
+    }
+    // Without TLS nobody is asked for a certificate.
+    Trust::in_anybody().map_err(wrong_setting)
+}
+
+fn parsed(url: &str) -> Result<Url, Failure> {
+    url.parse()
+        .map_err(|error| wrong_setting(format!("{url} is no address of a service: {error}")))
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"))
+}
+
+/// A client that sends nothing to others than it was told to.
+fn client(trust: Trust) -> Result<Client, Failure> {
     Client::builder()
         .no_proxy()
+        .redirect(Policy::none())
         .connect_timeout(Duration::from_secs(5))
+        .tls_backend_preconfigured(trust.client_config())
         .build()
         .map_err(failed)
 }
 
 fn unreachable(url: &str, error: &reqwest::Error) -> Failure {
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+    // The outer errors only say where it went wrong.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
     failed(format!("{url} does not answer: {cause}"))
 }

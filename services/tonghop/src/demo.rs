@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
-use tonghop_domain::{Role, Token};
+use tonghop_domain::{Origin, Role, Token};
 use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::{ServeOptions, Settings};
-use crate::client;
+use crate::client::Oneself;
 use crate::failure::{Failure, failed, print};
 use crate::keys::unit_called;
 use crate::serve::serve;
@@ -25,7 +25,8 @@ pub(crate) async fn demo(settings: &Settings, options: &ServeOptions) -> Result<
         database_url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("demo.db").display()));
     let settings = settings.with_database(database_url);
     let (started, ready) = oneshot::channel();
-    let url = format!("http://{}", options.listen);
+    let scheme = if options.front.is_tls() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", options.listen);
     let (served, ()) = tokio::join!(serve(&settings, options, Some(started)), async {
         // Without a store the service did not start, and says why itself.
         let Ok(store) = ready.await else { return };
@@ -55,7 +56,10 @@ impl DemoKeys {
                 expires_at: None,
             };
             let token = Token::generate();
-            store.create_key(&token, new).await.map_err(failed)?;
+            store
+                .create_key(&token, new, Origin::OPERATOR)
+                .await
+                .map_err(failed)?;
             Ok::<_, Failure>(token)
         };
         Ok(Self {
@@ -67,9 +71,12 @@ impl DemoKeys {
 }
 
 async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
-    client::wait_until_ready(url).await?;
+    let oneself = Oneself::new()?;
+    oneself.wait_until_ready(url).await?;
     let keys = DemoKeys::create(store).await?;
-    client::submit_lines(url, &keys.admin, SUBMISSIONS.to_owned()).await?;
+    oneself
+        .submit_lines(url, &keys.admin, SUBMISSIONS.to_owned())
+        .await?;
     let mut looks = tokio::time::interval(Duration::from_millis(50));
     while store.pending().await.map_err(failed)? > 0 {
         looks.tick().await;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Role, Token, UnitCode, UnitId, label_fault};
+use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Origin, Role, Token, UnitCode, UnitId, label_fault};
 use tonghop_storage::{DatabaseUrl, NewKey, Store};
 
 use crate::arguments::{KeyAction, Settings};
@@ -36,7 +36,10 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
                 expires_at: expires,
             };
             let token = Token::generate();
-            let key = store.create_key(&token, new).await.map_err(failed)?;
+            let key = store
+                .create_key(&token, new, Origin::OPERATOR)
+                .await
+                .map_err(failed)?;
             print(&format!("{}\n{}\n", line(&store, &key), token.reveal()));
             Ok(())
         }
@@ -54,7 +57,11 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
 }
 
 async fn revoke(store: &Store, id: KeyId) -> Result<(), Failure> {
-    if store.revoke_key(id.clone()).await.map_err(failed)? {
+    if store
+        .revoke_key(id.clone(), Origin::OPERATOR)
+        .await
+        .map_err(failed)?
+    {
         print(&format!("The key {id} is revoked.\n"));
         Ok(())
     } else {
@@ -120,7 +127,10 @@ pub(crate) async fn provide_first(url: &DatabaseUrl, store: &Store) -> Result<()
         label: "the first key".into(),
         expires_at: None,
     };
-    store.create_key(&token, new).await.map_err(failed)?;
+    store
+        .create_key(&token, new, Origin::OPERATOR)
+        .await
+        .map_err(failed)?;
     print(&format!(
         "The first key, of an administrator, is in {}. Move it to a safe place.\n",
         file.display()

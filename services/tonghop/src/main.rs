@@ -1,6 +1,7 @@
 //! `tonghop`: the whole service in one binary, and the administrator's commands.
 
 mod arguments;
+mod audit;
 mod backup;
 mod client;
 mod dead_letters;
@@ -39,9 +40,15 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Rebuild => maintenance::rebuild(&settings).await,
         Command::Backup { file } => backup::backup(&settings, &file).await,
         Command::Key { action } => keys::keys(&settings, action).await,
+        Command::Audit { action, heads } => audit::audit(&settings, action, heads).await,
         Command::DeadLetters { action } => dead_letters::dead_letters(&settings, &action).await,
-        Command::Submit { file, url, key } => client::submit(&file, &url, &key).await,
-        Command::Healthcheck { url } => client::healthcheck(&url).await,
+        Command::Submit {
+            file,
+            url,
+            key,
+            trusted,
+        } => client::submit(&file, &url, &key, trusted.ca.as_deref()).await,
+        Command::Healthcheck { url, trusted } => client::healthcheck(&url, trusted.ca.as_deref()).await,
         Command::ExportOpenapi => {
             failure::print(&tonghop_api::openapi_json());
             Ok(())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::Duration;
 use tonghop_domain::TotalKey;
-use tonghop_storage::{DatabaseUrl, Difference, Store, StoreError, Verification};
+use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE, DatabaseUrl, Difference, Store, StoreError, Verification};
 
 use crate::arguments::{Settings, store_failure};
 use crate::failure::{Failure, failed, print, wrong_setting};
@@ -21,7 +21,24 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<(), Failure> {
         .await
         .map_err(|error| store_failure(&url, &error))?;
     print(&format!("{url} is migrated and has the catalogue.\n"));
+    if matches!(url, DatabaseUrl::Postgres(_)) {
+        let granted = Store::grant(&url)
+            .await
+            .map_err(|error| store_failure(&url, &error))?;
+        print(&told(granted));
+    }
     Ok(())
+}
+
+fn told(granted: bool) -> String {
+    if granted {
+        format!("The roles {API_ROLE} and {AGGREGATOR_ROLE} have their rights in it.\n")
+    } else {
+        format!(
+            "There are no roles {API_ROLE} and {AGGREGATOR_ROLE}, and this user may not make them: a superuser makes them \
+             by CREATE ROLE, then migrate again. Until then the service's processes need the owner's rights.\n"
+        )
+    }
 }
 
 /// What was compared, of one form and period or altogether.

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonghop_api::MetricsPage;
+use tonghop_api::{MetricsPage, keep_sealed, warn_without_file};
 use tonghop_events::{Health, relay};
 use tonghop_storage::{ServiceLock, Store};
 
 use crate::arguments::{ServeOptions, Settings, store_failure};
+use crate::audit::seal_file;
 use crate::failure::{Failure, failed, wrong_setting};
 use crate::keys::provide_first;
 
@@ -20,6 +21,7 @@ pub(crate) async fn serve(
 ) -> Result<(), Failure> {
     let url = settings.database()?;
     let bus = settings.bus()?;
+    let front = options.front.read().map_err(wrong_setting)?;
     let listener = tonghop_api::bind(options.listen).map_err(wrong_setting)?;
     let lock = ServiceLock::take(&url).map_err(|error| store_failure(&url, &error))?;
     let store = settings.open(&url).await?;
@@ -39,22 +41,29 @@ pub(crate) async fn serve(
     let aggregator = tonghop_aggregator::Settings {
         sweep_interval: Duration::from_millis(options.sweep_interval_ms),
     };
+    let seal_file = seal_file(&url, options.audit_heads.clone());
+    warn_without_file(seal_file.as_ref());
     // The workers end after the api, so that what was accepted last is still announced and refreshed.
     let workers_stop = CancellationToken::new();
     let serving = async {
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
-        let limits = tonghop_api::Limits::new(options.key_rate);
-        let served = tonghop_api::serve(listener, store.clone(), limits, Some(page), stop.clone()).await;
+        let settings = tonghop_api::Settings {
+            limits: tonghop_api::Limits::new(options.key_rate),
+            metrics: Some(page),
+            front,
+        };
+        let served = tonghop_api::serve(listener, store.clone(), settings, stop.clone()).await;
         stop.cancel();
         store.close().await;
         workers_stop.cancel();
         served
     };
     tracing::info!(listen = %options.listen, database = %url, "serving");
-    let (served, (), (), ()) = tokio::join!(
+    let (served, (), (), (), ()) = tokio::join!(
         serving,
+        keep_sealed(&store, seal_file.as_ref(), &workers_stop),
         tonghop_aggregator::run(
             store.clone(),
             &bus,

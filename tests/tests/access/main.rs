@@ -5,6 +5,7 @@
 )]
 
 mod keys;
+mod origins;
 mod reach;
 
 use reqwest::Method;

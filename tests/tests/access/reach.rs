@@ -196,7 +196,7 @@ fn forged(id: &str) -> String {
 
 /// With the header left out altogether.
 async fn without_key(app: &TestApp, method: &Method, path: &str, body: Option<String>) -> Answer {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = tonghop_tests::http_client().build().unwrap();
     let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
     let response = request.body(body.unwrap_or_default()).send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

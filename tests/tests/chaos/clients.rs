@@ -85,7 +85,7 @@ impl Traffic {
             retries: AtomicU64::new(0),
             silence: RwLock::new(()),
             ledger: Mutex::default(),
-            http: reqwest::Client::builder().no_proxy().build().expect("a client"),
+            http: tonghop_tests::http_client().build().expect("a client"),
             access_key,
         })
     }

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, free_port};
+use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
+use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, free_port, postgres_member};
 use tonghop_tests::{Process, program, run_to_end};
 
 use crate::faults::PARTS;
@@ -47,8 +48,13 @@ impl Site {
         let mut migrate = Command::new(program("tonghop"));
         let migrated = run_to_end(migrate.arg("migrate").env("TONGHOP_DATABASE_URL", database.url()));
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+        let api = postgres_member(&database.url(), API_ROLE).await;
+        let aggregator = postgres_member(&database.url(), AGGREGATOR_ROLE).await;
         let parts: Vec<Part> = (0..PARTS)
-            .map(|at| Part::new(at, &database.url(), &broker.url()))
+            .map(|at| {
+                let user = if at < 2 { &api } else { &aggregator };
+                Part::new(at, user, &broker.url())
+            })
             .collect();
         for part in &parts {
             part.run().await;
@@ -89,7 +95,7 @@ async fn slow_commits(url: &str) {
     let (client, connection) = connected.expect("the database answers");
     let connection = tokio::spawn(connection);
     let settings =
-        "ALTER ROLE postgres SET commit_delay = 10000; ALTER ROLE postgres SET commit_siblings = 0";
+        "ALTER DATABASE postgres SET commit_delay = 10000; ALTER DATABASE postgres SET commit_siblings = 0";
     client
         .batch_execute(settings)
         .await
@@ -114,9 +120,7 @@ impl Part {
             ("TONGHOP_LOG", log),
             ("TONGHOP_KEY_RATE", "0".into()),
         ];
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(1));
+        let http = tonghop_tests::http_client().timeout(Duration::from_secs(1));
         Self {
             name,
             base: format!("http://{listen}"),

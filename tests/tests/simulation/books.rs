@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Announcement, Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey,
-    TotalKey, UnitId,
+    Actor, Announcement, AuditEntry, Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId,
+    SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{
     Answer, Books, FiledReport, Idempotency, LockedHead, MarksRead, StoreError, StoredTotal, Used,
@@ -139,9 +139,11 @@ impl Books for Transaction {
         Ok(())
     }
 
-    async fn insert_revisions(&mut self, revisions: &[Revision]) -> Result<(), StoreError> {
+    async fn insert_revisions(&mut self, revisions: &[(Revision, Actor)]) -> Result<(), StoreError> {
         self.step().await?;
-        self.writes.revisions.extend_from_slice(revisions);
+        self.writes
+            .revisions
+            .extend(revisions.iter().map(|(revision, _)| revision.clone()));
         Ok(())
     }
 
@@ -259,6 +261,12 @@ impl Books for Transaction {
     ) -> Result<(), StoreError> {
         self.step().await?;
         self.writes.totals.insert(key.clone(), new.clone());
+        Ok(())
+    }
+
+    async fn note(&mut self, entries: &[AuditEntry], _now: DateTime<Utc>) -> Result<(), StoreError> {
+        self.step().await?;
+        self.writes.trail.extend_from_slice(entries);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep, timeout};
-use tonghop_domain::{Announcement, Envelope, Head, Outbox, Revision, SubmissionKey, TotalKey};
+use tonghop_domain::{Announcement, AuditEntry, Envelope, Head, Outbox, Revision, SubmissionKey, TotalKey};
 use tonghop_storage::{Ledger, StoreError, StoredTotal, Transaction as _, Used};
 use uuid::Uuid;
 
@@ -47,6 +47,7 @@ pub(crate) struct State {
     pub(crate) keys: BTreeMap<(String, String), Used>,
     pub(crate) marks: BTreeMap<i64, (TotalKey, DateTime<Utc>)>,
     pub(crate) totals: BTreeMap<TotalKey, StoredTotal>,
+    pub(crate) trail: Vec<AuditEntry>,
     /// By number, with the time until which it is claimed.
     pub(crate) outbox: BTreeMap<u64, (Announcement, DateTime<Utc>)>,
 }
@@ -154,6 +155,7 @@ pub(crate) struct Writes {
     pub(crate) deleted_marks: BTreeSet<i64>,
     pub(crate) totals: BTreeMap<TotalKey, StoredTotal>,
     pub(crate) news: Vec<Announcement>,
+    pub(crate) trail: Vec<AuditEntry>,
     claimed: Vec<u64>,
     settled: Vec<u64>,
 }
@@ -302,6 +304,7 @@ impl Writes {
         }
         let claimed_until = world.now() + CLAIM;
         let state = &mut world.state;
+        state.trail.extend(self.trail);
         state.heads.extend(self.heads);
         state
             .heads

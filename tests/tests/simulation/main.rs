@@ -118,6 +118,7 @@ fn simulate(seed: u64) -> Story {
         let world = simulation.database.world();
         let oracle = simulation.oracle.lock().unwrap_or_else(PoisonError::into_inner);
         oracle.assert_every_request_was_recorded_once(&world.state);
+        oracle.assert_every_revision_is_in_the_trail(&world.state);
         oracle.assert_totals_are_what_was_acknowledged(&world.state, &scope);
         let (commits, ends_at) = (world.commits, world.now());
         Story {

@@ -59,6 +59,20 @@ impl Oracle {
         }
     }
 
+    /// Each revision was noted in the audit trail when it was recorded, once.
+    pub(crate) fn assert_every_revision_is_in_the_trail(&self, state: &State) {
+        let recorded = state.trail.iter().filter(|entry| entry.outcome == "recorded");
+        let mut noted: Vec<&str> = recorded.filter_map(|entry| entry.about.as_deref()).collect();
+        noted.sort_unstable();
+        let mut revisions: Vec<String> = state
+            .revisions
+            .values()
+            .map(|revision| format!("{}/{}", revision.id, revision.revision))
+            .collect();
+        revisions.sort_unstable();
+        assert_eq!(noted, revisions, "the trail holds each revision once");
+    }
+
     /// Every total is the sum of what was acknowledged last for each unit at or below it.
     pub(crate) fn assert_totals_are_what_was_acknowledged(&self, state: &State, scope: &Scope) {
         let mut last: BTreeMap<UnitId, (i32, i64)> = BTreeMap::new();

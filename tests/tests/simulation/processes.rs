@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
-use tonghop_domain::{Catalogue, Change, Precondition, SubmissionKey, TotalKey};
+use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionKey, TotalKey};
 use tonghop_events::{Bus, Health, Windows, consume, relay};
 use tonghop_storage::{Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_total};
 
@@ -207,5 +207,7 @@ fn write(request: &Request) -> Write {
             key: request.value.to_string(),
             request: request.value.to_string(),
         }),
+        origin: Origin::OPERATOR,
+        action: "create_submission".into(),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn catalogue() -> Catalogue {
         breakdowns: Vec::new(),
         min: None,
         max: None,
+        confidential: false,
     };
     let form = Form {
         code: "f".parse().expect("a code"),

@@ -104,6 +104,7 @@ fn indicators() -> Vec<Indicator> {
             min: (kind == Kind::Stock).then_some(-5),
             max: (kind == Kind::Stock).then_some(1_000),
             kind,
+            confidential: false,
             value_type: "count".into(),
             across_time: "sum".into(),
         })

@@ -70,3 +70,14 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn all_periods_are_those_that_can_be_written() {
+    let all: Vec<Period> = Period::all().collect();
+    assert_eq!(all.len(), 200 * (1 + 2 + 4 + 1 + 12));
+    let mut distinct = all.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), all.len());
+    assert!(all.iter().all(|period| period.to_string().parse() == Ok(*period)));
+}

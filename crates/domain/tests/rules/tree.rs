@@ -205,3 +205,32 @@ fn children_stand_in_the_byte_order_of_their_codes() {
     let in_file: Vec<&str> = tree.places().map(|place| place.code().as_str()).collect();
     assert_eq!(in_file[..4], ["VN", "87", "867", "866"]);
 }
+
+#[test]
+fn reach_says_of_each_day_what_its_tree_says() {
+    let catalogue = catalogue(reused());
+    let reach = catalogue.reach();
+    for day in [
+        "2000-01-01",
+        "2021-07-31",
+        "2025-06-30",
+        "2025-07-01",
+        "2025-07-02",
+        "2199-12-31",
+    ] {
+        let day: chrono::NaiveDate = day.parse().unwrap();
+        let mut said: Vec<(UnitId, UnitId)> = reach
+            .iter()
+            .filter(|reach| reach.from.is_none_or(|from| from <= day) && reach.to.is_none_or(|to| day < to))
+            .map(|reach| (reach.ancestor, reach.unit))
+            .collect();
+        let tree = catalogue.tree(day);
+        let mut wanted: Vec<(UnitId, UnitId)> = tree
+            .places()
+            .flat_map(|place| place.ancestry().map(move |above| (above.id(), place.id())))
+            .collect();
+        said.sort();
+        wanted.sort();
+        assert_eq!(said, wanted, "{day}");
+    }
+}

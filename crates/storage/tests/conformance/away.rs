@@ -27,6 +27,8 @@ fn write(store: &Store, value: i64) -> Write {
         }),
         condition: tonghop_domain::Precondition::None,
         idempotency: None,
+        origin: tonghop_domain::Origin::OPERATOR,
+        action: "create_submission".into(),
     }
 }
 

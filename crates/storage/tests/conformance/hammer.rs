@@ -211,6 +211,8 @@ async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore
                 }),
                 condition: Precondition::None,
                 idempotency: None,
+                origin: tonghop_domain::Origin::OPERATOR,
+                action: "create_submission".into(),
             };
             let process = processes[at % 2].clone();
             tokio::spawn(async move {

@@ -6,6 +6,7 @@ mod support;
 
 mod adoption;
 mod adoption_moves;
+mod audit;
 mod away;
 mod corrupt;
 mod group_commit;
@@ -18,4 +19,5 @@ mod outbox;
 mod reading;
 mod recording;
 mod refreshing;
+mod roles;
 mod verification;

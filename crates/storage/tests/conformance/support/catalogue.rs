@@ -145,6 +145,7 @@ fn indicators() -> Vec<Indicator> {
         },
         min: None,
         max: None,
+        confidential: false,
         kind,
         value_type: "count".into(),
         across_time: "sum".into(),

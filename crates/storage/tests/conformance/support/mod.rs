@@ -8,8 +8,8 @@ use std::ops::Deref;
 
 use chrono::Duration;
 use tonghop_domain::{
-    Catalogue, Change, Content, Figure, Outbox as _, Period, Precondition, Revision, Scope, SubmissionKey,
-    TotalKey, UnitId,
+    Catalogue, Change, Content, Figure, Origin, Outbox as _, Period, Precondition, Revision, Scope,
+    SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{DatabaseUrl, Idempotency, Outcome, Refreshed, Store, TotalRead, Write};
 use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
@@ -50,7 +50,7 @@ macro_rules! on_both {
 pub(crate) struct TestStore {
     store: Store,
     pub(crate) url: DatabaseUrl,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Deref for TestStore {
@@ -77,7 +77,7 @@ impl TestStore {
         Self {
             store: Store::open(&url, catalogue()).await.unwrap(),
             url,
-            _database: database,
+            database,
         }
     }
 
@@ -92,6 +92,11 @@ impl TestStore {
 
     pub(crate) fn is_postgres(&self) -> bool {
         matches!(self.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// The URL of its PostgreSQL database.
+    pub(crate) fn postgres_url(&self) -> String {
+        self.database.url().to_owned()
     }
 
     /// The store as the process holds it, for a task of its own.
@@ -158,6 +163,8 @@ impl TestStore {
             change: Change::Report(content),
             condition: Precondition::None,
             idempotency: None,
+            origin: Origin::OPERATOR,
+            action: "create_submission".into(),
         }
     }
 

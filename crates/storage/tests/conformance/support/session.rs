@@ -20,7 +20,7 @@ impl Session {
     pub(crate) async fn with(url: &DatabaseUrl) -> Self {
         match url {
             DatabaseUrl::Postgres(url) => {
-                let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+                let (client, connection) = tokio_postgres::connect(url.as_str(), NoTls).await.unwrap();
                 tokio::spawn(connection);
                 Self::Postgres(client)
             }

@@ -1,0 +1,4 @@
+ALTER TABLE revisions DROP COLUMN actor;
+DROP TABLE audit_seals;
+DROP TABLE audit_entries;
+DROP TABLE audit_batches;

@@ -1,0 +1,15 @@
+DROP POLICY refreshed ON totals;
+DROP POLICY reached ON totals;
+DROP POLICY by_a_key_that_reaches ON revisions;
+DROP POLICY of_a_submission ON revisions;
+DROP POLICY empty_ones ON submissions;
+DROP TRIGGER check_head ON submissions;
+DROP FUNCTION check_head;
+DROP POLICY changed ON submissions;
+DROP POLICY begun ON submissions;
+DROP POLICY reached ON submissions;
+ALTER TABLE totals DISABLE ROW LEVEL SECURITY;
+ALTER TABLE revisions DISABLE ROW LEVEL SECURITY;
+ALTER TABLE submissions DISABLE ROW LEVEL SECURITY;
+DROP TABLE form_periods;
+DROP TABLE reach;

@@ -1,0 +1,88 @@
+-- The second wall: even where the service forgets to ask, a key sees and changes nothing but what it reaches. Whoever
+-- owns the tables passes it, so the service's processes are not to.
+--
+-- Every transaction says for whom it is: tonghop.key is the id of a key, or * for the service's own work. Where it says
+-- nothing, it sees nothing.
+
+-- Who is at or below whom, and when: from the first day to before the last one. Days are ISO 8601, and compare as texts;
+-- '' is before all days, NULL after all.
+CREATE TABLE reach (
+    ancestor_id BIGINT NOT NULL,
+    unit_id     BIGINT NOT NULL,
+    from_day    TEXT   NOT NULL,
+    to_day      TEXT,
+    PRIMARY KEY (ancestor_id, unit_id, from_day)
+);
+
+-- The day whose tree counts for a form and period.
+CREATE TABLE form_periods (
+    form     TEXT NOT NULL,
+    period   TEXT NOT NULL,
+    last_day TEXT NOT NULL,
+    PRIMARY KEY (form, period)
+);
+
+-- The two tables above are filled when a catalogue is adopted; this one has to be once more.
+UPDATE catalogue SET digest = '';
+
+ALTER TABLE submissions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE revisions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE totals ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reached ON submissions FOR SELECT USING (
+    current_setting('tonghop.key', true) = '*'
+    OR EXISTS (
+        SELECT FROM access_keys k
+        JOIN form_periods p ON p.form = submissions.form AND p.period = submissions.period
+        JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = submissions.unit_id
+            AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
+        WHERE k.key_id = current_setting('tonghop.key', true)
+    )
+);
+CREATE POLICY begun ON submissions FOR INSERT WITH CHECK (current_setting('tonghop.key', true) = '*');
+CREATE POLICY changed ON submissions FOR UPDATE USING (current_setting('tonghop.key', true) = '*');
+CREATE POLICY empty_ones ON submissions FOR DELETE USING (
+    current_setting('tonghop.key', true) = '*' AND revision = 0
+);
+
+-- Whose key made a revision is checked below. A submission's state is that of a revision, which is written first.
+CREATE FUNCTION check_head() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM revisions v
+        WHERE v.submission_id = NEW.submission_id AND v.revision = NEW.revision AND v.status = NEW.status
+    ) THEN
+        RAISE EXCEPTION 'submission % says what no revision says', NEW.submission_id
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER check_head AFTER INSERT OR UPDATE ON submissions FOR EACH ROW
+WHEN (NEW.revision > 0) EXECUTE FUNCTION check_head();
+
+CREATE POLICY of_a_submission ON revisions FOR SELECT USING (
+    EXISTS (SELECT FROM submissions s WHERE s.submission_id = revisions.submission_id)
+);
+-- Changes of many keys share a transaction, so each row is checked against its own.
+CREATE POLICY by_a_key_that_reaches ON revisions FOR INSERT WITH CHECK (
+    EXISTS (
+        SELECT FROM submissions s
+        JOIN access_keys k ON k.key_id = revisions.actor AND k.role IN ('submitter', 'admin')
+        JOIN form_periods p ON p.form = s.form AND p.period = s.period
+        JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = s.unit_id
+            AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
+        WHERE s.submission_id = revisions.submission_id
+    )
+);
+
+CREATE POLICY reached ON totals FOR SELECT USING (
+    current_setting('tonghop.key', true) = '*'
+    OR EXISTS (
+        SELECT FROM access_keys k
+        JOIN form_periods p ON p.form = totals.form AND p.period = totals.period
+        JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = totals.unit_id
+            AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
+        WHERE k.key_id = current_setting('tonghop.key', true)
+    )
+);
+CREATE POLICY refreshed ON totals FOR ALL USING (current_setting('tonghop.key', true) = '*');

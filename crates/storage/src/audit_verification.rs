@@ -1,0 +1,323 @@
+//! Recomputes the digests of the whole audit trail, and names what was changed, inserted, removed or cut off.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{AuditEntry, SealHead};
+use uuid::Uuid;
+
+use crate::audit::{EntryRow, NAMING_CHARS};
+use crate::conn::{Conn, on};
+use crate::schema::{audit_batches, audit_entries, audit_seals};
+use crate::seals::{LOOK_BACK, Seal, SealRow};
+use crate::{Store, StoreError};
+
+/// How many seals, or batches that no seal names, are read at a time.
+const PAGE: i64 = 100;
+/// How many batches are read in one statement.
+const BATCHES: usize = 500;
+
+/// What is wrong with the trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditFault {
+    /// An entry is not as it was written: the batch and the entry's number in it.
+    EntryChanged(String, i32),
+    /// An entry is there that was not written.
+    EntryInserted(String, i32),
+    /// An entry is gone.
+    EntryRemoved(String, i32),
+    /// What was written about a batch itself is not as it was.
+    BatchChanged(String),
+    /// A batch is there that was not written by the service at its time.
+    BatchInserted(String),
+    /// A batch is gone, which a seal names.
+    BatchRemoved(String, i64),
+    /// A seal is not as it was made.
+    SealChanged(i64),
+    /// A seal is gone.
+    SealRemoved(i64),
+    /// The chain was made anew: the head of this seal was noted to be another one.
+    HeadDiffers(i64),
+    /// The chain was cut off after this seal: the head of a later one was noted.
+    Truncated(i64),
+}
+
+impl fmt::Display for AuditFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EntryChanged(batch, number) => write!(f, "entry {batch}/{number} was changed"),
+            Self::EntryInserted(batch, number) => write!(f, "entry {batch}/{number} was inserted"),
+            Self::EntryRemoved(batch, number) => write!(f, "entry {batch}/{number} was removed"),
+            Self::BatchChanged(batch) => write!(f, "batch {batch} was changed"),
+            Self::BatchInserted(batch) => write!(f, "batch {batch} was inserted, and is in no seal"),
+            Self::BatchRemoved(batch, seal) => {
+                write!(f, "batch {batch} was removed, which seal {seal} names")
+            }
+            Self::SealChanged(seal) => write!(f, "seal {seal} was changed"),
+            Self::SealRemoved(seal) => write!(f, "seal {seal} was removed"),
+            Self::HeadDiffers(seal) => {
+                write!(
+                    f,
+                    "the chain was made anew: seal {seal} had another head when it was noted"
+                )
+            }
+            Self::Truncated(seal) => write!(
+                f,
+                "the trail was cut off after seal {seal}: later heads were noted"
+            ),
+        }
+    }
+}
+
+/// What was found of the trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditVerification {
+    /// How many entries were compared with their seals.
+    pub sealed: u64,
+    /// How many entries wait to be sealed.
+    pub unsealed: u64,
+    /// The head of the chain.
+    pub head: Option<SealHead>,
+    /// Everything that is wrong, in the order of the chain.
+    pub faults: Vec<AuditFault>,
+}
+
+/// What is looked for while the trail is gone through.
+#[derive(Default)]
+struct Audit {
+    verification: AuditVerification,
+    /// The ids of all batches that seals name.
+    sealed: HashSet<String>,
+}
+
+/// A batch as it is stored.
+#[derive(Default)]
+struct Stored {
+    at: DateTime<Utc>,
+    digest: String,
+    entry_digests: String,
+    entries: BTreeMap<i32, EntryRow>,
+}
+
+impl Audit {
+    /// Compares a seal with the one before, and what it names with what is stored.
+    fn seal(&mut self, seal: &Seal, mut stored: HashMap<String, Stored>) {
+        let found = &mut self.verification;
+        let before = found.head.take();
+        let expected = before.as_ref().map_or(1, |before| before.number + 1);
+        let number = seal.head.number;
+        found
+            .faults
+            .extend((expected..number).map(AuditFault::SealRemoved));
+        // The head of one that is gone is not known, so nothing can be said of the next one's.
+        let is_linked = SealHead::next(before.as_ref(), number, seal.sealed_at, &seal.batches) == seal.head;
+        if expected == number && !is_linked {
+            found.faults.push(AuditFault::SealChanged(number));
+        }
+        found.head = Some(seal.head.clone());
+        for (id, digest) in seal.sealed() {
+            match stored.remove(id) {
+                Some(batch) if batch.is_there() => {
+                    found.sealed += batch.compare(id, digest, &mut found.faults);
+                }
+                _ => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
+            }
+            self.sealed.insert(id.to_owned());
+        }
+    }
+
+    /// What was noted elsewhere of the chain must be in it.
+    fn noted(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
+        let last = self.verification.head.as_ref().map_or(0, |head| head.number);
+        let faults = &mut self.verification.faults;
+        let differing = noted.iter().filter(|head| {
+            kept.get(&head.number)
+                .is_some_and(|digest| *digest != head.digest)
+        });
+        faults.extend(differing.map(|head| AuditFault::HeadDiffers(head.number)));
+        if noted.iter().any(|head| head.number > last) {
+            faults.push(AuditFault::Truncated(last));
+        }
+    }
+}
+
+impl Stored {
+    /// Whether there is a batch, and not only entries that name one. Each has an entry.
+    fn is_there(&self) -> bool {
+        !self.entry_digests.is_empty()
+    }
+
+    /// Compares each entry with its digest, and all of them with what was sealed. Answers how many entries there are.
+    fn compare(mut self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
+        let (batch, count, faults_before) = (
+            Uuid::parse_str(id).unwrap_or_default(),
+            self.entries.len() as u64,
+            faults.len(),
+        );
+        let mut digests = Vec::new();
+        for (number, name) in (0..).zip(self.entry_digests.as_bytes().chunks(NAMING_CHARS)) {
+            let Some(row) = self.entries.remove(&number) else {
+                faults.push(AuditFault::EntryRemoved(id.to_owned(), number));
+                continue;
+            };
+            // One that cannot be read is not as it was written.
+            let digest = row
+                .read()
+                .map_or_else(|_| String::new(), |entry| entry.digest(batch, self.at, number));
+            if !digest.as_bytes().starts_with(name) {
+                faults.push(AuditFault::EntryChanged(id.to_owned(), number));
+            }
+            digests.push(digest);
+        }
+        let inserted = self.entries.into_keys();
+        faults.extend(inserted.map(|number| AuditFault::EntryInserted(id.to_owned(), number)));
+        let is_sound = faults.len() == faults_before;
+        if is_sound && (AuditEntry::digest_of_batch(&digests) != sealed || self.digest != sealed) {
+            faults.push(AuditFault::BatchChanged(id.to_owned()));
+        }
+        count
+    }
+}
+
+async fn seals_after(conn: &mut Conn, number: i64) -> Result<Vec<Seal>, StoreError> {
+    let query = audit_seals::table
+        .filter(audit_seals::number.gt(number))
+        .order(audit_seals::number)
+        .limit(PAGE);
+    let rows: Vec<SealRow> = on!(conn, c => query.select(SealRow::as_select()).load(c).await)?;
+    Ok(rows.into_iter().map(SealRow::read).collect())
+}
+
+/// The ids of batches, and of those that entries name, in their order, after one of them.
+async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<BTreeSet<String>, StoreError> {
+    let batches = audit_batches::table
+        .filter(audit_batches::batch_id.gt(id))
+        .order(audit_batches::batch_id)
+        .limit(BATCHES as i64)
+        .select(audit_batches::batch_id);
+    let named = audit_entries::table
+        .filter(audit_entries::batch_id.gt(id))
+        .order(audit_entries::batch_id)
+        .limit(BATCHES as i64)
+        .select(audit_entries::batch_id)
+        .distinct();
+    let mut ids: BTreeSet<String> = on!(conn, c => batches.load(c).await)?.into_iter().collect();
+    let named: Vec<String> = on!(conn, c => named.load(c).await)?;
+    ids.extend(named);
+    Ok(ids.into_iter().take(BATCHES).collect())
+}
+
+async fn stored(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Stored>, StoreError> {
+    let mut found: HashMap<String, Stored> = HashMap::new();
+    for ids in ids.chunks(BATCHES) {
+        let query = audit_batches::table
+            .filter(audit_batches::batch_id.eq_any(ids))
+            .select((
+                audit_batches::batch_id,
+                audit_batches::at,
+                audit_batches::digest,
+                audit_batches::entry_digests,
+            ));
+        let rows: Vec<(String, NaiveDateTime, String, String)> = on!(conn, c => query.load(c).await)?;
+        for (id, at, digest, entry_digests) in rows {
+            let batch = Stored {
+                at: at.and_utc(),
+                digest,
+                entry_digests,
+                entries: BTreeMap::new(),
+            };
+            found.insert(id, batch);
+        }
+        let query = audit_entries::table.filter(audit_entries::batch_id.eq_any(ids));
+        let rows: Vec<EntryRow> = on!(conn, c => query.select(EntryRow::as_select()).load(c).await)?;
+        for row in rows {
+            let batch = found.entry(row.batch_id.clone()).or_default();
+            batch.entries.insert(row.number, row);
+        }
+    }
+    Ok(found)
+}
+
+impl Store {
+    /// Goes through the whole audit trail, in pages, so that it may be as long as it likes. `noted` are heads of the
+    /// chain that were noted outside the database.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn verify_audit(&self, noted: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
+        let mut audit = Audit::default();
+        let mut kept: HashMap<i64, String> = noted.iter().map(|head| (head.number, String::new())).collect();
+        let mut last_sealed_at = None;
+        loop {
+            let after = audit.verification.head.as_ref().map_or(0, |head| head.number);
+            let page = self
+                .look(move |conn| {
+                    Box::pin(async move {
+                        let mut page = Vec::new();
+                        for seal in seals_after(conn, after).await? {
+                            let ids: Vec<&str> = seal.sealed().map(|(id, _)| id).collect();
+                            let stored = stored(conn, &ids).await?;
+                            page.push((seal, stored));
+                        }
+                        Ok(page)
+                    })
+                })
+                .await?;
+            if page.is_empty() {
+                break;
+            }
+            for (seal, stored) in page {
+                if let Some(digest) = kept.get_mut(&seal.head.number) {
+                    digest.clone_from(&seal.head.digest);
+                }
+                last_sealed_at = Some(seal.sealed_at);
+                audit.seal(&seal, stored);
+            }
+        }
+        kept.retain(|_, digest| !digest.is_empty());
+        self.look_for_unsealed(&mut audit, last_sealed_at).await?;
+        audit.noted(&noted, &kept);
+        Ok(audit.verification)
+    }
+
+    /// What no seal names is new, or was not written by the service.
+    async fn look_for_unsealed(
+        &self,
+        audit: &mut Audit,
+        last_sealed_at: Option<DateTime<Utc>>,
+    ) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let from = after.clone();
+            let ids = self
+                .look(move |conn| Box::pin(async move { batch_ids_after(conn, &from).await }))
+                .await?;
+            let Some(last) = ids.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            let unsealed: Vec<String> = ids.into_iter().filter(|id| !audit.sealed.contains(id)).collect();
+            let found = self
+                .look(move |conn| {
+                    Box::pin(async move {
+                        let ids: Vec<&str> = unsealed.iter().map(String::as_str).collect();
+                        stored(conn, &ids).await
+                    })
+                })
+                .await?;
+            for (id, batch) in found {
+                let faults = &mut audit.verification.faults;
+                let is_late = last_sealed_at.is_some_and(|sealed_at| batch.at < sealed_at - LOOK_BACK);
+                if is_late {
+                    faults.push(AuditFault::BatchInserted(id));
+                } else {
+                    let digest = batch.digest.clone();
+                    audit.verification.unsealed += batch.compare(&id, &digest, faults);
+                }
+            }
+        }
+    }
+}

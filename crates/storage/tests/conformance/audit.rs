@@ -1,0 +1,449 @@
+//! The audit trail: what is in it, and that nobody can change it unnoticed.
+
+use futures_util::future::join_all;
+use tonghop_domain::{Actor, AuditEntry, Origin, Precondition, Role, SealHead, Token};
+use tonghop_storage::{AuditFault, AuditVerification, NewKey, Write};
+
+use crate::support::figures::flow;
+use crate::support::{TestStore, under};
+
+on_both!(
+    every_change_is_in_the_trail_with_what_became_of_it,
+    a_dry_run_leaves_no_entry,
+    operations_on_keys_are_in_the_trail,
+    entries_are_read_page_by_page_in_their_order,
+    a_trail_that_nobody_touched_is_sound,
+    many_writers_and_sealers_make_one_chain,
+    a_changed_entry_is_named,
+    an_inserted_entry_is_named,
+    an_inserted_batch_is_named_and_never_sealed,
+    a_removed_entry_is_named,
+    a_removed_batch_is_named,
+    a_changed_seal_and_a_removed_one_are_named,
+    a_trail_that_was_cut_off_is_noticed,
+    a_chain_that_was_made_anew_is_noticed,
+);
+
+fn entry(number: usize) -> AuditEntry {
+    AuditEntry::new(Origin::OPERATOR, "get_total", "read").about(number)
+}
+
+impl TestStore {
+    async fn trail(&self) -> Vec<AuditEntry> {
+        let entries = self.audit_entries(None, 1000).await.unwrap();
+        entries.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    /// Seals a batch of so many entries, which nobody else writes.
+    async fn seals(&self, entries: usize) -> SealHead {
+        self.note((0..entries).map(entry).collect()).await.unwrap();
+        self.seal().await.unwrap().unwrap()
+    }
+
+    async fn audited(&self, noted: &[SealHead]) -> AuditVerification {
+        self.verify_audit(noted.to_vec()).await.unwrap()
+    }
+
+    async fn faults(&self, noted: &[SealHead]) -> Vec<AuditFault> {
+        self.audited(noted).await.faults
+    }
+
+    /// The ids of the batches, the oldest first.
+    async fn batches(&self) -> Vec<String> {
+        let entries = self.audit_entries(None, 1000).await.unwrap();
+        let mut batches: Vec<String> = entries.iter().map(|(place, _)| place.batch.to_string()).collect();
+        batches.dedup();
+        batches
+    }
+
+    /// Statements of somebody who owns the tables, past their constraints.
+    async fn tampers(&self, statements: &str) {
+        let unbound = if self.is_postgres() {
+            "SET session_replication_role = replica"
+        } else {
+            "PRAGMA foreign_keys = OFF"
+        };
+        self.sql(&format!("{unbound}; {statements}")).await;
+    }
+}
+
+async fn every_change_is_in_the_trail_with_what_became_of_it(store: TestStore) {
+    let key: Actor = "8kQ2vY1c".parse().unwrap();
+    let origin = Origin {
+        actor: key,
+        address: Some([192, 0, 2, 7].into()),
+        request_id: Some("so-1".into()),
+    };
+    let write = |value, idempotency| Write {
+        idempotency,
+        origin: origin.clone(),
+        ..store.write("01-A-1", [flow(value)])
+    };
+    let first = store.send(write(1, under("k", "one"))).await;
+    store.send(write(1, None)).await;
+    store.send(write(1, under("k", "one"))).await;
+    store.send(write(2, under("k", "two"))).await;
+    let late = Write {
+        condition: Precondition::Current(7),
+        ..write(2, None)
+    };
+    store.send(late).await;
+    let withdrawal = Write {
+        action: "withdraw_submission".into(),
+        ..store.withdrawal("01-A-1")
+    };
+    store.send(withdrawal).await;
+    let trail = store.trail().await;
+    let outcomes: Vec<&str> = trail.iter().map(|entry| entry.outcome.as_str()).collect();
+    assert_eq!(
+        outcomes,
+        [
+            "recorded",
+            "unchanged",
+            "replayed",
+            "idempotency-key-reused",
+            "revision-conflict",
+            "recorded"
+        ]
+    );
+    let tonghop_storage::Outcome::Recorded { revision, .. } = first else {
+        panic!("{first:?}")
+    };
+    let wanted = AuditEntry::new(origin.clone(), "create_submission", "recorded")
+        .on(&revision.key)
+        .about(format!("{}/1", revision.id));
+    assert_eq!(trail[0], wanted);
+    assert_eq!(trail[5].origin, Origin::OPERATOR);
+    assert_eq!(trail[5].action, "withdraw_submission");
+    assert!(trail[5].about.as_ref().is_some_and(|about| about.ends_with("/2")));
+}
+
+async fn a_dry_run_leaves_no_entry(store: TestStore) {
+    store.rehearse(store.write("01-A-1", [flow(1)])).await.unwrap();
+    assert_eq!(store.trail().await, []);
+}
+
+async fn operations_on_keys_are_in_the_trail(store: TestStore) {
+    let token = Token::generate();
+    let new = NewKey {
+        role: Role::Reader,
+        unit: store.unit_id("01"),
+        label: "of a province".into(),
+        expires_at: None,
+    };
+    store.create_key(&token, new, Origin::OPERATOR).await.unwrap();
+    assert!(store.revoke_key(token.id(), Origin::OPERATOR).await.unwrap());
+    assert!(!store.revoke_key(token.id(), Origin::OPERATOR).await.unwrap());
+    let trail = store.trail().await;
+    let told: Vec<(&str, &str)> = trail
+        .iter()
+        .map(|entry| (entry.action.as_str(), entry.outcome.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("create_key", "created"),
+            ("revoke_key", "revoked"),
+            ("revoke_key", "unchanged")
+        ]
+    );
+    let id = token.id().to_string();
+    assert!(trail.iter().all(|entry| entry.about.as_ref() == Some(&id)));
+}
+
+async fn entries_are_read_page_by_page_in_their_order(store: TestStore) {
+    for batch in 0..5 {
+        store
+            .note((0..4).map(|number| entry(4 * batch + number)).collect())
+            .await
+            .unwrap();
+    }
+    let mut after = None;
+    let mut read = Vec::new();
+    loop {
+        let page = store.audit_entries(after, 3).await.unwrap();
+        let Some((last, _)) = page.last() else { break };
+        after = Some(last.clone());
+        read.extend(page.into_iter().filter_map(|(_, entry)| entry.about));
+    }
+    let wanted: Vec<String> = (0..20).map(|number: usize| number.to_string()).collect();
+    assert_eq!(read, wanted);
+}
+
+async fn a_trail_that_nobody_touched_is_sound(store: TestStore) {
+    assert_eq!(store.seal().await.unwrap(), None);
+    assert_eq!(store.audited(&[]).await, AuditVerification::default());
+    let first = store.seals(3).await;
+    assert_eq!(store.seal().await.unwrap(), None, "nothing is new");
+    store.reports("01-A-1", 1).await;
+    store.reports("01-A-2", 1).await;
+    let second = store.seal().await.unwrap().unwrap();
+    assert_eq!((first.number, second.number), (1, 2));
+    store.note(vec![entry(1)]).await.unwrap();
+    let wanted = AuditVerification {
+        sealed: 5,
+        unsealed: 1,
+        head: Some(second.clone()),
+        faults: Vec::new(),
+    };
+    assert_eq!(store.audited(&[first, second.clone()]).await, wanted);
+    assert_eq!(store.seal_digest(2).await.unwrap(), Some(second.digest));
+    assert_eq!(store.seal_digest(3).await.unwrap(), None);
+}
+
+async fn many_writers_and_sealers_make_one_chain(store: TestStore) {
+    let processes = store.processes().await;
+    let writing = |process: usize| {
+        let store = processes[process % 2].clone();
+        tokio::spawn(async move {
+            for number in 0..15 {
+                store.note(vec![entry(number), entry(number)]).await.unwrap();
+            }
+        })
+    };
+    let sealing = |process: usize| {
+        let store = processes[process % 2].clone();
+        tokio::spawn(async move {
+            let mut heads = Vec::new();
+            for _ in 0..15 {
+                heads.extend(store.seal().await.unwrap());
+            }
+            heads
+        })
+    };
+    let (writers, sealers) = (
+        (0..4).map(writing).collect::<Vec<_>>(),
+        (0..4).map(sealing).collect::<Vec<_>>(),
+    );
+    for written in join_all(writers).await {
+        written.unwrap();
+    }
+    let mut noted: Vec<SealHead> = join_all(sealers)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .collect();
+    noted.extend(store.seal().await.unwrap());
+    noted.sort_by_key(|head| head.number);
+    let numbers: Vec<i64> = noted.iter().map(|head| head.number).collect();
+    assert_eq!(numbers, (1..=noted.len() as i64).collect::<Vec<_>>());
+    let found = store.audited(&noted).await;
+    assert_eq!((found.sealed, found.unsealed, found.faults), (120, 0, vec![]));
+    assert_eq!(found.head, noted.pop());
+}
+
+async fn a_changed_entry_is_named(store: TestStore) {
+    store.reports("01-A-1", 1).await;
+    store.seals(3).await;
+    store.seals(2).await;
+    let batch = store.batches().await[1].clone();
+    let of_entry = format!("WHERE batch_id = '{batch}' AND number = 1");
+    for change in [
+        "actor = '8kQ2vY1c'",
+        "actor = 'nobody at all'",
+        "action = 'list_keys'",
+        "outcome = 'forbidden'",
+        "form = 'mau'",
+        "period = '2021-07'",
+        "unit_id = 2",
+        "about = NULL",
+        "address = '192.0.2.1'",
+        "request_id = 'x'",
+        "count = 2",
+    ] {
+        let saved = format!("CREATE TABLE saved AS SELECT * FROM audit_entries {of_entry}");
+        store.tampers(&saved).await;
+        store
+            .tampers(&format!("UPDATE audit_entries SET {change} {of_entry}"))
+            .await;
+        let wanted = [AuditFault::EntryChanged(batch.clone(), 1)];
+        assert_eq!(store.faults(&[]).await, wanted, "{change}");
+        let back = format!(
+            "DELETE FROM audit_entries {of_entry}; INSERT INTO audit_entries SELECT * FROM saved; DROP TABLE saved"
+        );
+        store.tampers(&back).await;
+        assert_eq!(store.faults(&[]).await, []);
+    }
+    // Its time is its batch's.
+    store
+        .tampers(&format!(
+            "UPDATE audit_batches SET at = '2021-07-30 00:00:00' WHERE batch_id = '{batch}'"
+        ))
+        .await;
+    let changed = |number| AuditFault::EntryChanged(batch.clone(), number);
+    assert_eq!(store.faults(&[]).await, [changed(0), changed(1), changed(2)]);
+}
+
+async fn an_inserted_entry_is_named(store: TestStore) {
+    store.seals(2).await;
+    store.seals(2).await;
+    let batch = store.batches().await[0].clone();
+    let insert = |number: i32| {
+        format!(
+            "INSERT INTO audit_entries (batch_id, number, actor, action, outcome, count) \
+             VALUES ('{batch}', {number}, 'local-operator', 'get_total', 'read', 1);"
+        )
+    };
+    store.tampers(&format!("{} {}", insert(2), insert(-1))).await;
+    let inserted = |number| AuditFault::EntryInserted(batch.clone(), number);
+    assert_eq!(store.faults(&[]).await, [inserted(-1), inserted(2)]);
+}
+
+async fn an_inserted_batch_is_named_and_never_sealed(store: TestStore) {
+    store.seals(2).await;
+    let copy = |id: &str, at: &str| {
+        format!(
+            "INSERT INTO audit_batches (batch_id, at, digest, entry_digests) \
+             SELECT '{id}', {at}, digest, entry_digests FROM audit_batches LIMIT 1; \
+             INSERT INTO audit_entries (batch_id, number, actor, action, outcome, count) \
+             VALUES ('{id}', 0, 'local-operator', 'get_total', 'read', 1);"
+        )
+    };
+    let past = "00000000-0000-7000-8000-000000000000";
+    store.tampers(&copy(past, "'2021-07-30 00:00:00'")).await;
+    let wanted = vec![AuditFault::BatchInserted(past.to_owned())];
+    assert_eq!(store.faults(&[]).await, wanted);
+    assert_eq!(store.seal().await.unwrap(), None);
+    store.seals(1).await;
+    assert_eq!(store.faults(&[]).await, wanted);
+    // Of the present moment, it is not what it says it is.
+    let present = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+    store
+        .tampers(&copy(present, "(SELECT max(at) FROM audit_batches)"))
+        .await;
+    let faults = store.faults(&[]).await;
+    let of_present: Vec<_> = faults
+        .iter()
+        .filter(|fault| fault.to_string().contains(present))
+        .collect();
+    assert!(!of_present.is_empty(), "{faults:?}");
+    // Entries without a batch.
+    let stray = "aaaaaaaa-0000-7000-8000-000000000000";
+    store
+        .tampers(&format!(
+            "INSERT INTO audit_entries (batch_id, number, actor, action, outcome, count) \
+             VALUES ('{stray}', 0, 'local-operator', 'get_total', 'read', 1)"
+        ))
+        .await;
+    let faults = store.faults(&[]).await;
+    assert!(
+        faults.contains(&AuditFault::BatchInserted(stray.to_owned())),
+        "{faults:?}"
+    );
+}
+
+async fn a_removed_entry_is_named(store: TestStore) {
+    store.seals(3).await;
+    store.seals(3).await;
+    let batch = store.batches().await[0].clone();
+    for number in [1, 2] {
+        store
+            .tampers(&format!(
+                "DELETE FROM audit_entries WHERE batch_id = '{batch}' AND number = {number}"
+            ))
+            .await;
+    }
+    let removed = |number| AuditFault::EntryRemoved(batch.clone(), number);
+    assert_eq!(store.faults(&[]).await, [removed(1), removed(2)]);
+    // With the digests cut to fit, the batch is not what was sealed.
+    store
+        .tampers(&format!(
+            "UPDATE audit_batches SET entry_digests = substr(entry_digests, 1, 16) WHERE batch_id = '{batch}'"
+        ))
+        .await;
+    assert_eq!(store.faults(&[]).await, [AuditFault::BatchChanged(batch)]);
+}
+
+async fn a_removed_batch_is_named(store: TestStore) {
+    for _ in 0..3 {
+        store.seals(2).await;
+    }
+    let batch = store.batches().await[1].clone();
+    let wanted = vec![AuditFault::BatchRemoved(batch.clone(), 2)];
+    store
+        .tampers(&format!("DELETE FROM audit_batches WHERE batch_id = '{batch}'"))
+        .await;
+    assert_eq!(store.faults(&[]).await, wanted);
+    store
+        .tampers(&format!("DELETE FROM audit_entries WHERE batch_id = '{batch}'"))
+        .await;
+    assert_eq!(store.faults(&[]).await, wanted);
+}
+
+async fn a_changed_seal_and_a_removed_one_are_named(store: TestStore) {
+    let mut noted = Vec::new();
+    for _ in 0..5 {
+        noted.push(store.seals(1).await);
+    }
+    store
+        .tampers("UPDATE audit_seals SET sealed_at = '2021-07-30 00:00:00' WHERE number = 2")
+        .await;
+    assert_eq!(store.faults(&noted).await, [AuditFault::SealChanged(2)]);
+    store.tampers("DELETE FROM audit_seals WHERE number = 4").await;
+    let batch = store.batches().await[3].clone();
+    let faults = store.faults(&noted).await;
+    assert_eq!(
+        faults[..2],
+        [AuditFault::SealChanged(2), AuditFault::SealRemoved(4)]
+    );
+    // What only the seal knew is not older than what may still be sealed.
+    assert!(faults.len() == 2 || faults[2] == AuditFault::BatchInserted(batch));
+}
+
+async fn a_trail_that_was_cut_off_is_noticed(store: TestStore) {
+    let mut noted = Vec::new();
+    for _ in 0..4 {
+        noted.push(store.seals(2).await);
+    }
+    let batches = store.batches().await;
+    store
+        .tampers(&format!(
+            "DELETE FROM audit_seals WHERE number > 2; \
+             DELETE FROM audit_entries WHERE batch_id IN ('{0}', '{1}'); \
+             DELETE FROM audit_batches WHERE batch_id IN ('{0}', '{1}')",
+            batches[2], batches[3]
+        ))
+        .await;
+    assert_eq!(store.faults(&[]).await, [], "the database alone cannot know");
+    assert_eq!(store.faults(&noted).await, [AuditFault::Truncated(2)]);
+    // Going on does not hide it.
+    noted.push(store.seals(1).await);
+    noted.push(store.seals(1).await);
+    let faults = store.faults(&noted).await;
+    assert_eq!(faults, [AuditFault::HeadDiffers(3), AuditFault::HeadDiffers(4)]);
+}
+
+/// The owner of the database changes an entry and makes everything that depends on it anew, as the service would.
+async fn a_chain_that_was_made_anew_is_noticed(store: TestStore) {
+    let mut noted = Vec::new();
+    for _ in 0..3 {
+        noted.push(store.seals(1).await);
+    }
+    let batches = store.batches().await;
+    store
+        .tampers(&format!(
+            "DELETE FROM audit_seals WHERE number > 1; \
+             DELETE FROM audit_entries WHERE batch_id = '{0}'; \
+             DELETE FROM audit_batches WHERE batch_id = '{0}'",
+            batches[1]
+        ))
+        .await;
+    store.note(vec![entry(77)]).await.unwrap();
+    store.seal().await.unwrap().unwrap();
+    assert_eq!(store.faults(&[]).await, [], "the database alone cannot know");
+    let faults = store.faults(&noted).await;
+    assert_eq!(faults, [AuditFault::HeadDiffers(2), AuditFault::Truncated(2)]);
+}
+
+/// SQLite has the clock of its machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_back_looks_like_no_insertion() {
+    let store = TestStore::on_sqlite().await;
+    store.seals(1).await;
+    store
+        .tampers("UPDATE audit_seals SET sealed_at = '2199-01-01 00:00:00'")
+        .await;
+    store.note(vec![entry(1)]).await.unwrap();
+    assert_eq!(store.seal().await.unwrap().map(|head| head.number), Some(2));
+    assert_eq!(store.faults(&[]).await, [AuditFault::SealChanged(1)]);
+}
