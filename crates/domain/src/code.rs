@@ -110,4 +110,21 @@ mod tests {
         assert!("TT.PT_PHUT".parse::<IndicatorCode>().is_ok());
         assert!("tt.pt".parse::<IndicatorCode>().is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_code_as_it_is_written_or_refused(text in "[A-Za-z0-9._-]{0,34}|[\\PC]{0,9}") {
+            let codes = [
+                text.parse().map(|code: UnitCode| code.to_string()),
+                text.parse().map(|code: FormCode| code.to_string()),
+                text.parse().map(|code: IndicatorCode| code.to_string()),
+                text.parse().map(|code: DimensionCode| code.to_string()),
+                text.parse().map(|code: CategoryCode| code.to_string()),
+            ];
+            for code in codes.into_iter().flatten() {
+                proptest::prop_assert!((1..=32).contains(&code.len()) && code.is_ascii());
+                proptest::prop_assert_eq!(&code, &text);
+            }
+        }
+    }
 }

@@ -344,4 +344,26 @@ mod tests {
             Unreadable::Shape(_)
         ));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_message_is_read_or_refused(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
+            drop(decode(&bytes));
+        }
+
+        #[test]
+        fn a_damaged_event_is_refused_or_read_as_what_it_says(
+            which: bool,
+            at: proptest::sample::Index,
+            length in 0..9usize,
+            put in "[\\PC]{0,5}",
+        ) {
+            let mut bytes = encode(&if which { recorded() } else { changed() });
+            let start = at.index(bytes.len());
+            bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
+            if let Ok(read) = decode(&bytes) {
+                proptest::prop_assert_eq!(decode(&encode(&read)).unwrap(), read);
+            }
+        }
+    }
 }

@@ -4,7 +4,7 @@ use tonghop_domain::{
     Catalogue, Draft, DraftCell, DraftFigure, Fault, FaultKind, Reported, Submission, check,
 };
 
-use crate::json::{self, Json};
+use crate::json::{self, Json, Unread};
 use crate::problem::Problem;
 
 /// How many faults are told at the most: no person reads on, and a body of many faults must not make a larger answer.
@@ -24,9 +24,9 @@ pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Subm
 
 /// The JSON of a body.
 pub(crate) fn parsed(body: &[u8]) -> Result<Json<'_>, Problem> {
-    json::parse(body).map_err(|at| Problem::InvalidJson {
-        line: at.line,
-        column: at.column,
+    json::parse(body).map_err(|unread| match unread {
+        Unread::NotJson { line, column } => Problem::InvalidJson { line, column },
+        Unread::TooManyValues => Problem::TooManyValues,
     })
 }
 

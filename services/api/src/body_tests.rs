@@ -196,12 +196,19 @@ fn a_cell_that_cannot_be_read_has_no_consequences() {
 
 #[test]
 fn a_body_of_very_many_faults_has_a_bounded_answer() {
-    let sent = body(json!(vec![0; 100_000]));
+    let sent = body(json!(vec![0; 90_000]));
     assert_eq!(faults(&sent).len(), MAX_FAULTS);
-    let cells: Vec<Value> = (0..100_000)
+    let cells: Vec<Value> = (0..30_000)
         .map(|at| json!({"indicator": format!("X.{at}"), "value": 1}))
         .collect();
     assert_eq!(faults(&body(json!(cells))).len(), MAX_FAULTS);
+}
+
+#[test]
+fn a_body_of_too_many_values_is_not_read() {
+    let sent = body(json!(vec![0; 100_000]));
+    let refused = read_submission(sent.as_bytes(), catalogue());
+    assert!(matches!(refused, Err(Problem::TooManyValues)));
 }
 
 /// Values of every JSON type, nested, with the names that a body has.
@@ -255,12 +262,38 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_json_is_read_or_refused_with_its_faults(json in any_json()) {
-        match read_submission(json.to_string().as_bytes(), catalogue()) {
-            Ok(_) => {}
-            Err(Problem::InvalidSubmission(faults)) => prop_assert!(!faults.is_empty()),
-            Err(other) => prop_assert!(false, "{:?}", other),
+    fn every_fault_of_arbitrary_json_has_its_place_in_the_body(json in any_json()) {
+        crate::fuzzing::submission(json.to_string().as_bytes());
+    }
+
+    #[test]
+    fn what_is_accepted_is_read_again_as_it_is_told(
+        value in -1i64..100,
+        state in "(done_no_number|not_done|not_applicable)",
+        items in prop::collection::vec("[a-zế\u{301}]{1,9}", 1..5),
+        text in "[^\\p{Cc}]{1,40}",
+        note in prop::option::of("[a-z é]{1,20}"),
+    ) {
+        let mut sent: Value = serde_json::from_str(&body(json!([
+            {"indicator": "TT.PT", "value": value},
+            {"indicator": "TT.PANO", "state": state},
+            {"indicator": "TT.KHAUHIEU", "items": items},
+            {"indicator": "DG.KQ", "text": text},
+        ]))).unwrap();
+        if let Some(note) = note {
+            sent["note"] = json!(note);
         }
+        let is_sound = value >= 0 && !text.trim().is_empty() && sent["note"].as_str().is_none_or(|note| !note.trim().is_empty());
+        let accepted = crate::fuzzing::submission(sent.to_string().as_bytes());
+        prop_assert!(accepted || !is_sound, "{}", sent);
+    }
+
+    #[test]
+    fn a_damaged_body_is_read_or_refused_with_places(at in any::<prop::sample::Index>(), length in 0..9usize, put in "[\\PC]{0,5}") {
+        let mut bytes = body(json!([{"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "value": 1}]}])).into_bytes();
+        let start = at.index(bytes.len());
+        bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
+        crate::fuzzing::submission(&bytes);
     }
 
     #[test]

@@ -182,7 +182,7 @@ problems! {
     NotAcceptable "406" NotAcceptable;
     TooSlow "408" BodyTimeout;
     ConditionFailed "412" RevisionConflict;
-    TooLarge "413" BodyTooLarge;
+    TooLarge "413" BodyTooLarge TooManyValues;
     WrongMedia "415" UnsupportedMediaType;
     Unprocessable "422" InvalidSubmission IdempotencyKeyReused;
     UnprocessableKey "422" InvalidKeyRequest;

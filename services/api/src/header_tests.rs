@@ -97,4 +97,38 @@ proptest! {
             let _ = check_content_type(&headers, JSON);
         }
     }
+
+    #[test]
+    fn any_bytes_that_a_header_may_hold_are_read_or_refused(
+        bytes in prop::collection::vec(prop_oneof![0x20u8..0x7f, 0x80u8..=0xff, Just(b'"'), Just(b',')], 0..60),
+    ) {
+        for name in [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, PREFER, ACCEPT, CONTENT_TYPE] {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_bytes(&bytes).unwrap());
+            if let Ok(Some(tags)) = Tags::if_match(&headers) {
+                prop_assert!(tags.revisions().iter().all(|revision| *revision > 0));
+            }
+            if let Ok(Some(key)) = idempotency_key(&headers) {
+                prop_assert!((1..=255).contains(&key.len()));
+            }
+            prop_assert!(preferred_wait_s(&headers).is_none_or(|seconds| seconds <= MAX_WAIT_S));
+            let _ = accepted(&headers, &[JSON, CSV]);
+            let _ = check_content_type(&headers, JSON);
+            let _ = crate::words::Language::wanted(&headers);
+        }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_the_same_bare_and_quoted(key in "[!-~&&[^\"\\\\]]{1,255}") {
+        let read = |value: &str| idempotency_key(&headers(IDEMPOTENCY_KEY, &[value])).unwrap();
+        prop_assert_eq!(read(&key), Some(key.clone()));
+        prop_assert_eq!(read(&format!("\"{key}\"")), Some(key));
+    }
+
+    #[test]
+    fn the_revisions_of_a_condition_are_read_as_they_were_named(revisions in prop::collection::vec(1i32.., 1..6)) {
+        let tags: Vec<String> = revisions.iter().map(|revision| format!("\"{revision}\"")).collect();
+        let read = Tags::if_match(&headers(IF_MATCH, &[&tags.join(", ")])).unwrap().unwrap();
+        prop_assert_eq!(read.revisions(), revisions);
+    }
 }

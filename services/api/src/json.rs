@@ -1,12 +1,17 @@
 //! JSON as it was written: fields in their order, repeated ones kept, whole numbers told from others.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// How deep lists and objects may be nested.
 const MAX_DEPTH: u8 = 32;
+
+/// How many values a text may hold, each list, object, text, number, flag and null counted. Each takes some times more
+/// memory than its shortest spelling, `0,`. The largest sound submission has half as many.
+pub(crate) const MAX_VALUES: usize = 100_000;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,52 +32,69 @@ pub(crate) enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Where a text stops being JSON.
+/// Why a text is not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotJson {
-    /// The line, counted from 1.
-    pub(crate) line: usize,
-    /// The column, counted from 1.
-    pub(crate) column: usize,
+pub(crate) enum Unread {
+    /// It stops being JSON here, or is nested too deeply; line and column are counted from 1.
+    NotJson { line: usize, column: usize },
+    /// It holds more than [`MAX_VALUES`].
+    TooManyValues,
 }
 
 /// Reads one value and nothing after it.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, NotJson> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, Unread> {
+    let values = Cell::new(0);
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Value { depth: 0 }.deserialize(&mut deserializer);
+    let value = Value {
+        depth: 0,
+        values: &values,
+    };
+    let value = value.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
-    value.map_err(|error| NotJson {
-        line: error.line().max(1),
-        column: error.column().max(1),
+    value.map_err(|error| {
+        if values.get() > MAX_VALUES {
+            return Unread::TooManyValues;
+        }
+        Unread::NotJson {
+            line: error.line().max(1),
+            column: error.column().max(1),
+        }
     })
 }
 
 /// A value at a depth.
 #[derive(Clone, Copy)]
-struct Value {
+struct Value<'c> {
     depth: u8,
+    /// How many values were read so far, this one among them once it has begun.
+    values: &'c Cell<usize>,
 }
 
-impl Value {
+impl Value<'_> {
     fn inner<E: Error>(self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
             return Err(E::custom("nested too deeply"));
         }
         Ok(Self {
             depth: self.depth + 1,
+            ..self
         })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value {
+impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MAX_VALUES {
+            return Err(D::Error::custom("too many values"));
+        }
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Value {
+impl<'de> Visitor<'de> for Value<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,8 +201,8 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused_with_its_place() {
-        assert_eq!(parse(b"{not json"), Err(NotJson { line: 1, column: 2 }));
-        assert_eq!(parse(b"{\n\"a\": }"), Err(NotJson { line: 2, column: 6 }));
+        assert_eq!(parse(b"{not json"), Err(Unread::NotJson { line: 1, column: 2 }));
+        assert_eq!(parse(b"{\n\"a\": }"), Err(Unread::NotJson { line: 2, column: 6 }));
         for wrong in [
             &b""[..],
             b"1 2",
@@ -200,5 +222,15 @@ mod tests {
         assert!(parse(nested(32).as_bytes()).is_ok());
         assert!(parse(nested(33).as_bytes()).is_err());
         assert!(parse("[".repeat(1 << 20).as_bytes()).is_err());
+    }
+    #[test]
+    fn the_number_of_values_is_bounded() {
+        // The list itself is one.
+        let list = |zeros: usize| format!("[{}0]", "0,".repeat(zeros - 1));
+        assert!(parse(list(MAX_VALUES - 1).as_bytes()).is_ok());
+        assert_eq!(parse(list(MAX_VALUES).as_bytes()), Err(Unread::TooManyValues));
+        let fields = |fields: usize| format!("{{{}\"\":[]}}", "\"\":[],".repeat(fields - 1));
+        assert!(parse(fields(MAX_VALUES - 1).as_bytes()).is_ok());
+        assert_eq!(parse(fields(MAX_VALUES).as_bytes()), Err(Unread::TooManyValues));
     }
 }

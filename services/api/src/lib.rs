@@ -34,6 +34,9 @@ mod fault;
 mod figure;
 mod forms;
 mod front;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod health;
 mod history;

@@ -163,5 +163,13 @@ mod tests {
             let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
             prop_assert_eq!(cut(&chunks), cut(&[text.as_bytes()]));
         }
+
+        #[test]
+        fn lines_are_those_of_the_text_however_its_bytes_are_cut(
+            body in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r')], 0..80),
+            sizes in prop::collection::vec(0u8..20, 0..12),
+        ) {
+            crate::fuzzing::batch(&body, &sizes);
+        }
     }
 }

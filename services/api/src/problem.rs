@@ -38,6 +38,8 @@ pub(crate) enum Problem {
     RevisionConflict { current: i32 },
     /// The body is too large.
     BodyTooLarge,
+    /// The body holds more values than are read.
+    TooManyValues,
     /// Only this media type is taken.
     UnsupportedMediaType { wanted: &'static str },
     /// The submission has these faults.
@@ -178,6 +180,7 @@ impl Problem {
             Self::BodyTimeout => Code::BodyTimeout,
             Self::RevisionConflict { .. } => Code::RevisionConflict,
             Self::BodyTooLarge => Code::BodyTooLarge,
+            Self::TooManyValues => Code::TooManyValues,
             Self::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
             Self::InvalidSubmission(_) => Code::InvalidSubmission,
             Self::InvalidKeyRequest(_) => Code::InvalidKeyRequest,
@@ -242,6 +245,7 @@ impl Problem {
             | Self::MissingKey
             | Self::BodyTimeout
             | Self::BodyTooLarge
+            | Self::TooManyValues
             | Self::IdempotencyKeyReused
             | Self::PreconditionRequired
             | Self::RateLimited { .. }

@@ -140,9 +140,25 @@ fn code_words() -> Words {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tonghop_domain::FormCode;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_query_string_is_read_or_refused_by_its_names(text in "((form|at|day|dry_run|x)?[=&%+0-9A-Fa-f\\PC]{0,6}){0,8}") {
+            let mut query = Query::parse(&text);
+            let _: Option<FormCode> = query.code("form");
+            query.time("at");
+            query.day("day");
+            query.flag("dry_run");
+            if let Err(refused) = query.finish() {
+                let Problem::InvalidQuery(faults) = refused else { panic!("{refused:?}") };
+                prop_assert!(!faults.is_empty());
+            }
+        }
+    }
 
     #[test]
     fn all_faulty_parameters_are_named_at_once() {

@@ -62,6 +62,15 @@ fn the_number_counts_within_the_year() {
     );
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_period_as_it_is_written_or_refused(text in "[\\PC]{0,9}|2[01][0-9]{2}(-[0-9HQM]{1,2})?") {
+        if let Ok(period) = text.parse::<Period>() {
+            proptest::prop_assert_eq!(period.to_string(), text);
+        }
+    }
+}
+
 #[test]
 fn all_periods_are_those_that_can_be_written() {
     let all: Vec<Period> = Period::all().collect();

@@ -1,0 +1,6 @@
+//! One body of any bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|body: &[u8]| {
+    tonghop_api::fuzzing::submission(body);
+});
