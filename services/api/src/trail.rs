@@ -196,8 +196,9 @@ impl Scribe {
             let retry = tokio::time::sleep(AGAIN);
             tokio::select! {
                 biased;
-                _ = self.queue.recv_many(&mut taken, TOGETHER) => {}
+                // First: however much comes, what was counted is noted in time.
                 _ = ticks.tick() => unwritten.extend(self.trail.take_counted(false)),
+                _ = self.queue.recv_many(&mut taken, TOGETHER) => {}
                 () = retry, if !unwritten.is_empty() => {}
                 () = stop.cancelled() => break,
             }
