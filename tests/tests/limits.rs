@@ -24,6 +24,8 @@ const DRIBBLERS: usize = 1000;
 const CLOSED_WITHIN: Duration = Duration::from_secs(15);
 /// How many at a time show keys that nobody knows.
 const STRANGERS: usize = 32;
+/// How many at a time send bodies that no report has.
+const HOSTILE_SENDERS: usize = 8;
 
 fn totals() -> String {
     format!("/v1/totals?form={FORM}&period={PERIOD}&unit=VN")
@@ -203,6 +205,76 @@ async fn a_thousand_clients_that_dribble_are_closed_and_the_others_are_served() 
     assert!(longest < CLOSED_WITHIN, "{longest:?}");
     over.store(true, Ordering::Relaxed);
     tell("meanwhile, a client that does not dribble", &good.await.unwrap());
+    app.settled_totals("VN").await;
+}
+
+/// Bodies that are larger, deeper or of more keys than any report, each with how it is refused.
+fn hostile_bodies() -> Vec<(String, u16)> {
+    let report =
+        |rest: String| format!(r#"{{"form":"{FORM}","period":"{PERIOD}","unit":"867","figures":[]{rest}}}"#);
+    let keys = |number: usize| -> String { (0..number).map(|key| format!(r#","{key}":0"#)).collect() };
+    vec![
+        // Past the largest body, and as deep and as many-keyed as the largest body can be.
+        (report(format!(r#","note":"{}""#, "x".repeat(2 << 20))), 413),
+        ("[".repeat(1 << 20), 400),
+        (report(keys(100_000)), 413),
+        // The most keys that are read whole, each unknown, and the deepest nesting, in a field that nobody knows.
+        (report(keys(80_000)), 422),
+        (
+            report(format!(r#","x":{}{}"#, "[".repeat(31), "]".repeat(31))),
+            422,
+        ),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_too_large_too_deep_or_of_too_many_keys_are_refused_and_the_others_are_served() {
+    let options = Options {
+        key_rate: 100,
+        ..Options::default()
+    };
+    let app = Arc::new(TestApp::start_with(Way::Embedded, options).await);
+    let bodies = Arc::new(hostile_bodies());
+    let over = Arc::new(AtomicBool::new(false));
+    let good = tokio::spawn(well_behaved(app.clone(), over.clone()));
+    let senders: Vec<_> = (0..HOSTILE_SENDERS)
+        .map(|_| {
+            let (app, bodies, over) = (app.clone(), bodies.clone(), over.clone());
+            let key = format!("Bearer {}", app.create_key(&["--role", "submitter"]));
+            tokio::spawn(async move {
+                let mut refused = vec![0; bodies.len()];
+                while !over.load(Ordering::Relaxed) {
+                    for ((body, status), refused) in bodies.iter().zip(&mut refused) {
+                        let headers = [
+                            ("Authorization", key.as_str()),
+                            ("Content-Type", "application/json"),
+                        ];
+                        let path = "/v1/submissions";
+                        let answer = app.ask(Method::POST, path, &headers, Some(body.clone())).await;
+                        match answer.status {
+                            429 | 503 => tokio::time::sleep(Duration::from_millis(100)).await,
+                            other => {
+                                assert_eq!(other, *status, "{}", answer.text);
+                                *refused += 1;
+                            }
+                        }
+                    }
+                }
+                refused
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    over.store(true, Ordering::Relaxed);
+    let mut refused = vec![0; bodies.len()];
+    for sender in senders {
+        for (sum, number) in refused.iter_mut().zip(sender.await.unwrap()) {
+            *sum += number;
+        }
+    }
+    println!("refused of each kind: {refused:?}");
+    assert!(refused.iter().all(|number| *number > 0), "{refused:?}");
+    tell("meanwhile, a client with sound reports", &good.await.unwrap());
     app.settled_totals("VN").await;
 }
 

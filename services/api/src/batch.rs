@@ -11,12 +11,12 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tonghop_domain::{Change, Precondition, Submission, SubmissionKey};
+use tonghop_domain::{Catalogue, Change, Precondition, Submission, SubmissionKey};
 use tonghop_storage::Write;
 use utoipa::ToSchema;
 
 use crate::access::Access;
-use crate::body::read_submission;
+use crate::body::read_beside;
 use crate::context::{Context, ProblemBody};
 use crate::document::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
 use crate::header::{NDJSON, accepted, check_content_type};
@@ -120,9 +120,10 @@ pub(crate) async fn create_submission_batch(
         turns: Turns::default(),
     };
     let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
+    let catalogue = batch.access.catalogue().clone();
     let results = lines(payload)
-        .then(move |line| with_room(line, room.clone()))
-        .map(move |(line, room)| batch.begin(line).map(|told| (told, room)))
+        .then(move |line| read(line, room.clone(), catalogue.clone()))
+        .map(move |(read, room)| batch.begin(read).map(|told| (told, room)))
         .buffered(LINES_IN_FLIGHT)
         .map(|(told, _room)| told);
     let mut response = HttpResponse::Ok();
@@ -141,11 +142,28 @@ fn no_condition() -> Problem {
     }
 }
 
-/// Waits until the lines before it leave room.
-async fn with_room(line: Line, room: Arc<Semaphore>) -> (Line, Option<OwnedSemaphorePermit>) {
+/// A line, and the report that it holds or what is wrong with it.
+struct Read {
+    line: u64,
+    submission: Result<(Bytes, Submission), Problem>,
+}
+
+/// Waits until the lines before it leave room, then reads a line.
+async fn read(
+    line: Line,
+    room: Arc<Semaphore>,
+    catalogue: Arc<Catalogue>,
+) -> (Read, Option<OwnedSemaphorePermit>) {
     let bytes = line.content.as_ref().map_or(0, Bytes::len);
     let room = room.acquire_many_owned(bytes as u32).await;
-    (line, room.ok())
+    let submission = match line.content {
+        Some(content) => read_beside(content.clone(), &catalogue)
+            .await
+            .map(|submission| (content, submission)),
+        None => Err(Problem::BodyTooLarge),
+    };
+    let line = line.number;
+    (Read { line, submission }, room.ok())
 }
 
 struct Batch {
@@ -158,19 +176,17 @@ struct Batch {
 }
 
 impl Batch {
-    /// Reads a line and takes its turn, now; the rest happens when the future is polled.
-    fn begin(&mut self, line: Line) -> impl Future<Output = Bytes> + use<> {
-        let content = line.content.ok_or(Problem::BodyTooLarge);
-        let read = content.and_then(|content| {
-            let submission = read_submission(&content, self.access.catalogue())?;
+    /// Takes a line's turn, now; the rest happens when the future is polled.
+    fn begin(&mut self, Read { line, submission }: Read) -> impl Future<Output = Bytes> + use<> {
+        let begun = submission.map(|(content, submission)| {
             let key = self.wishes.key.as_ref().filter(|_| !self.dry_run);
-            let key = key.map(|key| format!("{key}/{}", line.number));
+            let key = key.map(|key| format!("{key}/{line}"));
             let turn = self.turns.take(&submission.key);
-            Ok((turn, self.change(submission, key, &content)))
+            (turn, self.change(submission, key, &content))
         });
         let (access, context, dry_run) = (self.access.clone(), self.context.clone(), self.dry_run);
         async move {
-            let (key, result) = match read {
+            let (key, result) = match begun {
                 Ok((turn, change)) => {
                     let key = change.key.clone();
                     (Some(key), turn.then(apply(&access, change, dry_run)).await)
@@ -180,7 +196,7 @@ impl Batch {
             if let Err(problem) = &result {
                 access.note_refused_line(key.as_ref(), problem);
             }
-            told(line.number, result, &context)
+            told(line, result, &context)
         }
     }
 

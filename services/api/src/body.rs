@@ -1,5 +1,11 @@
 //! Reads the body of a submission: into the domain's words, or into every fault at once.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix_web::web::Bytes;
+use tokio::sync::Semaphore;
 use tonghop_domain::{
     Catalogue, Draft, DraftCell, DraftFigure, Fault, FaultKind, Reported, Submission, check,
 };
@@ -9,6 +15,28 @@ use crate::problem::Problem;
 
 /// How many faults are told at the most: no person reads on, and a body of many faults must not make a larger answer.
 const MAX_FAULTS: usize = 1_000;
+
+/// A larger body than this is read beside the threads that serve everybody: it may take as long as hundreds of reports.
+const READ_ASIDE_BYTES: usize = 64 << 10;
+
+/// One large body is read at a time.
+static LARGE_BODY: Semaphore = Semaphore::const_new(1);
+
+/// As [`read_submission`], without holding up other requests.
+pub(crate) async fn read_beside(body: Bytes, catalogue: &Arc<Catalogue>) -> Result<Submission, Problem> {
+    if body.len() <= READ_ASIDE_BYTES {
+        return read_submission(&body, catalogue);
+    }
+    let failed = |error: &dyn std::error::Error| Problem::Internal(format!("a body was not read: {error}"));
+    let turn = LARGE_BODY.acquire().await.map_err(|error| failed(&error))?;
+    let catalogue = catalogue.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let read = read_submission(&body, &catalogue);
+        drop(turn);
+        read
+    });
+    reading.await.map_err(|error| failed(&error))?
+}
 
 /// The submission that a body holds, checked against the catalogue.
 pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Submission, Problem> {
@@ -259,37 +287,65 @@ impl Reader {
     }
 
     /// All faults in the order of the body.
-    pub(crate) fn sorted(mut self, json: &Json<'_>) -> Vec<Fault> {
-        self.faults
-            .sort_by_cached_key(|fault| place(json, &fault.pointer));
-        self.faults.truncate(MAX_FAULTS);
-        self.faults
+    pub(crate) fn sorted(self, json: &Json<'_>) -> Vec<Fault> {
+        let pointers = self.faults.iter().map(|fault| fault.pointer.as_str());
+        let mut places = vec![Vec::new(); self.faults.len()];
+        find_places(Some(json), pointers.enumerate().collect(), &mut places);
+        let mut faults: Vec<(Vec<usize>, Fault)> = places.into_iter().zip(self.faults).collect();
+        faults.sort_by(|(place, _), (other, _)| place.cmp(other));
+        faults.truncate(MAX_FAULTS);
+        faults.into_iter().map(|(_, fault)| fault).collect()
     }
 }
 
 /// A name as it stands in a JSON Pointer.
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+fn escaped(name: &str) -> Cow<'_, str> {
+    if name.contains(['~', '/']) {
+        name.replace('~', "~0").replace('/', "~1").into()
+    } else {
+        name.into()
+    }
 }
 
-/// Where a pointer leads, as positions from the outside in; what is missing comes after what is there.
-fn place(json: &Json<'_>, pointer: &str) -> Vec<usize> {
-    let mut at = Some(json);
-    let mut place = Vec::new();
-    for token in pointer.split('/').skip(1) {
-        let position = match at {
-            Some(Json::List(list)) => token.parse().ok().filter(|position| *position < list.len()),
-            Some(Json::Object(fields)) => fields.iter().position(|(name, _)| escaped(name) == token),
-            _ => None,
-        };
-        place.push(position.unwrap_or(usize::MAX));
-        at = match (at, position) {
-            (Some(Json::List(list)), Some(position)) => list.get(position),
-            (Some(Json::Object(fields)), Some(position)) => fields.get(position).map(|(_, value)| value),
-            _ => None,
-        };
+/// Where pointers lead, as positions from the outside in; what is missing comes after what is there. Each pointer comes
+/// with the index of its place. Every list and object on the way is walked once, however many lead through it.
+fn find_places(json: Option<&Json<'_>>, pointers: Vec<(usize, &str)>, places: &mut [Vec<usize>]) {
+    let mut by_token: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
+    for (index, pointer) in pointers {
+        if let Some(tokens) = pointer.strip_prefix('/') {
+            let (token, rest) = tokens.split_at(tokens.find('/').unwrap_or(tokens.len()));
+            by_token.entry(token).or_default().push((index, rest));
+        }
     }
-    place
+    let mut go_on = |position, json: Option<&Json<'_>>, led: Vec<(usize, &str)>| {
+        for (index, _) in &led {
+            places[*index].push(position);
+        }
+        find_places(json, led, places);
+    };
+    match json {
+        Some(Json::Object(fields)) => {
+            for (position, (name, value)) in fields.iter().enumerate() {
+                if let Some(led) = by_token.remove(escaped(name).as_ref()) {
+                    go_on(position, Some(value), led);
+                }
+            }
+        }
+        Some(Json::List(list)) => {
+            by_token.retain(|token, led| {
+                let position: Option<usize> = token.parse().ok();
+                let value = position.and_then(|position| Some((position, list.get(position)?)));
+                if let Some((position, value)) = value {
+                    go_on(position, Some(value), std::mem::take(led));
+                }
+                value.is_none()
+            });
+        }
+        _ => {}
+    }
+    for (_, led) in by_token {
+        go_on(usize::MAX, None, led);
+    }
 }
 
 #[cfg(test)]

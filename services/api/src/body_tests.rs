@@ -111,7 +111,7 @@ fn wrong_types_are_told_where_they_stand() {
     );
     let sent = body(json!([
         {"indicator": "TT.PT", "value": 1.5},
-        {"indicator": "TT.BAO", "value": 1e300},
+        {"indicator": "TT.BAO", "value": -0.0625},
         {"indicator": "TT.BANGRON", "value": "many"},
         {"indicator": "TT.PANO", "state": 1},
         {"indicator": "TT.KHAUHIEU", "items": ["a", 2, "c", null]},

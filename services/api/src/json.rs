@@ -20,7 +20,8 @@ pub(crate) enum Json<'a> {
     Null,
     /// true or false
     Flag(bool),
-    /// A whole number. One that does not fit is the nearest that does, which is beyond every bound.
+    /// A whole number, `63.0` and `6.3e1` among them (JSON Schema 2020-12, section 4.2.3 of its core). One that does not
+    /// fit is the nearest that does, which is beyond every bound.
     Integer(i64),
     /// Any other number.
     Fraction,
@@ -117,8 +118,12 @@ impl<'de> Visitor<'de> for Value<'_> {
         Ok(Json::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Json<'de>, E> {
-        Ok(Json::Fraction)
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        if number.fract() == 0.0 {
+            Ok(Json::Integer(number as i64))
+        } else {
+            Ok(Json::Fraction)
+        }
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
@@ -182,12 +187,16 @@ mod tests {
     #[test]
     fn repeated_fields_are_kept_and_numbers_told_apart() {
         let text = |text: &'static str| Cow::Borrowed(text);
-        let read = parse(br#"{"a":1,"a":true,"b":[1.5,-3,18446744073709551615,1e300,null,"x"]}"#);
+        let read =
+            parse(br#"{"a":1,"a":true,"b":[1.5,-3,18446744073709551615,-1e300,63.0,-6.3e1,-0.0,null,"x"]}"#);
         let list = vec![
             Json::Fraction,
             Json::Integer(-3),
             Json::Integer(i64::MAX),
-            Json::Fraction,
+            Json::Integer(i64::MIN),
+            Json::Integer(63),
+            Json::Integer(-63),
+            Json::Integer(0),
             Json::Null,
             Json::Text(text("x")),
         ];

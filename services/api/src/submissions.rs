@@ -7,7 +7,7 @@ use tonghop_domain::{Change, SubmissionId};
 use tonghop_storage::Write;
 
 use crate::access::Access;
-use crate::body::read_submission;
+use crate::body::read_beside;
 use crate::document::{
     BadRequest, ConditionFailed, NotAcceptable, NotFound, TooLarge, TooSlow, Unavailable, Unprocessable,
     WrongMedia,
@@ -32,7 +32,7 @@ use crate::write::{Wishes, write};
         ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice. The same request sent again with the same key is answered as before; keys are kept 30 days"),
         ("If-Match" = Option<String>, Header, description = "The ETag of the revision that is corrected: refused with 412 when another is current", example = "\"1\""),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only as the first revision"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only as the first revision", example = "*"),
         ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the province's total holds the report, or after so many seconds (at most 30)", example = "wait=5"),
     ),
     responses(
@@ -66,7 +66,7 @@ pub(crate) async fn create_submission(
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
     let wishes = Wishes::of(&request, access.caller())?;
-    let submission = read_submission(&body.bytes, access.catalogue())?;
+    let submission = read_beside(body.bytes.clone(), access.catalogue()).await?;
     let key = wishes.key.clone().filter(|_| !dry_run);
     let change = Write {
         condition: wishes.condition(&access, &submission.key).await?,
