@@ -65,6 +65,7 @@ pub(crate) struct KeyBody {
 
 /// A key to be made.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = NewAccessKey, example = json!({"role": "submitter", "unit": "866", "label": "their own system"}))]
 #[expect(dead_code, reason = "it describes the body for the OpenAPI document")]
 pub(crate) struct NewKeyBody {
@@ -101,6 +102,7 @@ pub(crate) async fn create_key(
     access: Access,
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(&request, payload, &room).await?;
+    access.check_administers()?;
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
@@ -245,9 +247,30 @@ fn read_new_key(body: &[u8], catalogue: &Catalogue) -> Result<NewKey, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tonghop_domain::MAX_LABEL_CHARS;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_refused(
+            bytes: Vec<u8>,
+            role in r#""(admin|chief)"|1|\{\}|"\PC{0,3}""#,
+            unit in r#""(866|VN|1)"|null|\[\]"#,
+            rest in r#"(,"(label|expires_at|x|role)":("\PC{0,5}"|"2199-01-01T00:00:00Z"|0)){0,3}"#,
+        ) {
+            let catalogue = tonghop_catalogue::built_in().unwrap();
+            let body = format!(r#"{{"role":{role},"unit":{unit}{rest}}}"#);
+            for body in [bytes, body.into_bytes()] {
+                match read_new_key(&body, &catalogue) {
+                    Ok(new) => prop_assert!(label_fault(&new.label).is_none() && new.expires_at.is_none_or(|end| end > Utc::now())),
+                    Err(Problem::InvalidKeyRequest(faults)) => prop_assert!(!faults.is_empty()),
+                    Err(problem) => prop_assert!(matches!(problem, Problem::InvalidJson { .. }), "{problem:?}"),
+                }
+            }
+        }
+    }
 
     fn faults(body: &str) -> Vec<(String, FaultKind)> {
         let catalogue = tonghop_catalogue::built_in().unwrap();

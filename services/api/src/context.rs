@@ -177,7 +177,22 @@ pub(crate) struct FaultBody {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_id_is_kept_as_it_is_or_made_anew(value in "[\t -~\u{80}-\u{ff}]{0,70}") {
+            let value = value.into_bytes();
+            let mut headers = HeaderMap::new();
+            headers.insert(REQUEST_ID, HeaderValue::from_bytes(&value).unwrap());
+            let id = RequestId::of(&headers).0;
+            prop_assert!((1..=64).contains(&id.len()) && id.is_ascii() && !id.contains(['"', '<', ' ']));
+            prop_assert!(id.as_bytes() == value || id.parse::<uuid::Uuid>().is_ok());
+        }
+    }
 
     #[test]
     fn a_callers_id_is_kept_only_if_it_can_stand_in_a_log() {

@@ -14,6 +14,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
+use crate::bounds;
 use crate::code::Code;
 use crate::context::{PROBLEM_JSON, ProblemBody};
 use crate::keys::is_public;
@@ -93,6 +94,7 @@ fn bearer() -> SecurityRequirement {
 /// unless it is public.
 pub(crate) fn complete(document: &mut OpenApi) {
     nulls::take_away(document);
+    bounds::add(document);
     let items = document.paths.paths.iter_mut();
     let operations = items.flat_map(|(path, item)| {
         let needs_key = !is_public(path);

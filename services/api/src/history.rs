@@ -149,7 +149,7 @@ pub(crate) fn today() -> NaiveDate {
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "\"1\""),
     ),
     responses(
         (status = 200, description = "The current revision", body = SubmissionBody, headers(
@@ -181,7 +181,7 @@ pub(crate) async fn get_submission(
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
         ("revision" = i32, Path, description = "The number of the revision, from 1", example = 1, minimum = 1),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "\"1\""),
     ),
     responses(
         (status = 200, description = "The revision", body = SubmissionBody, headers(

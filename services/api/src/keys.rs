@@ -276,8 +276,21 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_authorization_is_a_token_as_it_is_written_or_refused(value in "(Bearer )?(th_)?[0-9A-Za-z]{0,46}|[ -~\u{80}-\u{ff}]{0,60}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            match token(&headers) {
+                Ok(token) => prop_assert!(value.ends_with(token.reveal())),
+                Err(problem) => prop_assert!(matches!(problem, Problem::InvalidKey(KeyFault::Malformed)), "{problem:?}"),
+            }
+        }
+    }
 
     #[test]
     fn only_health_documentation_and_problem_pages_need_no_key() {

@@ -23,6 +23,7 @@ mod access_keys;
 mod answer;
 mod batch;
 mod body;
+mod bounds;
 mod catalogue;
 mod code;
 mod context;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::dev::ResourceDef;
 use actix_web::http::Method;
-use actix_web::web::Data;
+use actix_web::web::{Data, to};
 use actix_web::{App, HttpRequest, HttpResponse};
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt;
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(batch::create_submission_batch)
+        .route("/v1/submissions/batch", to(no_route))
         .service(submissions::create_submission)
         .service(history::list_submissions)
         .service(history::get_submission)
@@ -95,9 +96,11 @@ impl Methods {
         Self(Arc::new(paths.chain(pages).collect()))
     }
 
+    /// What a path takes: a fixed path what is said of it, any other what is said of the one with a variable.
     fn taken<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Taken> {
-        let matching = self.0.iter().filter(|(pattern, _)| pattern.is_match(path));
-        matching.flat_map(|(_, taken)| taken)
+        let fixed = self.0.iter().find(|(pattern, _)| pattern.pattern() == Some(path));
+        let matching = || self.0.iter().find(|(pattern, _)| pattern.is_match(path));
+        fixed.or_else(matching).into_iter().flat_map(|(_, taken)| taken)
     }
 
     /// The methods that a path takes; none for a path that leads nowhere.
@@ -134,6 +137,7 @@ mod tests {
         let methods = Methods::of(&openapi());
         assert_eq!(methods.of_path("/v1/submissions"), ["GET", "HEAD", "POST"]);
         assert_eq!(methods.of_path("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
+        assert_eq!(methods.of_path("/v1/submissions/batch"), ["POST"]);
         assert_eq!(methods.of_path("/v1/submissions/"), [""; 0]);
         let operation = |method, path| methods.operation(&method, path);
         assert_eq!(

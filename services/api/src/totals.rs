@@ -137,7 +137,7 @@ pub(crate) struct RatioBody {
     params(
         AboutQuery,
         ("indicator" = Option<Vec<String>>, Query, description = "Only these indicators; repeat the parameter for several", explode = true, example = json!(["TT.PT", "TT.BAO"])),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "W/\"3f2a\""),
     ),
     responses(
         (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
