@@ -1,6 +1,6 @@
 //! A country that reports: the units of Viet Nam before July 2025 as a catalogue folder, and what its offices submit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -38,6 +38,8 @@ pub(crate) struct Country {
     pub(crate) reporters: Vec<String>,
     /// The codes of the provinces.
     pub(crate) provinces: Vec<String>,
+    /// The codes of districts below which nobody reports, when communes do.
+    pub(crate) empty_districts: Vec<String>,
     /// For those who report, the province.
     pub(crate) province_of: BTreeMap<String, String>,
     /// What can be reported, with its kind.
@@ -90,7 +92,12 @@ impl Country {
             }
             (code.clone(), at.to_owned())
         };
+        let parents_of_reporters: BTreeSet<&str> =
+            reporters.iter().map(|code| parents[code.as_str()]).collect();
+        let is_empty =
+            |code: &String| who == Reporters::Communes && !parents_of_reporters.contains(code.as_str());
         Self {
+            empty_districts: level("district").filter(is_empty).collect(),
             provinces: level("province").collect(),
             province_of: reporters.iter().map(province).collect(),
             reporters,
@@ -275,7 +282,6 @@ fn units(who: Reporters, provinces: Option<usize>) -> Vec<Unit> {
             name_en: code.to_owned(),
         }));
     }
-    // The list goes level by level, or not: the file of units may have any order, but the country comes first.
     units
 }
 
@@ -344,15 +350,15 @@ fn write_files(folder: &Path, who: Reporters, units: &[Unit]) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
     fn the_country_has_its_units_and_the_growing_one_begins_with_one_province() {
         let districts = Country::new(Reporters::Districts, None);
         assert_eq!((districts.reporters.len(), districts.provinces.len()), (705, 63));
-        assert_eq!(Country::new(Reporters::Communes, None).reporters.len(), 10_599);
+        let communes = Country::new(Reporters::Communes, None);
+        assert_eq!(communes.reporters.len(), 10_599);
+        assert_eq!(communes.empty_districts, ["318", "471", "498", "536", "755"]);
         let growing = Country::new(Reporters::Growing, None);
         let first = &growing.reporters[..14];
         assert!(

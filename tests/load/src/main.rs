@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 use futures_util::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
 use crate::ground::{Ground, build_programs};
@@ -40,12 +41,13 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
     LocalSet::new().block_on(&runtime, async {
+        let stop = |kind| signal(kind).expect("signals can be listened to");
+        let (mut interrupt, mut terminate) = (stop(SignalKind::interrupt()), stop(SignalKind::terminate()));
+        // What is dropped takes its servers and processes with it.
         tokio::select! {
             status = measure(&arguments) => status,
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.expect("signals can be listened to");
-                ExitCode::from(130)
-            }
+            _ = interrupt.recv() => ExitCode::from(130),
+            _ = terminate.recv() => ExitCode::from(143),
         }
     })
 }

@@ -60,6 +60,19 @@ impl Meter {
         }
     }
 
+    /// The peaks so far, of each process by its name.
+    pub(crate) fn peaks_mib(&self) -> impl Fn() -> BTreeMap<String, f64> + use<> {
+        let (watched, peaks) = (self.watched.clone(), self.peaks.clone());
+        move || {
+            sample(&watched, &peaks);
+            let peaks = peaks.borrow();
+            let named = watched.iter().zip(peaks.iter());
+            named
+                .map(|(watched, peak)| (watched.name.clone(), mib(*peak)))
+                .collect()
+        }
+    }
+
     pub(crate) fn stop(self) -> Vec<Usage> {
         self.sampler.abort();
         sample(&self.watched, &self.peaks);
@@ -67,7 +80,7 @@ impl Meter {
         let usage = |((watched, before), peak): ((&Watched, &f64), &u64)| Usage {
             process: watched.name.clone(),
             cpu_s: cpu_s(watched) - before,
-            peak_mib: *peak as f64 / (1024.0 * 1024.0),
+            peak_mib: mib(*peak),
         };
         self.watched
             .iter()
@@ -76,6 +89,10 @@ impl Meter {
             .map(usage)
             .collect()
     }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
 }
 
 fn sample(watched: &[Watched], peaks: &RefCell<Vec<u64>>) {

@@ -40,9 +40,12 @@ async fn month(ground: &Ground, plan: &Arguments, batch: bool) -> Row {
         (tally, stored)
     };
     let settled_after = service.wait_for_totals(&reports.periods).await;
-    let totals = service.app.totals("VN").await;
     let usage = meter.stop();
-    assert_right(&totals, &reports);
+    assert_right(&service.app.totals("VN").await, &reports);
+    for district in &country.empty_districts {
+        let coverage = &service.app.totals(district).await["coverage"];
+        assert_eq!(coverage["expected"], 0, "{district}: {coverage}");
+    }
     let grown = service.bytes().await.saturating_sub(before);
     let checked = service.settle(&reports.periods, stored).await;
     service.end();

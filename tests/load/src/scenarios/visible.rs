@@ -87,6 +87,12 @@ async fn at_rate(
     let samples = Rc::new(RefCell::new(Vec::new()));
     let watching = spawn_local(watched.clone().run(samples.clone()));
     let meter = service.meter();
+    let peaks = meter.peaks_mib();
+    // When everything has long been used once, what still grows may grow for ever.
+    let early = spawn_local(async move {
+        sleep(time / 10).await;
+        peaks()
+    });
     let tally = submit(
         &target,
         CONNECTIONS,
@@ -110,6 +116,14 @@ async fn at_rate(
     row.settled_after_s = Some(settled_after.as_secs_f64());
     row.checked = Some(checked);
     row.bytes_per_submission = Some(grown as f64 / created(&tally).max(1) as f64);
+    let early = early.await.expect("memory is looked at");
+    for usage in &usage {
+        let (name, late) = (&usage.process, usage.peak_mib);
+        row.notes.push(format!(
+            "{name}: peak {:.1} MiB after a tenth of the time, {late:.1} at the end",
+            early[name]
+        ));
+    }
     row.usage = usage;
     row.notes.push(format!(
         "visible: {} submissions of {} provinces, seen in {} snapshots",
