@@ -1,10 +1,10 @@
 //! A country that reports: the units of Viet Nam before July 2025 as a catalogue folder, and what its offices submit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Formatter, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonghop_tests::{FORM, PERIOD};
 
@@ -159,15 +159,10 @@ impl Reports {
         let (unit, period) = self.about(turn);
         let mut body = format!(r#"{{"form":"{FORM}","period":"{period}","unit":"{unit}","figures":["#);
         for (at, (code, kind)) in self.indicators.iter().enumerate() {
-            if at > 0 {
-                body.push(',');
-            }
-            let figure = figure(turn, at, *kind);
-            body += &match kind {
-                Kind::Number | Kind::Flag => format!(r#"{{"indicator":"{code}","value":{figure}}}"#),
-                Kind::List => format!(r#"{{"indicator":"{code}","items":{figure}}}"#),
-                Kind::Text => format!(r#"{{"indicator":"{code}","text":{figure}}}"#),
-            };
+            let comma = if at > 0 { "," } else { "" };
+            let (field, figure) = (kind.field(), Figure::new(turn, at, *kind));
+            // Writing into a string cannot fail.
+            write!(body, r#"{comma}{{"indicator":"{code}","{field}":{figure}}}"#).ok();
         }
         body += "]}";
         body
@@ -178,10 +173,8 @@ impl Reports {
     pub(crate) fn sums(&self) -> BTreeMap<String, Option<i64>> {
         let sum = |(at, (code, kind)): (usize, &(String, Kind))| {
             let sum = matches!(kind, Kind::Number | Kind::Flag).then(|| {
-                let values = (0..self.units.len() as u64).map(|turn| figure(turn, at, *kind));
-                values
-                    .map(|value| value.as_i64().unwrap_or_else(|| i64::from(value == json!(true))))
-                    .sum()
+                let turns = 0..self.units.len() as u64;
+                turns.map(|turn| Figure::new(turn, at, *kind).added()).sum()
             });
             (code.clone(), sum)
         };
@@ -197,18 +190,60 @@ impl Reports {
     }
 }
 
-/// The first figure of each report is a number that no other has.
-fn figure(turn: u64, at: usize, kind: Kind) -> Value {
-    let number = turn * 31 + at as u64 * 17;
-    match kind {
-        Kind::Number if at == 0 => json!(turn),
-        Kind::Number => json!(number % 1000),
-        Kind::Flag => json!(number.is_multiple_of(2)),
-        Kind::List => json!([
-            format!("Khẩu hiệu {}", number % 40),
-            "Không để ai bị bỏ lại phía sau"
-        ]),
-        Kind::Text => json!("Công tác tuyên truyền được triển khai đúng kế hoạch, kịp thời và thiết thực."),
+/// What is said of an indicator; as text, JSON.
+#[derive(Clone, Copy, Debug)]
+enum Figure {
+    Number(u64),
+    Flag(bool),
+    /// Two items, of which the first is one of some.
+    List(u64),
+    Text,
+}
+
+impl Kind {
+    /// Where a submission says it.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Number | Self::Flag => "value",
+            Self::List => "items",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl Figure {
+    /// The first figure of each report is a number that no other has.
+    fn new(turn: u64, at: usize, kind: Kind) -> Self {
+        let number = turn * 31 + at as u64 * 17;
+        match kind {
+            Kind::Number if at == 0 => Self::Number(turn),
+            Kind::Number => Self::Number(number % 1000),
+            Kind::Flag => Self::Flag(number.is_multiple_of(2)),
+            Kind::List => Self::List(number % 40),
+            Kind::Text => Self::Text,
+        }
+    }
+
+    /// What it adds to a total.
+    fn added(self) -> i64 {
+        match self {
+            Self::Number(number) => number.cast_signed(),
+            Self::Flag(yes) => i64::from(yes),
+            Self::List(_) | Self::Text => 0,
+        }
+    }
+}
+
+impl Display for Figure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Flag(yes) => yes.fmt(f),
+            Self::List(number) => write!(f, r#"["Khẩu hiệu {number}","Không để ai bị bỏ lại phía sau"]"#),
+            Self::Text => f.write_str(
+                r#""Công tác tuyên truyền được triển khai đúng kế hoạch, kịp thời và thiết thực.""#,
+            ),
+        }
     }
 }
 
@@ -350,6 +385,8 @@ fn write_files(folder: &Path, who: Reporters, units: &[Unit]) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 use hyper::StatusCode;
+use lapin::ConnectionProperties;
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -268,16 +271,56 @@ impl Service {
         }
     }
 
-    /// Ends the processes in good order, then the database.
-    pub(crate) fn end(mut self) {
+    /// Ends the processes in good order; then what they had on the servers goes.
+    pub(crate) async fn end(mut self) {
         for process in self.app.apis.iter_mut().chain(&mut self.app.aggregators) {
             process.terminate_if_running();
             let status = process.wait();
             assert!(status.success(), "a process ended with {status}");
         }
+        if self.way == Way::Servers {
+            let setting = |name| self.app.setting(name);
+            clear_broker(setting("TONGHOP_AMQP_URL"), setting("TONGHOP_AMQP_NAMESPACE")).await;
+        }
         drop(self.app);
         drop(self.database);
     }
+}
+
+/// Removes the queues and exchanges of a service, which would burden later ones.
+///
+/// # Panics
+/// When an announcement was put aside.
+async fn clear_broker(url: &str, namespace: &str) {
+    let connection = lapin::Connection::connect(url, ConnectionProperties::default()).await;
+    let connection = connection.expect("the broker can be reached");
+    let channel = connection.create_channel().await.expect("a channel");
+    for queue in ["aggregator", "dead-letters"] {
+        let name = format!("{namespace}.{queue}");
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let found = channel.queue_declare(name.as_str().into(), passive, FieldTable::default());
+        let messages = found.await.expect("the service has the queue").message_count();
+        assert!(
+            queue != "dead-letters" || messages == 0,
+            "{messages} announcements were put aside"
+        );
+        let deleted = channel
+            .queue_delete(name.as_str().into(), QueueDeleteOptions::default())
+            .await;
+        deleted.expect("a queue can be deleted");
+    }
+    for exchange in ["events", "dead-letters"] {
+        let name = format!("{namespace}.{exchange}");
+        let deleted = channel.exchange_delete(name.as_str().into(), ExchangeDeleteOptions::default());
+        deleted.await.expect("an exchange can be deleted");
+    }
+    connection
+        .close(200, "OK".into())
+        .await
+        .expect("the broker lets go");
 }
 
 /// Those answers that are a revision of their own.

@@ -67,7 +67,7 @@ async fn write(
     let stored = created(&tally);
     let grown = service.bytes().await.saturating_sub(before);
     let checked = service.settle(&reports.periods, stored).await;
-    service.end();
+    service.end().await;
     let mut row = Row::new(scenario, case, &tally);
     row.settled_after_s = Some(settled_after.as_secs_f64());
     row.checked = Some(checked);

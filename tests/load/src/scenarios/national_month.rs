@@ -48,7 +48,7 @@ async fn month(ground: &Ground, plan: &Arguments, batch: bool) -> Row {
     }
     let grown = service.bytes().await.saturating_sub(before);
     let checked = service.settle(&reports.periods, stored).await;
-    service.end();
+    service.end().await;
     let mut row = Row::new("national-month", &[("batch", f64::from(u8::from(batch)))], &tally);
     let whole = tally.time + settled_after;
     row.settled_after_s = Some(settled_after.as_secs_f64());

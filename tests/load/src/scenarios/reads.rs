@@ -25,7 +25,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
         results.rows.push(read(&service, plan, units, 1).await);
     }
     service.settle(&reports.periods, stored).await;
-    service.end();
+    service.end().await;
     over_periods(ground, plan, &country, results).await;
 }
 
@@ -37,7 +37,7 @@ async fn over_periods(ground: &Ground, plan: &Arguments, country: &Country, resu
     service.wait_for_totals(&reports.periods).await;
     results.rows.push(read(&service, plan, units, periods).await);
     service.settle(&reports.periods, reports.first_revisions()).await;
-    service.end();
+    service.end().await;
 }
 
 async fn load(service: &Service, reports: &Reports, from: u64, count: u64) {

@@ -64,7 +64,7 @@ async fn rate(ground: &Ground, plan: &Arguments, results: &Results) -> f64 {
     )
     .await;
     service.settle(&reports.periods, created(&tally)).await;
-    service.end();
+    service.end().await;
     tally.per_second() * SHARE
 }
 
@@ -110,7 +110,7 @@ async fn at_rate(
     let grown = service.bytes().await.saturating_sub(before);
     let visible = visible(&watched.received(&service, &country).await, &samples.borrow());
     let checked = service.settle(&reports.periods, created(&tally)).await;
-    service.end();
+    service.end().await;
     let mut row = Row::new(scenario, &[("rate", rate.round())], &tally);
     row.visible = Some(Percentiles::of(&visible));
     row.settled_after_s = Some(settled_after.as_secs_f64());
@@ -126,17 +126,16 @@ async fn at_rate(
     }
     row.usage = usage;
     row.notes.push(format!(
-        "visible: {} submissions of {} provinces, seen in {} snapshots",
+        "visible: {} submissions of {} provinces",
         visible.len(),
-        watched.provinces.len(),
-        samples.borrow().len()
+        watched.provinces.len()
     ));
     tell(&row);
     println!("visible: {:.1?}", row.visible);
     row
 }
 
-/// What a snapshot says of a province: when its total was refreshed, and since when something is to go into it.
+/// What a snapshot says of a province, if it is not what the one before said: when its total was refreshed, and since when something is to go into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample {
     unit: i64,
@@ -173,6 +172,7 @@ impl Watch {
             FROM totals t WHERE t.form = $1 AND t.period = $2 AND t.unit_id = ANY($3)";
         let statement = self.database.prepare(SQL).await.expect("a statement");
         let ids: Vec<i64> = self.provinces.keys().copied().collect();
+        let mut last: BTreeMap<i64, Sample> = BTreeMap::new();
         loop {
             let rows = self.database.query(&statement, &[&FORM, &PERIOD, &ids]).await;
             let read = |row: &tokio_postgres::Row| Sample {
@@ -180,9 +180,11 @@ impl Watch {
                 refreshed_at: row.get(1),
                 marked_since: row.get(2),
             };
-            samples
-                .borrow_mut()
-                .extend(rows.expect("totals can be read").iter().map(read));
+            for sample in rows.expect("totals can be read").iter().map(read) {
+                if last.insert(sample.unit, sample) != Some(sample) {
+                    samples.borrow_mut().push(sample);
+                }
+            }
             sleep(WATCH_INTERVAL).await;
         }
     }
@@ -194,19 +196,19 @@ impl Watch {
             .iter()
             .map(|(id, code)| (code.as_str(), *id))
             .collect();
+        let province_of = |unit: &str| of_code.get(country.province_of.get(unit)?.as_str()).copied();
+        let units: Vec<&String> = country
+            .reporters
+            .iter()
+            .filter(|unit| province_of(unit).is_some())
+            .collect();
         let sql = "SELECT u.code, (extract(epoch FROM r.received_at) * 1000000)::bigint FROM revisions r \
-            JOIN submissions s ON s.submission_id = r.submission_id JOIN units u ON u.unit_id = s.unit_id";
-        let rows = service
-            .database()
-            .await
-            .query(sql, &[])
-            .await
-            .expect("revisions can be read");
+            JOIN submissions s ON s.submission_id = r.submission_id \
+            JOIN units u ON u.unit_id = s.unit_id WHERE u.code = ANY($1)";
+        let rows = service.database().await.query(sql, &[&units]).await;
+        let rows = rows.expect("revisions can be read");
         rows.iter()
-            .filter_map(|row| {
-                let province = country.province_of.get(row.get::<_, &str>(0))?;
-                Some((*of_code.get(province.as_str())?, row.get(1)))
-            })
+            .filter_map(|row| Some((province_of(row.get(0))?, row.get(1))))
             .collect()
     }
 }
