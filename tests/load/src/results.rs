@@ -141,10 +141,11 @@ impl Results {
         self.rows.iter().find(|row| row.is(scenario, case))
     }
 
-    /// Each rate of ingest against the limits, in the order of the rows.
+    /// Each rate of submissions that was not given beforehand against the limits, in the order of the rows.
     pub(crate) fn ratios(&self) -> Vec<(&Row, Option<f64>, Option<f64>)> {
         let by = |rate: f64, limit: Option<f64>| limit.map(|limit| rate / limit);
-        let written = self.rows.iter().filter(|row| row.bytes_per_submission.is_some());
+        let is_written = |row: &&Row| row.bytes_per_submission.is_some() && !row.case.contains_key("rate");
+        let written = self.rows.iter().filter(is_written);
         written
             .map(|row| {
                 (
