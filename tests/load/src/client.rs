@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -138,8 +138,8 @@ impl Tally {
 /// A connection, kept alive.
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    authorization: String,
-    host: String,
+    authorization: HeaderValue,
+    host: HeaderValue,
 }
 
 /// An answer.
@@ -160,8 +160,8 @@ impl Connection {
         spawn_local(async move { connection.await.ok() });
         Self {
             sender,
-            authorization: format!("Bearer {}", target.token),
-            host: target.address.to_string(),
+            authorization: header(&format!("Bearer {}", target.token)),
+            host: header(&target.address.to_string()),
         }
     }
 
@@ -169,8 +169,8 @@ impl Connection {
         let request = Request::builder()
             .method(ask.method)
             .uri(ask.path)
-            .header(HOST, &self.host)
-            .header(AUTHORIZATION, &self.authorization)
+            .header(HOST, self.host.clone())
+            .header(AUTHORIZATION, self.authorization.clone())
             .header(CONTENT_TYPE, ask.media_type)
             .body(Full::new(ask.body))
             .expect("a request is well formed");
@@ -188,6 +188,10 @@ impl Connection {
             body,
         }
     }
+}
+
+fn header(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).expect("it has no control characters")
 }
 
 /// Sends requests over some connections at a pace, each made of its turn.

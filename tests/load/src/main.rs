@@ -13,6 +13,7 @@ mod no_op;
 mod pace;
 mod page;
 mod plan;
+mod reports;
 mod results;
 mod scenarios;
 mod usage;

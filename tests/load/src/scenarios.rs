@@ -8,10 +8,10 @@ mod reads;
 mod visible;
 
 use crate::client::{Ask, Target, Wanted, drive};
-use crate::country::Reports;
 use crate::ground::{Ground, Service, created};
 use crate::pace::Pace;
 use crate::plan::{Arguments, Scenario};
+use crate::reports::Reports;
 use crate::results::{Results, Row};
 
 /// Connections of whatever is not measured over their number.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::client::Wanted;
-use crate::country::{Reporters, months};
+use crate::country::Reporters;
 use crate::ground::Ground;
 use crate::pace::Pace;
 use crate::plan::Arguments;
+use crate::reports::months;
 use crate::results::Results;
 use crate::scenarios::write;
 

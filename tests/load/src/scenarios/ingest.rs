@@ -1,9 +1,10 @@
 //! How many submissions a second are taken when each connection sends one after the other.
 
 use crate::client::Wanted;
-use crate::country::{Country, Reporters, Reports, months};
+use crate::country::{Country, Reporters};
 use crate::ground::Ground;
 use crate::plan::Arguments;
+use crate::reports::{Reports, months};
 use crate::results::{Results, Row};
 use crate::scenarios::{CONNECTIONS, write};
 

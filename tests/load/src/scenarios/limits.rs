@@ -13,9 +13,10 @@ use tonghop_testkit::{free_port, namespace, postgres_database_at};
 use tonghop_tests::{Process, run_to_end};
 
 use crate::client::{Target, Wanted};
-use crate::country::{Reporters, months};
+use crate::country::Reporters;
 use crate::ground::{Ground, connect};
 use crate::plan::Arguments;
+use crate::reports::months;
 use crate::results::Results;
 use crate::scenarios::{CONNECTIONS, submit};
 

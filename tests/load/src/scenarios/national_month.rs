@@ -4,10 +4,11 @@ use serde_json::Value;
 use tonghop_tests::{FORM, PERIOD, TestApp};
 
 use crate::client::{Ask, Tally, Wanted, drive};
-use crate::country::{Reporters, Reports, months};
+use crate::country::Reporters;
 use crate::ground::{Ground, Service, created};
 use crate::pace::Pace;
 use crate::plan::Arguments;
+use crate::reports::{Reports, months};
 use crate::results::{Results, Row};
 use crate::scenarios::{submit, tell};
 

@@ -3,10 +3,11 @@
 use tonghop_tests::{FORM, PERIOD};
 
 use crate::client::{Ask, Wanted, drive};
-use crate::country::{Country, PROVINCE, Reporters, Reports, months};
+use crate::country::{Country, PROVINCE, Reporters};
 use crate::ground::{Ground, Service, created};
 use crate::pace::Pace;
 use crate::plan::Arguments;
+use crate::reports::{Reports, months};
 use crate::results::{Results, Row};
 use crate::scenarios::{CONNECTIONS, submit, tell};
 

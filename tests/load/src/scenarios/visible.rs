@@ -16,10 +16,11 @@ use tokio_postgres::Client;
 use tonghop_tests::{FORM, PERIOD};
 
 use crate::client::Wanted;
-use crate::country::{Country, Reporters, Reports, months};
+use crate::country::{Country, Reporters};
 use crate::ground::{Ground, Service, created};
 use crate::pace::Pace;
 use crate::plan::Arguments;
+use crate::reports::{Reports, months};
 use crate::results::{Percentiles, Results, Row};
 use crate::scenarios::{CONNECTIONS, submit, tell};
 
