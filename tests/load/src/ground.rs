@@ -19,7 +19,7 @@ use tonghop_tests::{FORM, Options, TestApp, Way, run_to_end};
 
 use crate::client::{Tally, Target};
 use crate::country::Country;
-use crate::usage::{Meter, Watched, listening_on};
+use crate::usage::{CLIENT, Meter, Watched, listening_on};
 
 /// For how long marks may be left when nothing more is sent.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
@@ -373,7 +373,7 @@ fn own_processes(app: &TestApp) -> Vec<Watched> {
         .iter()
         .enumerate()
         .map(|(at, process)| (name("tonghop-aggregator", at, aggregators.len()), process.id()));
-    let this = ("load client".to_owned(), std::process::id());
+    let this = (CLIENT.to_owned(), std::process::id());
     apis.chain(aggregators)
         .chain([this])
         .map(|(name, pid)| Watched {

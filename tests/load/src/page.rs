@@ -6,6 +6,7 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use crate::results::{Percentiles, Results, Row};
+use crate::usage::CLIENT;
 
 /// Writes `results.json`, `results.md` and the plots into a folder.
 pub(crate) fn write(results: &Results, folder: &Path) {
@@ -219,7 +220,7 @@ fn plots(results: &Results) -> Vec<Plot> {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    let everybody = |process: &str| process != "load client";
+    let everybody = |process: &str| process != CLIENT;
     let ours = |process: &str| process.starts_with("tonghop");
     let one_period = [("periods", 1.0)];
     let read = |y: &dyn Fn(&Row) -> f64| points("reads", &one_period, "units", y);

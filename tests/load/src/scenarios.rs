@@ -7,15 +7,19 @@ mod national_month;
 mod reads;
 mod visible;
 
-use crate::client::{Ask, Target, Wanted, drive};
+use crate::client::{Ask, Tally, Target, Wanted, drive};
 use crate::ground::{Ground, Service, created};
 use crate::pace::Pace;
 use crate::plan::{Arguments, Scenario};
 use crate::reports::Reports;
 use crate::results::{Results, Row};
+use crate::usage::CLIENT;
 
 /// Connections of whatever is not measured over their number.
 const CONNECTIONS: usize = 64;
+
+/// How much of its one processor the client may take before it may be what limits.
+const BUSY: f64 = 0.8;
 
 /// Runs one; what it measured goes to the results.
 pub(crate) async fn run(scenario: Scenario, ground: &Ground, plan: &Arguments, results: &mut Results) {
@@ -41,7 +45,7 @@ async fn submit(
     wanted: Wanted,
     reports: &Reports,
     from: u64,
-) -> crate::client::Tally {
+) -> Tally {
     let reports = reports.clone();
     drive(target, connections, pace, wanted, move |turn| {
         Ask::report(reports.body(from + turn))
@@ -72,6 +76,16 @@ async fn write(
     row.settled_after_s = Some(settled_after.as_secs_f64());
     row.checked = Some(checked);
     row.bytes_per_submission = Some(grown as f64 / stored.max(1) as f64);
+    let client = usage.iter().find(|usage| usage.process == CLIENT);
+    let share = client.map_or(0.0, |client| {
+        client.cpu_s / (tally.time + settled_after).as_secs_f64()
+    });
+    if share > BUSY {
+        let percent = share * 100.0;
+        row.notes.push(format!(
+            "the client took {percent:.0} % of a processor: the rate may be its own"
+        ));
+    }
     row.usage = usage;
     tell(&row);
     row

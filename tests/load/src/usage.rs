@@ -14,6 +14,9 @@ use tokio::time::sleep;
 /// How often the memory of servers is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The name of this process among those watched.
+pub(crate) const CLIENT: &str = "load client";
+
 /// A process, or a server with all its processes.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
