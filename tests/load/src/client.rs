@@ -135,8 +135,9 @@ impl Tally {
     }
 }
 
-/// A connection, kept alive.
+/// A connection, kept alive as long as the service wants it to be.
 pub(crate) struct Connection {
+    target: Target,
     sender: SendRequest<Full<Bytes>>,
     authorization: HeaderValue,
     host: HeaderValue,
@@ -159,6 +160,7 @@ impl Connection {
         // Its error is also that of the request in flight.
         spawn_local(async move { connection.await.ok() });
         Self {
+            target: target.clone(),
             sender,
             authorization: header(&format!("Bearer {}", target.token)),
             host: header(&target.address.to_string()),
@@ -174,7 +176,10 @@ impl Connection {
             .header(CONTENT_TYPE, ask.media_type)
             .body(Full::new(ask.body))
             .expect("a request is well formed");
-        self.sender.ready().await.expect("the connection is kept alive");
+        // After some answers, as that to a batch, the service closes the connection.
+        if self.sender.ready().await.is_err() {
+            *self = Self::open(&self.target).await;
+        }
         let response = self
             .sender
             .send_request(request)
