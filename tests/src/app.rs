@@ -22,7 +22,7 @@ use crate::{FORM, PERIOD, http_client, program};
 pub enum Way {
     /// One process with a SQLite file.
     Embedded,
-    /// PostgreSQL, RabbitMQ, two api and two aggregator processes.
+    /// PostgreSQL, RabbitMQ, api and aggregator processes.
     Servers,
 }
 
@@ -39,6 +39,8 @@ pub struct Options {
     pub amqp_url: Option<String>,
     /// Another PostgreSQL database than a fresh one on the server all tests share.
     pub database_url: Option<String>,
+    /// How many api and how many aggregator processes, with servers.
+    pub processes: (usize, usize),
     /// More settings, by their variables.
     pub settings: Vec<(&'static str, String)>,
     /// A program, with its first arguments, that runs the service's programs.
@@ -53,6 +55,7 @@ impl Default for Options {
             catalogue: None,
             amqp_url: None,
             database_url: None,
+            processes: (2, 2),
             settings: Vec::new(),
             under: Vec::new(),
         }
@@ -100,6 +103,7 @@ pub struct TestApp {
     /// The aggregator processes' addresses.
     pub aggregator_bases: Vec<String>,
     under: Vec<String>,
+    processes: (usize, usize),
     /// The database's URL.
     pub database_url: String,
     /// The token of an administrator, with which everything is asked that brings no key of its own.
@@ -166,6 +170,7 @@ impl TestApp {
             aggregators: Vec::new(),
             aggregator_bases: Vec::new(),
             under: options.under.clone(),
+            processes: options.processes,
             database_url,
             admin_key: String::new(),
             settings,
@@ -213,8 +218,11 @@ impl TestApp {
         match way {
             Way::Embedded => self.start_api("tonghop", &["serve"]),
             Way::Servers => {
-                for _ in 0..2 {
+                let (apis, aggregators) = self.processes;
+                for _ in 0..apis {
                     self.start_api("tonghop-api", &[]);
+                }
+                for _ in 0..aggregators {
                     self.start_aggregator();
                 }
             }

@@ -47,17 +47,19 @@ pub const PERIOD: &str = "2021-07";
 /// Its province.
 pub const PROVINCE: &str = "87";
 
-/// A program of this workspace, built by `cargo build --bins` before the tests.
+/// A program of this workspace, built by `cargo build --bins` before the tests, of the same profile as who asks.
 ///
 /// # Panics
 /// When it was not built.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let built = test
-        .ancestors()
-        .nth(2)
-        .expect("tests lie in target/PROFILE/deps")
-        .join(name);
+    let this = std::env::current_exe().expect("a program knows where it is");
+    let mut folders = this.ancestors().skip(1);
+    let mut folder = folders.next().expect("a program lies in a folder");
+    // Tests lie in target/PROFILE/deps, programs in target/PROFILE.
+    if folder.ends_with("deps") {
+        folder = folders.next().expect("tests lie in target/PROFILE/deps");
+    }
+    let built = folder.join(name);
     assert!(
         built.exists(),
         "{} is missing: run `cargo build --workspace --bins` first",

@@ -26,7 +26,15 @@ enum Place {
 /// # Panics
 /// When `TEST_POSTGRES_URL` is not set, or the server there makes no database.
 pub async fn postgres_database() -> TestDatabase {
-    let administrator_url = required("TEST_POSTGRES_URL");
+    postgres_database_at(&required("TEST_POSTGRES_URL")).await
+}
+
+/// A fresh database on another server, where the user of the URL may create databases.
+///
+/// # Panics
+/// When the server makes no database.
+pub async fn postgres_database_at(administrator_url: &str) -> TestDatabase {
+    let administrator_url = administrator_url.to_owned();
     let name = namespace();
     // template0 has no sessions by definition; template1 may, and could then not be copied.
     execute(
@@ -34,7 +42,7 @@ pub async fn postgres_database() -> TestDatabase {
         &format!("CREATE DATABASE {name} TEMPLATE template0"),
     )
     .await
-    .unwrap_or_else(|error| panic!("TEST_POSTGRES_URL: cannot create a database: {error:?}"));
+    .unwrap_or_else(|error| panic!("cannot create a database on the PostgreSQL server: {error:?}"));
     TestDatabase {
         url: with_database(&administrator_url, &name),
         place: Place::Server {

@@ -22,7 +22,7 @@ use std::net::TcpListener;
 
 use uuid::Uuid;
 
-pub use database::{TestDatabase, postgres_database, postgres_member, sqlite_database};
+pub use database::{TestDatabase, postgres_database, postgres_database_at, postgres_member, sqlite_database};
 pub use proxy::FaultProxy;
 pub use server::{PrivateBroker, PrivatePostgres};
 

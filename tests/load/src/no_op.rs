@@ -1,0 +1,58 @@
+//! What HTTP alone costs: a handler that parses a submission and does nothing with it.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use actix_web::web::{Bytes, post};
+use actix_web::{App, HttpResponse, HttpServer};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// As much of a submission as any service would have to read.
+#[derive(Debug, Deserialize)]
+struct Submission {
+    form: String,
+    period: String,
+    unit: String,
+    figures: Vec<Figure>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Figure {
+    indicator: String,
+    #[serde(default)]
+    value: Option<Value>,
+    #[serde(default)]
+    items: Vec<String>,
+    #[serde(default)]
+    text: Option<String>,
+}
+
+/// Serves until the process is ended.
+pub(crate) fn serve(listen: SocketAddr) -> ExitCode {
+    let served = actix_web::rt::System::new().block_on(async {
+        let server = HttpServer::new(|| App::new().route("/v1/submissions", post().to(create)));
+        server.bind(listen)?.run().await
+    });
+    if served.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn create(body: Bytes) -> HttpResponse {
+    let Ok(submission) = serde_json::from_slice::<Submission>(&body) else {
+        return HttpResponse::UnprocessableEntity().finish();
+    };
+    // All of it is used, so that none of the parsing can be left out.
+    let given = |figure: &Figure| {
+        !figure.indicator.is_empty()
+            && (figure.value.is_some() || figure.text.is_some() || !figure.items.is_empty())
+    };
+    let count = submission.figures.iter().filter(|figure| given(figure)).count();
+    let Submission {
+        form, period, unit, ..
+    } = submission;
+    HttpResponse::Created().json(json!({ "form": form, "period": period, "unit": unit, "figures": count }))
+}
