@@ -11,7 +11,8 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
 use tonghop_testkit::{
-    TestDatabase, amqp_url, free_port, namespace, postgres_database, postgres_member, sqlite_database,
+    TestDatabase, amqp_member, amqp_url, free_port, namespace, postgres_database, postgres_member,
+    sqlite_database,
 };
 
 use crate::process::{Process, run_to_end};
@@ -37,6 +38,8 @@ pub struct Options {
     pub catalogue: Option<PathBuf>,
     /// Another broker than the one all tests share.
     pub amqp_url: Option<String>,
+    /// As whom api and aggregators connect to the broker; none: both as the user of the URL.
+    pub amqp_users: Option<[&'static str; 2]>,
     /// Another PostgreSQL database than a fresh one on the server all tests share.
     pub database_url: Option<String>,
     /// How many api and how many aggregator processes, with servers.
@@ -54,6 +57,7 @@ impl Default for Options {
             key_rate: 0,
             catalogue: None,
             amqp_url: None,
+            amqp_users: Some([API_ROLE, AGGREGATOR_ROLE]),
             database_url: None,
             processes: (2, 2),
             settings: Vec::new(),
@@ -109,8 +113,8 @@ pub struct TestApp {
     /// The token of an administrator, with which everything is asked that brings no key of its own.
     pub admin_key: String,
     settings: Vec<(&'static str, String)>,
-    /// Programs that connect to the database as users of their own.
-    users: Vec<(&'static str, String)>,
+    /// The settings of programs that connect to the database and the broker as users of their own.
+    users: Vec<(&'static str, [(&'static str, String); 2])>,
     client: Client,
     turn: AtomicUsize,
     _database: Option<TestDatabase>,
@@ -155,7 +159,10 @@ impl TestApp {
                 "TONGHOP_AMQP_URL",
                 options.amqp_url.clone().unwrap_or_else(amqp_url),
             ));
-            settings.push(("TONGHOP_AMQP_NAMESPACE", namespace()));
+            let has_namespace = settings.iter().any(|(name, _)| *name == "TONGHOP_AMQP_NAMESPACE");
+            if !has_namespace {
+                settings.push(("TONGHOP_AMQP_NAMESPACE", namespace()));
+            }
         }
         let folder = tempfile::tempdir().expect("a temporary folder");
         let heads = folder.path().join("audit-heads").display().to_string();
@@ -183,9 +190,16 @@ impl TestApp {
         if way == Way::Servers {
             let migrated = run_to_end(app.command("tonghop").arg("migrate"));
             assert_eq!(migrated.code, Some(0), "{}", migrated.error);
-            for (program, role) in [("tonghop-api", API_ROLE), ("tonghop-aggregator", AGGREGATOR_ROLE)] {
-                let url = postgres_member(&app.database_url, role).await;
-                app.users.push((program, url));
+            let programs = [("tonghop-api", API_ROLE), ("tonghop-aggregator", AGGREGATOR_ROLE)];
+            for (at, (program, role)) in programs.into_iter().enumerate() {
+                let database = postgres_member(&app.database_url, role).await;
+                let broker = app.setting("TONGHOP_AMQP_URL");
+                let broker = match options.amqp_users {
+                    Some(users) => amqp_member(broker, users[at]),
+                    None => broker.to_owned(),
+                };
+                let settings = [("TONGHOP_DATABASE_URL", database), ("TONGHOP_AMQP_URL", broker)];
+                app.users.push((program, settings));
             }
         }
         app.run(way);
@@ -254,8 +268,8 @@ impl TestApp {
             }
         };
         command.envs(self.settings.iter().cloned());
-        if let Some((_, url)) = self.users.iter().find(|(program, _)| *program == name) {
-            command.env("TONGHOP_DATABASE_URL", url);
+        if let Some((_, settings)) = self.users.iter().find(|(program, _)| *program == name) {
+            command.envs(settings.iter().cloned());
         }
         command
     }
@@ -293,6 +307,32 @@ impl TestApp {
                 assert!(
                     start.elapsed() < Duration::from_secs(30),
                     "{base} does not become ready"
+                );
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Waits until an aggregator has made its queue: before that nobody hears what is announced, and a sweep finds it.
+    ///
+    /// # Panics
+    /// When that takes more than 30 seconds.
+    pub async fn wait_for_queues(&self) {
+        for base in &self.aggregator_bases {
+            let start = Instant::now();
+            loop {
+                let asked = self.client.get(format!("{base}/readyz")).send().await;
+                if let Ok(answer) = asked
+                    && answer
+                        .text()
+                        .await
+                        .is_ok_and(|text| text.contains("\"connected\""))
+                {
+                    break;
+                }
+                assert!(
+                    start.elapsed() < Duration::from_secs(30),
+                    "{base} does not consume"
                 );
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

@@ -93,7 +93,9 @@ mod stories {
             sweep_interval_ms: 3_600_000,
             ..Options::default()
         };
-        TestApp::start_with(way, options).await
+        let app = TestApp::start_with(way, options).await;
+        app.wait_for_queues().await;
+        app
     }
 
     fn command(app: &TestApp, name: &str) -> Ended {

@@ -20,6 +20,7 @@ async fn with_the_sweep_an_hour_away_a_post_reaches_the_province_at_once_through
     };
     for way in [Way::Servers, Way::Embedded] {
         let app = TestApp::start_with(way, options.clone()).await;
+        app.wait_for_queues().await;
         // The sweep at the start is over by now; whatever it could have found is older than these reports.
         for number in 1..=20 {
             app.post(&broadcasts("866", number)).await;
@@ -160,6 +161,7 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
             },
         )
         .await;
+        app.wait_for_queues().await;
         let accepted = Arc::new(AtomicI64::new(0));
         {
             let app = &app;

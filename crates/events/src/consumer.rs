@@ -9,12 +9,13 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel, Consumer};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::Announcement;
 
 use crate::back_off::BackOff;
 use crate::cloud_event::decode;
+use crate::health::Queued;
 use crate::line::Line;
 use crate::link::{Fault, Link, OPEN_LIMIT};
 use crate::topology::Topology;
@@ -22,6 +23,9 @@ use crate::{AmqpSettings, Health, Judge, Verdict};
 
 /// How many messages the broker hands out before some are settled, and so the size of the largest batch.
 const PREFETCH: u16 = 200;
+
+/// How often the queues are looked after: whatever of them somebody has deleted is made again, unless the broker has told.
+const TEND_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The pause before a batch that must wait is given back. It grows, for the broker puts a message aside after
 /// 50 tries, and a database may take longer than a moment to come back.
@@ -38,7 +42,7 @@ pub(crate) async fn over_amqp<J: Judge>(
     let mut line = Line::new(settings, "consumer", health, stop);
     let topology = Topology::new(settings.namespace());
     while let Some(link) = line.open().await {
-        if let Err(fault) = take_batches(&link, &topology, judge, &mut line, stop).await {
+        if let Err(fault) = take_batches(&link, &topology, judge, &mut line, health, stop).await {
             line.down(&fault);
         }
         link.close().await;
@@ -51,13 +55,26 @@ async fn take_batches<J: Judge>(
     topology: &Topology,
     judge: &J,
     line: &mut Line<'_>,
+    health: &Health,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     // The channel closes when it is dropped, and the consumer with it.
-    let (_channel, mut consumer) = timeout(OPEN_LIMIT, subscribe(link, topology)).await??;
+    let (channel, mut consumer, queued) = timeout(OPEN_LIMIT, subscribe(link, topology)).await??;
     line.up();
+    health.note_queued(queued);
     let mut pauses = retry_pauses();
-    while let Some(first) = stop.run_until_cancelled(consumer.next()).await {
+    let mut next_look = Instant::now() + TEND_INTERVAL;
+    loop {
+        let first = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            () = sleep_until(next_look) => {
+                health.note_queued(timeout(OPEN_LIMIT, topology.declare(&channel)).await??);
+                next_look = Instant::now() + TEND_INTERVAL;
+                continue;
+            }
+            first = consumer.next() => first,
+        };
         let batch = gather(first, &mut consumer)?;
         let Some(batch) = set_unreadable_aside(batch).await? else {
             continue;
@@ -100,18 +117,17 @@ async fn take_batches<J: Judge>(
             }
         }
     }
-    Ok(())
 }
 
-async fn subscribe(link: &Link, topology: &Topology) -> lapin::Result<(Channel, Consumer)> {
+async fn subscribe(link: &Link, topology: &Topology) -> lapin::Result<(Channel, Consumer, Queued)> {
     let channel = link.channel().await?;
-    topology.declare(&channel).await?;
+    let queued = topology.declare(&channel).await?;
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let (queue, options) = (topology.aggregator.clone(), BasicConsumeOptions::default());
     let consumer = channel
         .basic_consume(queue, "".into(), options, FieldTable::default())
         .await?;
-    Ok((channel, consumer))
+    Ok((channel, consumer, queued))
 }
 
 /// The first delivery and all that lie ready behind it. While the judge is busy the next ones gather, so waiting

@@ -1,13 +1,12 @@
 //! Messages that nobody could act upon, for people to look at.
 
 use chrono::{DateTime, Utc};
+use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicNackOptions, QueueDeclareOptions, QueuePurgeOptions,
 };
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ErrorKind};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -15,7 +14,7 @@ use crate::AmqpSettings;
 use crate::cloud_event::decode;
 use crate::consumer::sent;
 use crate::link::{Fault, Link, OPEN_LIMIT};
-use crate::topology::Topology;
+use crate::topology::{Topology, is_not_found};
 
 /// A message that was put aside, as far as it can be read. The texts come from whoever sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,9 +236,4 @@ async fn give_back(taken: &[Delivery]) -> Result<(), Fault> {
 
 async fn in_time<T>(asking: impl Future<Output = lapin::Result<T>>) -> Result<T, Fault> {
     Ok(timeout(OPEN_LIMIT, asking).await??)
-}
-
-fn is_not_found(error: &lapin::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ProtocolError(error)
-        if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
 }

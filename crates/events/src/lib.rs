@@ -46,7 +46,7 @@ mod topology;
 pub use bus::{Bus, Judge, Verdict, consume, relay};
 pub use cloud_event::{Unreadable, decode, encode};
 pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Death};
-pub use health::Health;
+pub use health::{Health, Queued};
 pub use in_process::InProcess;
 pub use relay::{Interrupted, Publish, Windows};
 pub use settings::{AmqpSettings, InvalidAmqpAuthority, InvalidAmqpUrl};

@@ -85,8 +85,8 @@ impl<'a> Line<'a> {
             _ => {}
         }
         match self.standing {
-            Standing::Down => tracing::debug!(role = self.role, %fault, "broker still unreachable"),
-            _ => tracing::warn!(role = self.role, %fault, "broker unreachable, retrying"),
+            Standing::Down => tracing::debug!(role = self.role, %fault, "announcements still do not pass"),
+            _ => tracing::warn!(role = self.role, %fault, "announcements do not pass, retrying"),
         }
         self.standing = Standing::Down;
         self.health.down();

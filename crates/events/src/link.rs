@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
+use lapin::types::ShortString;
 use lapin::uri::AMQPScheme;
 use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::time::timeout;
@@ -28,6 +29,8 @@ pub(crate) enum Fault {
     Gone,
     #[error("the broker ended the consumer")]
     ConsumerEnded,
+    #[error("no aggregator has made the exchange {0} yet")]
+    NoExchange(ShortString),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
 }

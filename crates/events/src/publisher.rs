@@ -1,15 +1,15 @@
 //! Publishes announcements and knows which of them the broker has taken.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use lapin::{BasicProperties, Channel, PublisherConfirm};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonghop_domain::{Announcement, Envelope};
 use uuid::Uuid;
 
+use crate::Health;
 use crate::cloud_event::{self, CONTENT_TYPE, routing_key};
 use crate::link::{Fault, Link, OPEN_LIMIT};
 use crate::relay::Publish;
@@ -25,17 +25,22 @@ const PERSISTENT: u8 = 2;
 pub(crate) struct Publisher {
     channel: Channel,
     topology: Topology,
+    health: Health,
 }
 
 impl Publisher {
-    pub(crate) async fn open(link: &Link, topology: &Topology) -> Result<Self, Fault> {
+    /// Fails while there is no exchange to publish to.
+    pub(crate) async fn open(link: &Link, topology: &Topology, health: &Health) -> Result<Self, Fault> {
         let opening = async {
             let channel = link.channel().await?;
-            topology.declare(&channel).await?;
+            if !topology.is_there(&channel).await? {
+                return Err(Fault::NoExchange(topology.events.clone()));
+            }
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(Self {
                 channel,
                 topology: topology.clone(),
+                health: health.clone(),
             })
         };
         timeout(OPEN_LIMIT, opening).await?
@@ -46,7 +51,7 @@ impl Publisher {
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(PERSISTENT)
             .with_message_id(envelope.id.to_string().into());
-        // Nobody need listen for changed totals; for recorded submissions there is always the aggregator's queue.
+        // Nobody need listen for changed totals; for recorded submissions there should be the aggregator's queue.
         let mandatory = matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. });
         let options = BasicPublishOptions {
             mandatory,
@@ -62,6 +67,9 @@ impl Publisher {
 
 impl Publish for Publisher {
     /// Publishes all at once and then awaits confirm after confirm.
+    ///
+    /// The broker also acknowledges what it returns because no queue takes it. That is let go, too: consumers make the
+    /// queue again, and by then the sweep has found what it announced.
     async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
         let deadline = Instant::now() + WINDOW_LIMIT;
         let sent = join_all(
@@ -71,73 +79,30 @@ impl Publish for Publisher {
         )
         .await;
         tracing::trace!(target: "tonghop::step", step = "published");
-        let mut answers = Vec::with_capacity(window.len());
+        let mut taken = Vec::with_capacity(window.len());
+        let mut unheard = 0;
         for (envelope, sent) in window.iter().zip(sent) {
             let Ok(Ok(confirm)) = sent else { continue };
             // Past the deadline this still sees confirms that have come by then, so none is missed.
-            if let Ok(Ok(confirmation)) = timeout_at(deadline, confirm).await {
-                answers.push(Answer::new(envelope.id, confirmation));
+            let Ok(Ok(confirmation)) = timeout_at(deadline, confirm).await else {
+                continue;
+            };
+            if confirmation.is_ack() {
+                taken.push(envelope.id);
             }
+            // lapin hangs what was returned on whichever confirm comes next, so that only their number can be told.
+            unheard += usize::from(confirmation.take_message().is_some());
         }
-        taken(&answers)
+        if unheard > 0 && self.health.note_unheard(unheard) {
+            tracing::warn!(
+                unheard,
+                "no aggregator's queue takes announcements: the sweep does their work"
+            );
+        }
+        taken
     }
 
     fn usable(&self) -> bool {
         self.channel.status().connected()
-    }
-}
-
-/// What a confirm said.
-struct Answer {
-    id: Uuid,
-    acknowledged: bool,
-    /// A message that the broker had no queue for, not necessarily the one confirmed.
-    returned: Option<Uuid>,
-}
-
-impl Answer {
-    fn new(id: Uuid, confirmation: Confirmation) -> Self {
-        let acknowledged = confirmation.is_ack();
-        let message = confirmation.take_message();
-        let message_id = message
-            .as_ref()
-            .and_then(|message| message.properties.message_id().as_ref());
-        Self {
-            id,
-            acknowledged,
-            returned: message_id.and_then(|id| id.as_str().parse().ok()),
-        }
-    }
-}
-
-/// The messages that lie in a queue, or need none.
-///
-/// The broker acknowledges what it returns, too, and lapin hangs a returned message on whichever confirm comes next,
-/// so only the message's own id tells which one it was.
-fn taken(answers: &[Answer]) -> Vec<Uuid> {
-    let returned: HashSet<Uuid> = answers.iter().filter_map(|answer| answer.returned).collect();
-    let kept = |answer: &&Answer| answer.acknowledged && !returned.contains(&answer.id);
-    answers.iter().filter(kept).map(|answer| answer.id).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_returned_message_is_not_taken_whichever_confirm_it_hangs_on() {
-        let ids: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
-        let answer = |index: usize, acknowledged: bool, returned: Option<usize>| Answer {
-            id: ids[index],
-            acknowledged,
-            returned: returned.map(|index| ids[index]),
-        };
-        let answers = [
-            answer(0, true, Some(2)),
-            answer(1, false, None),
-            answer(2, true, None),
-            answer(3, true, Some(3)),
-        ];
-        assert_eq!(taken(&answers), [ids[0]]);
     }
 }

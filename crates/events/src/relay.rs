@@ -55,11 +55,15 @@ pub(crate) async fn over_amqp<O: Outbox>(
     let topology = Topology::new(settings.namespace());
     while let Some(link) = line.open().await {
         let moved = async {
-            let publisher = Publisher::open(&link, &topology).await?;
+            let publisher = Publisher::open(&link, &topology, health).await?;
             windows.move_to(&publisher, || line.up()).await?;
             Ok::<(), Fault>(())
         };
-        if let Err(fault) = moved.await {
+        let moved = moved.await;
+        if let Err(fault) = moved {
+            if matches!(fault, Fault::NoExchange(_)) {
+                windows.let_go().await;
+            }
             line.down(&fault);
         }
         link.close().await;
@@ -143,6 +147,21 @@ impl<'a, O: Outbox> Windows<'a, O> {
             if !publisher.usable() {
                 return Err(Interrupted::Gone);
             }
+        }
+    }
+
+    /// Forgets what waits, since there is nobody to whom it could go. Who comes later finds the marks, and the outbox
+    /// does not grow until then.
+    async fn let_go(&mut self) {
+        loop {
+            if self.unconfirmed.is_empty() {
+                self.unconfirmed = self.claim().await;
+            }
+            if self.unconfirmed.is_empty() || self.stop.is_cancelled() {
+                return;
+            }
+            let ids: Vec<Uuid> = self.unconfirmed.drain(..).map(|envelope| envelope.id).collect();
+            self.settle(&ids).await;
         }
     }
 

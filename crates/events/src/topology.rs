@@ -1,10 +1,13 @@
-//! The exchanges and queues, declared alike by whoever connects first.
+//! The exchanges and queues. Consumers make them; publishers only look whether they are there, so that a process
+//! which does nothing but publish needs the right to write to one exchange and no other.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use crate::cloud_event::SUBMISSION_RECORDED;
+use crate::health::Queued;
 
 /// How often a message is handed out again before it is put aside. It must be positive: RabbitMQ 3.10 drops a
 /// message at its first requeue when the limit says "none".
@@ -34,17 +37,18 @@ impl Topology {
         }
     }
 
-    /// Makes what is not there yet. Publishers do so too: what is published before the first consumer ever ran
-    /// must find its queue.
-    pub(crate) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+    /// Makes what is not there yet, and answers how many messages lie in the queues.
+    pub(crate) async fn declare(&self, channel: &Channel) -> lapin::Result<Queued> {
         self.exchange(channel, &self.events, ExchangeKind::Topic).await?;
         self.exchange(channel, &self.dead_letters, ExchangeKind::Fanout)
             .await?;
-        self.queue(channel, &self.dead_letters, quorum(DEAD_LETTERS_DELIVERY_LIMIT))
+        let dead_letters = self
+            .queue(channel, &self.dead_letters, quorum(DEAD_LETTERS_DELIVERY_LIMIT))
             .await?;
         self.bind(channel, &self.dead_letters, &self.dead_letters, "")
             .await?;
-        self.queue(channel, &self.aggregator, self.aggregator_arguments())
+        let aggregator = self
+            .queue(channel, &self.aggregator, self.aggregator_arguments())
             .await?;
         self.bind(
             channel,
@@ -52,7 +56,31 @@ impl Topology {
             &self.events,
             &format!("{SUBMISSION_RECORDED}.#"),
         )
-        .await
+        .await?;
+        Ok(Queued {
+            aggregator,
+            dead_letters,
+        })
+    }
+
+    /// Whether the exchange of announcements has been made. The channel is of no more use when it has not.
+    pub(crate) async fn is_there(&self, channel: &Channel) -> lapin::Result<bool> {
+        let options = ExchangeDeclareOptions {
+            passive: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let looked = channel
+            .exchange_declare(
+                self.events.clone(),
+                ExchangeKind::Topic,
+                options,
+                FieldTable::default(),
+            )
+            .await;
+        match looked {
+            Err(error) if is_not_found(&error) => Ok(false),
+            looked => looked.map(|()| true),
+        }
     }
 
     fn aggregator_arguments(&self) -> FieldTable {
@@ -74,11 +102,16 @@ impl Topology {
             .await
     }
 
-    async fn queue(&self, channel: &Channel, name: &ShortString, arguments: FieldTable) -> lapin::Result<()> {
-        channel
+    async fn queue(
+        &self,
+        channel: &Channel,
+        name: &ShortString,
+        arguments: FieldTable,
+    ) -> lapin::Result<u32> {
+        let declared = channel
             .queue_declare(name.clone(), QueueDeclareOptions::durable(), arguments)
-            .await
-            .map(drop)
+            .await?;
+        Ok(declared.message_count())
     }
 
     async fn bind(
@@ -99,6 +132,12 @@ impl Topology {
             )
             .await
     }
+}
+
+/// Whether the broker has nothing of that name. It has closed the channel, too.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
 }
 
 fn quorum(delivery_limit: i32) -> FieldTable {

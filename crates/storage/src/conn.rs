@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
-use diesel::sql_types::Timestamp;
+use diesel::sql_types::{BigInt, Timestamp};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -102,6 +102,21 @@ pub(crate) enum Pools {
     },
 }
 
+/// What a pool of connections has in hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// Which pool it is.
+    pub name: &'static str,
+    /// Connections in which a transaction is open.
+    pub in_use: usize,
+    /// Those that are open for the next one.
+    pub idle: usize,
+    /// How many more may be made.
+    pub free: usize,
+    /// Transactions that wait for a connection.
+    pub waiting: usize,
+}
+
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -133,6 +148,28 @@ impl Pools {
                     readers: pool(SQLITE_READERS)?,
                     file: Arc::new(file),
                 })
+            }
+        }
+    }
+
+    /// What each of them has in hand.
+    pub(crate) fn states(&self) -> Vec<PoolState> {
+        macro_rules! state {
+            ($name:literal, $pool:expr) => {{
+                let status = $pool.status();
+                PoolState {
+                    name: $name,
+                    in_use: status.size.saturating_sub(status.available),
+                    idle: status.available,
+                    free: status.max_size.saturating_sub(status.size),
+                    waiting: status.waiting,
+                }
+            }};
+        }
+        match self {
+            Self::Pg(pool) => vec![state!("postgres", pool)],
+            Self::Lite { writer, readers, .. } => {
+                vec![state!("sqlite_writer", writer), state!("sqlite_readers", readers)]
             }
         }
     }
@@ -335,6 +372,13 @@ impl Drop for Tx {
             None => {}
         }
     }
+}
+
+/// How many rows a table has, counting no more than 10,000: what is asked for again and again must not take longer the more
+/// there are.
+pub(crate) async fn bounded_count(conn: &mut Conn, table: &'static str) -> Result<i64, StoreError> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 10000) AS counted");
+    Ok(on!(conn, c => diesel::dsl::sql::<BigInt>(&sql).get_result(c).await)?)
 }
 
 /// The time by which changes are ordered: the database's own, read in a statement of its own, after the locks.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tonghop_domain::{Catalogue, SubmissionKey};
 
 use crate::books::{Books, Ledger, Transaction};
+use crate::commits::Commits;
 use crate::conn::DEADLINE;
 use crate::held::Held;
 use crate::standing::Standing;
@@ -69,6 +70,7 @@ pub struct Recorder<L> {
     news: Arc<Notify>,
     held: Held,
     standing: Arc<Standing>,
+    commits: Commits,
 }
 
 impl Journal {
@@ -183,12 +185,18 @@ impl<L: Ledger> Recorder<L> {
             news,
             held: Held::default(),
             standing: Arc::default(),
+            commits: Commits::default(),
         }
     }
 
     /// Whether the database took the last changes.
     pub(crate) fn standing(&self) -> &Arc<Standing> {
         &self.standing
+    }
+
+    /// What was committed.
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.commits
     }
 
     /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
@@ -319,6 +327,7 @@ impl<L: Ledger> Recorder<L> {
     }
 
     async fn try_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
         let mut tx = self.ledger.begin(hurry).await?;
         let outcomes = match record::record(tx.books()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
@@ -329,6 +338,7 @@ impl<L: Ledger> Recorder<L> {
             }
         };
         tx.commit().await?;
+        self.commits.committed(writes.len(), started.elapsed());
         tracing::trace!(target: "tonghop::step", step = "committed");
         self.news.notify_one();
         Ok(outcomes)

@@ -7,7 +7,7 @@ use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::StoreError;
 use crate::books::MarksRead;
-use crate::conn::{Conn, insert_all, on};
+use crate::conn::{Conn, bounded_count, insert_all, on};
 use crate::schema::marks;
 
 /// The most marks that one refresh takes; the rest is left for the next.
@@ -133,10 +133,10 @@ pub(crate) async fn pending(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(on!(conn, c => marks::table.count().get_result(c).await)?)
 }
 
-/// How many marks there are, and the earliest time among them.
+/// How many marks there are, counting no more than so many, and the earliest time among them.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
-    use diesel::dsl::{count_star, min};
-    let query = marks::table.select((count_star(), min(marks::since)));
-    let (count, since): (i64, Option<NaiveDateTime>) = on!(conn, c => query.first(c).await)?;
+    let count = bounded_count(conn, "marks").await?;
+    let oldest = marks::table.select(marks::since).order(marks::since);
+    let since: Option<NaiveDateTime> = on!(conn, c => oldest.first(c).await.optional())?;
     Ok((count, since.map(|since| since.and_utc())))
 }

@@ -177,15 +177,17 @@ pub enum Refreshed {
     Clean,
 }
 
-/// What waits to be done, in one snapshot.
+/// What waits to be done, in one snapshot. More than 10,000 of a kind are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many marks there are.
+    /// How many marks there are, as far as they are counted.
     pub marks: i64,
     /// The earliest time among them.
     pub oldest_mark: Option<DateTime<Utc>>,
-    /// How many announcements wait to be published.
+    /// How many announcements wait to be published, as far as they are counted.
     pub announcements: i64,
+    /// When the oldest of them was made.
+    pub oldest_announcement: Option<DateTime<Utc>>,
     /// The database's time of this.
     pub at: DateTime<Utc>,
 }

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Announcement, Envelope, Outbox};
 use uuid::Uuid;
 
-use crate::conn::{Conn, clock, insert_all, on};
+use crate::conn::{Conn, bounded_count, clock, insert_all, on};
 use crate::schema::outbox;
 use crate::{Store, StoreError, codec};
 
@@ -90,9 +90,13 @@ pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), St
     Ok(())
 }
 
-/// How many announcements wait to be published.
-pub(crate) async fn count(conn: &mut Conn) -> Result<i64, StoreError> {
-    Ok(on!(conn, c => outbox::table.count().get_result(c).await)?)
+/// How many announcements wait to be published, counting no more than so many, and when the oldest was made.
+pub(crate) async fn backlog(conn: &mut Conn) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
+    let count = bounded_count(conn, "outbox").await?;
+    // Their ids begin with the time.
+    let oldest = outbox::table.select(outbox::created_at).order(outbox::outbox_id);
+    let created_at: Option<NaiveDateTime> = on!(conn, c => oldest.first(c).await.optional())?;
+    Ok((count, created_at.map(|at| at.and_utc())))
 }
 
 impl Outbox for Store {

@@ -12,7 +12,8 @@ use tonghop_domain::{
     Catalogue, IndicatorCode, KeyId, Revision, Scope, SubmissionId, SubmissionKey, TotalKey, UnitCode,
 };
 
-use crate::conn::{Conn, DEADLINE, Pools, Purpose, clock, unavailable};
+use crate::commits::Commits;
+use crate::conn::{Conn, DEADLINE, PoolState, Pools, Purpose, clock, unavailable};
 use crate::journal::{self, Journal, Recorder};
 use crate::row_security::Beneficiary;
 use crate::standing::Standing;
@@ -46,6 +47,7 @@ struct Inner {
     journal: Mutex<Option<Journal>>,
     recorders: Mutex<JoinSet<()>>,
     standing: Arc<Standing>,
+    commits: Commits,
     callers: Arc<Semaphore>,
     runtime: Handle,
 }
@@ -79,6 +81,7 @@ impl Store {
         let catalogue = Arc::new(catalogue);
         let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
         let standing = recorder.standing().clone();
+        let commits = recorder.commits().clone();
         let (journal, changes) = Journal::new();
         let mut recorders = JoinSet::new();
         for _ in 0..pools.writers() {
@@ -91,6 +94,7 @@ impl Store {
             journal: Mutex::new(Some(journal)),
             recorders: Mutex::new(recorders),
             standing,
+            commits,
             callers: Arc::new(Semaphore::new(CALLERS)),
             runtime: Handle::current(),
         };
@@ -402,15 +406,27 @@ impl Store {
         self.look(|conn| {
             Box::pin(async move {
                 let (marks, oldest_mark) = marks::backlog(conn).await?;
+                let (announcements, oldest_announcement) = outbox::backlog(conn).await?;
                 Ok(Backlog {
                     marks,
                     oldest_mark,
-                    announcements: outbox::count(conn).await?,
+                    announcements,
+                    oldest_announcement,
                     at: clock(conn).await?,
                 })
             })
         })
         .await
+    }
+
+    /// What was committed to it by this process.
+    pub fn commits(&self) -> &Commits {
+        &self.inner.commits
+    }
+
+    /// The pools of connections to it.
+    pub fn pools(&self) -> Vec<PoolState> {
+        self.inner.pools.states()
     }
 
     /// The database's time.

@@ -154,8 +154,8 @@ fn with_database(url: &str, name: &str) -> String {
     format!("{}/{name}{options}", &url[..path])
 }
 
-/// The same server, database, password and options, another user.
-fn with_user(url: &str, user: &str) -> String {
+/// The same server, database or virtual host, password and options, another user.
+pub(crate) fn with_user(url: &str, user: &str) -> String {
     let start = url.find("://").map_or(0, |scheme| scheme + 3);
     let (scheme, rest) = url.split_at(start);
     let (before, host) = rest.split_once('@').unwrap_or(("", rest));

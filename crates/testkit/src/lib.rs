@@ -34,6 +34,16 @@ pub fn amqp_url() -> String {
     required("TEST_AMQP_URL")
 }
 
+/// The same broker for a user of fewer rights: `tonghop_api` or `tonghop_aggregator`, with the same password. The brokers
+/// that `tests/servers/rabbitmq` starts have both. Whoever brings a broker without them sets `TEST_AMQP_ONE_USER`, and the
+/// user of the URL does everything.
+pub fn amqp_member(url: &str, user: &str) -> String {
+    match std::env::var_os("TEST_AMQP_ONE_USER") {
+        Some(_) => url.to_owned(),
+        None => database::with_user(url, user),
+    }
+}
+
 /// A name that no other test uses, made of lower-case letters, digits and `_`: for exchanges, queues and databases.
 pub fn namespace() -> String {
     format!("test_{}", Uuid::now_v7().simple())

@@ -1,6 +1,7 @@
 //! Servers of a test's own, to stop, kill and start again.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,6 +79,13 @@ impl PrivateBroker {
     /// Ends the memory alarm.
     pub async fn end_alarm(&self) {
         self.0.run(&["alarm", "off"]).await;
+    }
+
+    /// Runs commands of a shell whose `rabbitmqctl` asks this broker; answers what they printed.
+    pub async fn operate(&self, commands: &str) -> String {
+        let file = self.0.folder.path().join("commands");
+        std::fs::write(&file, commands).expect("a file can be written");
+        self.0.run_with(&["shell"], Some(file)).await
     }
 
     /// For each connection, whether it has TLS.
@@ -183,7 +191,15 @@ impl Server {
 
     /// Runs the script; answers what it printed.
     async fn run(&self, action: &[&str]) -> String {
+        self.run_with(action, None).await
+    }
+
+    /// The same with a file for its input.
+    async fn run_with(&self, action: &[&str], input: Option<PathBuf>) -> String {
         let mut command = self.command(action);
+        if let Some(file) = input {
+            command.stdin(File::open(file).expect("the file can be read"));
+        }
         let output = tokio::task::spawn_blocking(move || command.output())
             .await
             .expect("running a script does not panic")

@@ -6,9 +6,8 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tonghop_events::Health;
+use tonghop_metrics::{METRICS_TYPE, Metrics};
 use tonghop_storage::Store;
-
-use crate::metrics::{METRICS_TYPE, Metrics};
 
 /// The health service did not start or did not go on.
 #[derive(Debug, thiserror::Error)]

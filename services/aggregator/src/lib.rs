@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tonghop_events::{Bus, Health, consume};
+use tonghop_metrics::Metrics;
 use tonghop_storage::Store;
 
 pub use health::{HealthError, bind_health, serve_health};
-pub use metrics::{METRICS_TYPE, Metrics, RefreshCounts};
+pub use metrics::RefreshCounts;
 pub use worker::{Totals, Worker};
 
 /// How the worker works.
@@ -46,7 +47,9 @@ pub async fn run(
     metrics: &Metrics,
     stop: &CancellationToken,
 ) {
-    let worker = Worker::new(store, settings, metrics.refresh_counts().clone());
+    let counts = RefreshCounts::default();
+    counts.register(metrics);
+    let worker = Worker::new(store, settings, counts);
     tokio::join!(
         consume(bus, &worker, health, stop),
         worker.refresh_due(stop),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use tokio_util::sync::CancellationToken;
-use tonghop_aggregator::{Metrics, Settings, bind_health, run, serve_health};
+use tonghop_aggregator::{Settings, bind_health, run, serve_health};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
+use tonghop_metrics::Metrics;
 use tonghop_storage::{DatabaseUrl, Store};
 
 /// Refreshes the totals of tonghop: consumes announcements from RabbitMQ and sweeps up after lost ones.

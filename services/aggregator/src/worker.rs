@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Catalogue, TotalKey};
 use tonghop_storage::{Refreshed, Store, StoreError};
@@ -88,7 +89,10 @@ impl<T: Totals> Worker<T> {
 
     /// Refreshes one total and schedules its parent. A total that fails is scheduled again.
     pub(crate) async fn refresh(&self, key: &TotalKey) -> Result<(), StoreError> {
-        match self.totals.refresh(key).await {
+        let started = Instant::now();
+        let refreshed = self.totals.refresh(key).await;
+        self.counts.took(started.elapsed());
+        match refreshed {
             Ok(refreshed) => {
                 self.succeeded(key, &refreshed);
                 if let Refreshed::Written { parent: Some(parent) } = refreshed {

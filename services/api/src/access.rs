@@ -90,11 +90,6 @@ impl Access {
         trace.note_refusal(&self.trail, problem);
     }
 
-    /// How many requests without a valid key were refused.
-    pub(crate) fn strangers(&self) -> u64 {
-        self.trail.strangers()
-    }
-
     /// That the caller is an administrator.
     pub(crate) fn check_administers(&self) -> Result<(), Problem> {
         if self.caller.role.administers() {

@@ -10,9 +10,11 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
 
 use crate::context::{Context, REQUEST_ID, RequestId};
+use crate::metrics::Requests;
 use crate::problem::{Missing, Problem};
 
 /// The middleware around all routes.
@@ -32,10 +34,13 @@ pub(crate) async fn answer(
     let mut response = worded(response);
     set(&mut response, REQUEST_ID, &id.0);
     protect(&mut response);
-    let status = response.status().as_u16();
+    let (status, took) = (response.status(), started.elapsed());
     let route = response.request().match_pattern();
-    let route = route.as_deref().unwrap_or("none");
-    let ms = started.elapsed().as_micros() as f64 / 1000.0;
+    if let Some(requests) = response.request().app_data::<Data<Requests>>() {
+        requests.answered(&method, route.as_deref(), status, took);
+    }
+    let (status, route) = (status.as_u16(), route.as_deref().unwrap_or("none"));
+    let ms = took.as_micros() as f64 / 1000.0;
     tracing::info!(%method, route, status, ms, request_id = id.0, "answered");
     Ok(response)
 }

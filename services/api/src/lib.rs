@@ -10,7 +10,7 @@
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! let settings = tonghop_api::Settings {
 //!     limits: tonghop_api::Limits::new(100),
-//!     metrics: None,
+//!     metrics: tonghop_metrics::Metrics::new(&store, Vec::new()),
 //!     front: tonghop_api::Front::default(),
 //! };
 //! tonghop_api::serve(listener, store, settings, stop).await
@@ -67,7 +67,6 @@ mod write;
 
 pub use front::{Front, FrontOptions, InvalidFront};
 pub use limits::Limits;
-pub use metrics::MetricsPage;
 pub use routes::{openapi, openapi_json};
 pub use serve::{Settings, StartError, bind, serve};
 pub use trail::{keep_sealed, warn_without_file};

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tonghop_api::{FrontOptions, Limits, Settings, bind, keep_sealed, serve, warn_without_file};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
+use tonghop_metrics::Metrics;
 use tonghop_storage::{DatabaseUrl, SealFile, Store, StoreError};
 
 /// The HTTP service of tonghop, for PostgreSQL and RabbitMQ. Run as many as you want.
@@ -101,15 +102,16 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     warn_without_row_security(&store).await;
     let seal_file = arguments.audit_heads.map(SealFile::at);
     warn_without_file(seal_file.as_ref());
+    let relaying = Health::default();
     let settings = Settings {
         limits: Limits::new(arguments.key_rate),
-        metrics: None,
+        metrics: Metrics::new(&store, vec![("relay", relaying.clone())]),
         front,
     };
     // The trail ends after all that writes into it.
     let sealed = CancellationToken::new();
     let working = async {
-        let worked = work(listener, &store, &bus, settings, &stop).await;
+        let worked = work(listener, &store, &bus, &relaying, settings, &stop).await;
         sealed.cancel();
         worked
     };
@@ -161,11 +163,11 @@ async fn work(
     listener: std::net::TcpListener,
     store: &Store,
     bus: &Bus,
+    health: &Health,
     settings: Settings,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
-    let health = Health::default();
     let serving = async {
         let served = serve(listener, store.clone(), settings, stop.clone()).await;
         store.close().await;
@@ -174,7 +176,7 @@ async fn work(
         relay_stop.cancel();
         served
     };
-    let relaying = relay(store, bus, store.news(), &health, &relay_stop);
+    let relaying = relay(store, bus, store.news(), health, &relay_stop);
     let (served, ()) = tokio::join!(serving, relaying);
     served.map_err(|error| Failure::RunTime(error.to_string()))
 }

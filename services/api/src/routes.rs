@@ -60,6 +60,21 @@ pub fn openapi_json() -> String {
     text
 }
 
+/// The operations of a document: path, method and id.
+pub(crate) fn operations(document: &OpenApi) -> impl Iterator<Item = (&str, Method, &str)> {
+    document.paths.paths.iter().flat_map(|(path, item)| {
+        let methods = [
+            (&item.get, Method::GET),
+            (&item.post, Method::POST),
+            (&item.delete, Method::DELETE),
+        ];
+        methods.into_iter().filter_map(move |(operation, method)| {
+            let id = operation.as_ref()?.operation_id.as_deref()?;
+            Some((path.as_str(), method, id))
+        })
+    })
+}
+
 /// Which methods each path takes.
 #[derive(Clone, Debug)]
 pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<Taken>)>>);

@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, ServiceConfig, get, to};
 use actix_web::{App, HttpServer};
 use tokio_util::sync::CancellationToken;
+use tonghop_metrics::Metrics;
 use tonghop_storage::Store;
 use tonghop_tls::InvalidCertificate;
 use utoipa_actix_web::AppExt;
@@ -18,7 +19,7 @@ use crate::batch::Places;
 use crate::front::Front;
 use crate::keys::{Keys, authenticate};
 use crate::limits::Limits;
-use crate::metrics::{MetricsPage, get_metrics};
+use crate::metrics::{Requests, get_metrics};
 use crate::origins::{Origins, share};
 use crate::pages::{Document, docs, get_index, redirect_docs};
 use crate::payload::Room;
@@ -61,8 +62,8 @@ pub enum StartError {
 pub struct Settings {
     /// How much each caller may ask for.
     pub limits: Limits,
-    /// The page of `/metrics`, if there shall be one.
-    pub metrics: Option<MetricsPage>,
+    /// What `/metrics` tells, to which the service adds what it measures.
+    pub metrics: Metrics,
     /// How it meets its clients.
     pub front: Front,
 }
@@ -161,26 +162,30 @@ struct Shared {
     room: Data<Room>,
     places: Data<Places>,
     origins: Data<Origins>,
-    metrics: Option<Data<MetricsPage>>,
+    requests: Data<Requests>,
+    metrics: Data<Metrics>,
 }
 
 impl Shared {
-    fn new(store: &Store, wait: &Wait, keys: &Keys, front: &Front, metrics: Option<MetricsPage>) -> Self {
+    fn new(store: &Store, wait: &Wait, keys: &Keys, front: &Front, metrics: Metrics) -> Self {
+        let document = openapi();
+        let requests = Requests::of(&document);
+        requests.register(&metrics, keys.trail().strangers());
         Self {
             store: Data::new(Locked::new(store.clone())),
             wait: Data::new(wait.clone()),
             keys: Data::new(keys.clone()),
-            methods: Data::new(Methods::of(&openapi())),
+            methods: Data::new(Methods::of(&document)),
             document: Data::new(Document(Bytes::from(openapi_json()))),
             turn: Data::default(),
             room: Data::default(),
             places: Data::default(),
             origins: Data::new(front.origins()),
-            metrics: metrics.map(Data::new),
+            requests: Data::new(requests),
+            metrics: Data::new(metrics),
         }
     }
 
-    /// `/metrics` is there if there is a page for it.
     fn put_into(&self, config: &mut ServiceConfig) {
         config
             .app_data(self.store.clone())
@@ -191,11 +196,9 @@ impl Shared {
             .app_data(self.turn.clone())
             .app_data(self.room.clone())
             .app_data(self.places.clone())
-            .app_data(self.origins.clone());
-        if let Some(page) = &self.metrics {
-            config
-                .app_data(page.clone())
-                .route("/metrics", get().to(get_metrics));
-        }
+            .app_data(self.origins.clone())
+            .app_data(self.requests.clone())
+            .app_data(self.metrics.clone())
+            .route("/metrics", get().to(get_metrics));
     }
 }

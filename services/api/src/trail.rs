@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,7 @@ struct Inner {
     queue: mpsc::Sender<Waiting>,
     counted: Mutex<BTreeMap<Counted, (Origin, i64)>>,
     /// How many requests without a valid key were refused.
-    strangers: AtomicU64,
+    strangers: Counter,
     lost: AtomicU64,
 }
 
@@ -74,7 +75,7 @@ impl Trail {
         let trail = Self(Arc::new(Inner {
             queue: sender,
             counted: Mutex::default(),
-            strangers: AtomicU64::default(),
+            strangers: Counter::default(),
             lost: AtomicU64::default(),
         }));
         let scribe = Scribe {
@@ -140,12 +141,12 @@ impl Trail {
 
     /// A request without a valid key was refused.
     pub(crate) fn count_stranger(&self) {
-        self.0.strangers.fetch_add(1, Ordering::Relaxed);
+        self.0.strangers.inc();
     }
 
     /// How many requests without a valid key were refused.
-    pub(crate) fn strangers(&self) -> u64 {
-        self.0.strangers.load(Ordering::Relaxed)
+    pub(crate) fn strangers(&self) -> &Counter {
+        &self.0.strangers
     }
 
     /// Takes what was counted in minutes that are over, or all of it.

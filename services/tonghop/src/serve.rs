@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{MetricsPage, keep_sealed, warn_without_file};
+use tonghop_api::{keep_sealed, warn_without_file};
 use tonghop_events::{Health, relay};
+use tonghop_metrics::Metrics;
 use tonghop_storage::{ServiceLock, Store};
 
 use crate::arguments::{ServeOptions, Settings, store_failure};
@@ -32,12 +33,7 @@ pub(crate) async fn serve(
     let signalled = stop_on_signal(stop.clone()).map_err(failed)?;
     let (consuming, relaying) = (Health::default(), Health::default());
     let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
-    let metrics = tonghop_aggregator::Metrics::new(&store, brokers);
-    let page = metrics.clone();
-    let page = MetricsPage::new(tonghop_aggregator::METRICS_TYPE, move || {
-        let page = page.clone();
-        Box::pin(async move { page.text().await })
-    });
+    let metrics = Metrics::new(&store, brokers);
     let aggregator = tonghop_aggregator::Settings {
         sweep_interval: Duration::from_millis(options.sweep_interval_ms),
     };
@@ -51,7 +47,7 @@ pub(crate) async fn serve(
         }
         let settings = tonghop_api::Settings {
             limits: tonghop_api::Limits::new(options.key_rate),
-            metrics: Some(page),
+            metrics: metrics.clone(),
             front,
         };
         let served = tonghop_api::serve(listener, store.clone(), settings, stop.clone()).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
-use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, free_port, postgres_member};
+use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, amqp_member, free_port, postgres_member};
 use tonghop_tests::{Process, program, run_to_end};
 
 use crate::faults::PARTS;
@@ -52,8 +52,12 @@ impl Site {
         let aggregator = postgres_member(&database.url(), AGGREGATOR_ROLE).await;
         let parts: Vec<Part> = (0..PARTS)
             .map(|at| {
-                let user = if at < 2 { &api } else { &aggregator };
-                Part::new(at, user, &broker.url())
+                let (user, role) = if at < 2 {
+                    (&api, API_ROLE)
+                } else {
+                    (&aggregator, AGGREGATOR_ROLE)
+                };
+                Part::new(at, user, &amqp_member(&broker.url(), role))
             })
             .collect();
         for part in &parts {

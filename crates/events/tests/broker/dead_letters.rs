@@ -5,12 +5,12 @@ use tonghop_domain::Envelope;
 use tonghop_events::{AmqpSettings, DeadLetter, DeadLetters, DeadLettersError, Death, Verdict, encode};
 
 use crate::recorder::{Consumer, Recorder};
-use crate::scene::{Scene, recorded};
+use crate::scene::{Scene, User, recorded};
 
 /// Has messages put aside: what a judge calls poison, and what is no announcement.
 async fn put_aside(scene: &Scene, announcements: &[Envelope], unreadable: &[Vec<u8>]) {
     let judge = Recorder::saying(announcements.iter().map(|_| Verdict::Poison));
-    let consumer = Consumer::start(&judge, scene.bus()).await;
+    let consumer = Consumer::start(&judge, scene.bus(User::Aggregator)).await;
     scene
         .put(announcements.iter().map(encode).chain(unreadable.iter().cloned()))
         .await;
@@ -36,7 +36,9 @@ async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
         &[b"{\"type\":\"x\\u001b\"}".to_vec()],
     )
     .await;
-    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    let letters = DeadLetters::open(&scene.settings(User::Aggregator))
+        .await
+        .unwrap();
     let mut listed = letters.list().await.unwrap();
     listed.sort_by_key(|letter| letter.id.is_none());
     let at = |letter: &DeadLetter| letter.death.as_ref().and_then(|death| death.at);
@@ -85,17 +87,14 @@ async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_handed_out_too_often_says_so() {
-    let scene = Scene::start().await;
-    // Whoever connects makes the queues.
-    Consumer::start(&Recorder::saying([]), scene.bus())
-        .await
-        .stop()
-        .await;
+    let scene = Scene::with_queues().await;
     scene.put([encode(&recorded(1))]).await;
     let deliveries = scene.give_back_until_gone("aggregator").await;
     assert_eq!(deliveries, 51, "the first, and 50 more");
     scene.holds("dead-letters", 1).await;
-    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    let letters = DeadLetters::open(&scene.settings(User::Aggregator))
+        .await
+        .unwrap();
     let listed = letters.list().await.unwrap();
     let death = listed[0].death.as_ref().unwrap();
     assert_eq!((death.reason.as_str(), death.count), ("delivery_limit", 1));
@@ -110,7 +109,9 @@ async fn looking_at_dead_letters_a_hundred_times_loses_none() {
     put_aside(&scene, &[recorded(1), recorded(2), recorded(3)], &[b"x".to_vec()]).await;
     let mut before = None;
     for _ in 0..20 {
-        let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+        let letters = DeadLetters::open(&scene.settings(User::Aggregator))
+            .await
+            .unwrap();
         for _ in 0..5 {
             let listed = letters.list().await.unwrap();
             assert_eq!(listed.len(), 4);
@@ -138,7 +139,9 @@ async fn dead_letters_are_dropped_by_their_id_or_all_at_once() {
         others[1].clone(),
     ];
     put_aside(&scene, &sent, &[b"x".to_vec()]).await;
-    let letters = DeadLetters::open(&scene.settings()).await.unwrap();
+    let letters = DeadLetters::open(&scene.settings(User::Aggregator))
+        .await
+        .unwrap();
     assert_eq!(letters.drop_those_with("nobody").await.unwrap(), 0);
     assert_eq!(letters.drop_those_with(&doubled.id.to_string()).await.unwrap(), 2);
     let listed = letters.list().await.unwrap();
@@ -159,7 +162,10 @@ async fn dead_letters_are_dropped_by_their_id_or_all_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_service_has_run_there_are_no_dead_letters_to_look_at() {
     let scene = Scene::start().await;
-    let refused = DeadLetters::open(&scene.settings()).await.err().unwrap();
+    let refused = DeadLetters::open(&scene.settings(User::Aggregator))
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(refused, DeadLettersError::NoQueue(_)), "{refused}");
     let nowhere = AmqpSettings::parse("amqp://127.0.0.1:1", "test").unwrap();
     let refused = DeadLetters::open(&nowhere).await.err().unwrap();

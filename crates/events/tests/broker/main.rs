@@ -7,5 +7,6 @@ mod outbox;
 mod proxy;
 mod recorder;
 mod relaying;
+mod rights;
 mod scene;
 mod surviving;

@@ -1,20 +1,18 @@
 //! From the outbox to the broker.
 
-use std::collections::BTreeSet;
-
 use tonghop_domain::Envelope;
 use tonghop_events::decode;
-use uuid::Uuid;
 
 use crate::outbox::{MemoryOutbox, Relay};
-use crate::scene::{RECOVERY, Scene, eventually, recorded, total_changed};
+use crate::recorder::{Consumer, Recorder};
+use crate::scene::{RECOVERY, Scene, User, eventually, recorded, total_changed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_are_published_and_then_settled() {
-    let scene = Scene::start().await;
+    let scene = Scene::with_queues().await;
     let envelopes: Vec<Envelope> = (0..1200).map(recorded).collect();
     let outbox = MemoryOutbox::holding(&envelopes);
-    let relay = Relay::start(&outbox, scene.bus());
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
     outbox.settles(&envelopes, RECOVERY).await;
     scene.holds("aggregator", 1200).await;
     relay.stop().await;
@@ -23,10 +21,10 @@ async fn announcements_are_published_and_then_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_outlives_the_broker_and_says_what_it_is() {
-    let scene = Scene::start().await;
+    let scene = Scene::with_queues().await;
     let envelope = recorded(1);
     let outbox = MemoryOutbox::holding(std::slice::from_ref(&envelope));
-    let relay = Relay::start(&outbox, scene.bus());
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
     outbox.settles(std::slice::from_ref(&envelope), RECOVERY).await;
     let message = scene.take("aggregator").await.unwrap();
     assert_eq!(decode(&message.data).unwrap(), envelope);
@@ -50,10 +48,10 @@ async fn a_message_outlives_the_broker_and_says_what_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_total_is_settled_though_nobody_listens() {
-    let scene = Scene::start().await;
+    let scene = Scene::with_queues().await;
     let envelopes = [total_changed(1), recorded(1), total_changed(2)];
     let outbox = MemoryOutbox::holding(&envelopes);
-    let relay = Relay::start(&outbox, scene.bus());
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
     outbox.settles(&envelopes, RECOVERY).await;
     scene.holds("aggregator", 1).await;
     relay.stop().await;
@@ -62,9 +60,9 @@ async fn a_changed_total_is_settled_though_nobody_listens() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_woken_looks_at_once() {
-    let scene = Scene::start().await;
+    let scene = Scene::with_queues().await;
     let outbox = MemoryOutbox::default();
-    let relay = Relay::start(&outbox, scene.bus());
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
     relay.connects().await;
     for revision in 1..=20 {
         outbox.add(&[recorded(revision)]);
@@ -78,10 +76,10 @@ async fn a_relay_that_is_woken_looks_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_broker_has_no_queue_for_is_published_again_and_not_settled_before() {
-    let scene = Scene::start().await;
+async fn what_no_queue_takes_is_let_go_and_counted() {
+    let scene = Scene::with_queues().await;
     let outbox = MemoryOutbox::default();
-    let relay = Relay::start(&outbox, scene.bus());
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
     relay.connects().await;
     scene.delete_queue("aggregator").await;
 
@@ -92,14 +90,35 @@ async fn what_the_broker_has_no_queue_for_is_published_again_and_not_settled_bef
     outbox.add(&envelopes);
     relay.wake();
     outbox.settles(&envelopes, RECOVERY).await;
+    assert_eq!(relay.health.unheard(), 250);
+    assert_eq!(relay.health.reconnects(), 0, "it neither gives up nor spins");
 
-    let mut arrived = BTreeSet::new();
-    while let Some(message) = scene.take("aggregator").await {
-        arrived.insert(decode(&message.data).unwrap().id);
-    }
-    let expected: BTreeSet<Uuid> = envelopes.iter().step_by(2).map(|envelope| envelope.id).collect();
-    assert_eq!(arrived, expected);
-    assert_eq!(relay.health.reconnects(), 1);
+    // As soon as an aggregator has made its queue, it is heard.
+    scene.make_queues().await;
+    outbox.add(&[recorded(250)]);
+    relay.wake();
+    scene.holds("aggregator", 1).await;
+    assert_eq!(relay.health.unheard(), 250);
     relay.stop().await;
+    scene.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_aggregator_ever_ran_nothing_piles_up() {
+    let scene = Scene::start().await;
+    let early: Vec<Envelope> = (0..1200).map(recorded).collect();
+    let outbox = MemoryOutbox::holding(&early);
+    let relay = Relay::start(&outbox, scene.bus(User::Api));
+    outbox.settles(&early, RECOVERY).await;
+    assert!(!relay.health.connected());
+
+    let judge = Recorder::saying([]);
+    let consumer = Consumer::start(&judge, scene.bus(User::Aggregator)).await;
+    relay.connects().await;
+    outbox.add(&[recorded(1200)]);
+    relay.wake();
+    judge.sees(1200, RECOVERY).await;
+    relay.stop().await;
+    consumer.stop().await;
     scene.end().await;
 }

@@ -14,8 +14,36 @@ use tonghop_domain::{Announcement, Envelope, RecordedRevision, SubmissionId};
 use tonghop_events::{AmqpSettings, Bus, decode};
 use uuid::Uuid;
 
+use crate::recorder::{Consumer, Recorder};
+
 /// How soon work must go on after a fault has passed.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
+
+/// As whom to connect to the test broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum User {
+    /// Publishes, and may do nothing else.
+    Api,
+    /// Makes the queues, consumes and publishes.
+    Aggregator,
+    /// May do everything.
+    Administrator,
+}
+
+impl User {
+    /// The same broker for this user, with the same password. A broker that has none but an administrator serves all.
+    fn url(self, url: &str) -> String {
+        let name = match self {
+            Self::Administrator => return url.to_owned(),
+            _ if std::env::var_os("TEST_AMQP_ONE_USER").is_some() => return url.to_owned(),
+            Self::Api => "tonghop_api",
+            Self::Aggregator => "tonghop_aggregator",
+        };
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, password) = rest.split_once(':').unwrap();
+        format!("{scheme}://{name}:{password}")
+    }
+}
 
 pub(crate) struct Scene {
     url: String,
@@ -44,19 +72,40 @@ impl Scene {
         }
     }
 
-    pub(crate) fn settings(&self) -> AmqpSettings {
-        AmqpSettings::parse(&self.url, &self.namespace).unwrap()
+    /// A scene where an aggregator has run, and ended.
+    pub(crate) async fn with_queues() -> Self {
+        let scene = Self::start().await;
+        scene.make_queues().await;
+        scene
     }
 
-    pub(crate) fn bus(&self) -> Bus {
-        Bus::Amqp(self.settings())
+    /// Has a consumer make them.
+    pub(crate) async fn make_queues(&self) {
+        let consumer = Consumer::start(&Recorder::saying([]), self.bus(User::Aggregator)).await;
+        consumer.stop().await;
+    }
+
+    pub(crate) fn settings(&self, user: User) -> AmqpSettings {
+        AmqpSettings::parse(&user.url(&self.url), &self.namespace).unwrap()
+    }
+
+    pub(crate) fn bus(&self, user: User) -> Bus {
+        Bus::Amqp(self.settings(user))
     }
 
     /// The same namespace, reached through a local port.
-    pub(crate) fn bus_through(&self, port: u16) -> Bus {
+    pub(crate) fn bus_through(&self, port: u16, user: User) -> Bus {
         let (before, _, after) = self.split_url();
         let url = format!("{before}127.0.0.1:{port}{after}");
-        Bus::Amqp(AmqpSettings::parse(&url, &self.namespace).unwrap())
+        Bus::Amqp(AmqpSettings::parse(&user.url(&url), &self.namespace).unwrap())
+    }
+
+    /// A channel of a user's own, on a connection of its own, for what only this test does.
+    pub(crate) async fn channel_of(&self, user: User) -> (Connection, Channel) {
+        let (url, properties) = (user.url(&self.url), ConnectionProperties::default());
+        let connection = Connection::connect(&url, properties).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
     }
 
     /// `host:port` of the broker.
@@ -124,6 +173,14 @@ impl Scene {
             .unwrap();
     }
 
+    pub(crate) async fn delete_exchange(&self, exchange: &str) {
+        let options = ExchangeDeleteOptions::default();
+        self.channel
+            .exchange_delete(self.name(exchange), options)
+            .await
+            .unwrap();
+    }
+
     /// Puts bodies straight into the aggregator's queue, and answers once they are there.
     pub(crate) async fn put(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
         self.channel
@@ -151,16 +208,10 @@ impl Scene {
 
     pub(crate) async fn end(self) {
         for queue in ["aggregator", "dead-letters"] {
-            self.channel
-                .queue_delete(self.name(queue), QueueDeleteOptions::default())
-                .await
-                .unwrap();
+            self.delete_queue(queue).await;
         }
         for exchange in ["events", "dead-letters"] {
-            self.channel
-                .exchange_delete(self.name(exchange), ExchangeDeleteOptions::default())
-                .await
-                .unwrap();
+            self.delete_exchange(exchange).await;
         }
     }
 

@@ -8,15 +8,15 @@ use tonghop_events::{AmqpSettings, Bus};
 use crate::outbox::{MemoryOutbox, Relay};
 use crate::proxy::Proxy;
 use crate::recorder::{Consumer, Recorder};
-use crate::scene::{RECOVERY, Scene, eventually, recorded};
+use crate::scene::{RECOVERY, Scene, User, eventually, recorded};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relay_and_consumer_go_on_after_the_network_was_cut() {
-    let scene = Scene::start().await;
+    let scene = Scene::with_queues().await;
     let proxy = Proxy::start(scene.broker_address()).await;
     let (outbox, judge) = (MemoryOutbox::default(), Recorder::saying([]));
-    let relay = Relay::start(&outbox, scene.bus_through(proxy.port));
-    let consumer = Consumer::start(&judge, scene.bus_through(proxy.port)).await;
+    let relay = Relay::start(&outbox, scene.bus_through(proxy.port, User::Api));
+    let consumer = Consumer::start(&judge, scene.bus_through(proxy.port, User::Aggregator)).await;
     relay.connects().await;
 
     proxy.cut();
@@ -46,9 +46,10 @@ async fn relay_and_consumer_go_on_after_the_network_was_cut() {
 async fn a_stalled_network_holds_up_neither_the_relay_nor_its_threads() {
     let scene = Scene::start().await;
     let own_threads = io_threads();
+    scene.make_queues().await;
     let proxy = Proxy::start(scene.broker_address()).await;
     let outbox = MemoryOutbox::default();
-    let relay = Relay::start(&outbox, scene.bus_through(proxy.port));
+    let relay = Relay::start(&outbox, scene.bus_through(proxy.port, User::Api));
     relay.connects().await;
 
     proxy.stall();

@@ -19,6 +19,7 @@ on_both!(
     claimers_at_once_never_take_the_same,
     a_claim_that_is_never_settled_lapses,
     whoever_waits_for_news_is_woken,
+    what_waits_is_told_with_its_age_and_counted_up_to_a_bound,
 );
 
 async fn claimed(store: &TestStore) -> Vec<Envelope> {
@@ -230,4 +231,25 @@ async fn whoever_waits_for_news_is_woken(store: TestStore) {
     assert!(woken().await, "after a record");
     store.refreshes("01-A").await;
     assert!(woken().await, "after a refresh");
+}
+
+async fn what_waits_is_told_with_its_age_and_counted_up_to_a_bound(store: TestStore) {
+    let nothing = store.backlog().await.unwrap();
+    assert_eq!((nothing.marks, nothing.announcements), (0, 0));
+    assert_eq!((nothing.oldest_mark, nothing.oldest_announcement), (None, None));
+    let first = store.reports("01-A-1", 1).await;
+    store.reports("01-A-2", 2).await;
+    let told = store.backlog().await.unwrap();
+    assert_eq!((told.marks, told.announcements), (2, 2));
+    assert_eq!(told.oldest_mark, Some(first.received_at));
+    assert_eq!(told.oldest_announcement, Some(first.received_at));
+    assert!(told.at > first.received_at);
+    // 2 to the 13th of each: more than are counted.
+    for _ in 0..13 {
+        store
+            .sql("INSERT INTO marks (form, period, unit_id, since) SELECT form, period, unit_id, since FROM marks")
+            .await;
+    }
+    let told = store.backlog().await.unwrap();
+    assert_eq!((told.marks, told.announcements), (10_000, 2));
 }
