@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
 
@@ -216,16 +217,17 @@ async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreEr
         .iter()
         .map(|unit| UnitRow::new(unit, unit.id))
         .collect();
-    insert_all!(conn, units::table, &rows, c, insert => insert
-        .on_conflict(units::unit_id)
-        .do_update()
-        .set((
+    insert_all!(
+        conn,
+        &rows => units(unit_id: BigInt, code: Text, valid_from: Nullable<Text>, valid_to: Nullable<Text>)
+            "ON CONFLICT (unit_id) DO UPDATE SET code = excluded.code, valid_from = excluded.valid_from, \
+             valid_to = excluded.valid_to",
+        insert => insert.on_conflict(units::unit_id).do_update().set((
             units::code.eq(excluded(units::code)),
             units::valid_from.eq(excluded(units::valid_from)),
             units::valid_to.eq(excluded(units::valid_to)),
         ))
-        .execute(c)
-        .await);
+    );
     Ok(())
 }
 

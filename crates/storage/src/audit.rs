@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{AuditEntry, Origin, UnitId};
 use uuid::Uuid;
@@ -104,19 +105,30 @@ pub(crate) async fn insert(
         .zip(entries)
         .map(|(number, entry)| entry.digest(batch, at, number))
         .collect();
-    let row = BatchRow {
+    let batches = [BatchRow {
         batch_id: batch.to_string(),
         at: at.naive_utc(),
         digest: AuditEntry::digest_of_batch(&digests),
         entry_digests: digests.iter().map(|digest| &digest[..NAMING_CHARS]).collect(),
-    };
+    }];
     let rows: Vec<EntryRow> = (0..)
         .zip(entries)
         .map(|(number, entry)| EntryRow::new(batch, number, entry))
         .collect();
-    let insert = diesel::insert_into(audit_batches::table).values(row);
-    on!(conn, c => insert.execute(c).await)?;
-    insert_all!(conn, audit_entries::table, &rows, c, insert => insert.execute(c).await);
+    insert_all!(
+        conn,
+        &batches => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text),
+        insert => insert
+    );
+    insert_all!(
+        conn,
+        &rows => audit_entries(
+            batch_id: Text, number: Integer, actor: Text, action: Text, outcome: Text, form: Nullable<Text>,
+            period: Nullable<Text>, unit_id: Nullable<BigInt>, about: Nullable<Text>, address: Nullable<Text>,
+            request_id: Nullable<Text>, count: BigInt,
+        ),
+        insert => insert
+    );
     Ok(())
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use diesel::SqliteConnection;
-use diesel::sql_types::{BigInt, Timestamp};
+use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -67,22 +67,29 @@ macro_rules! on {
     };
 }
 
-/// Inserts rows: in one statement on PostgreSQL, one by one on SQLite, whose asynchronous connection cannot batch.
+/// Inserts rows: as columns in one statement on PostgreSQL, one by one on SQLite, whose asynchronous connection cannot
+/// batch. What follows the rows is said to each in its words.
 macro_rules! insert_all {
-    ($conn:expr, $table:expr, $rows:expr, $c:ident, $statement:ident => $finish:expr) => {
+    (
+        $conn:expr, $rows:expr => $table:ident($($column:ident: $kind:ty),+ $(,)?) $($tail:literal)?,
+        $insert:ident => $finished:expr
+    ) => {
         match $conn {
+            _ if $rows.is_empty() => {}
             $crate::conn::Conn::Pg(object) => {
-                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
-                for chunk in $rows.chunks(1000) {
-                    let $statement = diesel::insert_into($table).values(chunk);
-                    $finish?;
-                }
+                let statement = $crate::columns::InsertColumns {
+                    head: $crate::columns::head!($table: $($column),+),
+                    columns: ($($crate::columns::Column::<$kind, _>::new(
+                        $rows.iter().map(|row| &row.$column).collect(),
+                    ),)+),
+                    tail: concat!("", $($tail)?),
+                };
+                statement.execute(&mut **object).await?;
             }
             $crate::conn::Conn::Lite(object) => {
-                let $c: &mut $crate::conn::Lite = &mut *object;
                 for row in $rows {
-                    let $statement = diesel::insert_into($table).values(row);
-                    $finish?;
+                    let $insert = diesel::insert_into($table::table).values(row);
+                    $finished.execute(&mut **object).await?;
                 }
             }
         }
@@ -174,10 +181,11 @@ impl Pools {
         }
     }
 
-    /// How many transactions may record at a time: several on PostgreSQL, one on SQLite, which has one writer.
+    /// How many transactions may record at a time: one on SQLite, which has one writer; on PostgreSQL one while another
+    /// is being committed. More of them would take fewer changes each, and a transaction costs more than a change.
     pub(crate) fn writers(&self) -> usize {
         match self {
-            Self::Pg(_) => 4,
+            Self::Pg(_) => 2,
             Self::Lite { .. } => 1,
         }
     }
@@ -381,14 +389,18 @@ pub(crate) async fn bounded_count(conn: &mut Conn, table: &'static str) -> Resul
     Ok(on!(conn, c => diesel::dsl::sql::<BigInt>(&sql).get_result(c).await)?)
 }
 
+diesel::define_sql_function! {
+    /// The time now, however long ago the transaction began.
+    fn clock_timestamp() -> diesel::sql_types::Timestamptz;
+}
+
 /// The time by which changes are ordered: the database's own, read in a statement of its own, after the locks.
 /// An embedded database has the clock of its process, in microseconds.
 pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
     match conn {
         Conn::Pg(object) => {
-            let now = diesel::dsl::sql::<Timestamp>("SELECT clock_timestamp() AT TIME ZONE 'UTC'");
-            let now: NaiveDateTime = now.get_result(&mut **object).await?;
-            Ok(now.and_utc())
+            let now = diesel::select(clock_timestamp());
+            Ok(now.get_result(&mut **object).await?)
         }
         Conn::Lite(_) => Ok(Utc::now().trunc_subsecs(6)),
     }

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Integer, Text, Timestamp};
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use crate::books::{Answer, Used};
@@ -24,6 +26,21 @@ struct KeyRow {
     created_at: NaiveDateTime,
 }
 
+impl KeyRow {
+    /// A key, and what was answered under it if anything was. A key that is there keeps its time.
+    fn new(key: &Idempotency, answer: Option<&Answer>, created_at: NaiveDateTime) -> Self {
+        Self {
+            caller: key.caller.clone(),
+            key: key.key.clone(),
+            request: key.request.clone(),
+            created: answer.is_some_and(|answer| answer.created),
+            submission_id: answer.map(|answer| answer.id.to_string()).unwrap_or_default(),
+            revision: answer.map_or(0, |answer| answer.revision),
+            created_at,
+        }
+    }
+}
+
 /// Takes keys for this transaction, in their order; a key that another transaction holds is waited for. Answers
 /// those that were used before.
 pub(crate) async fn reserve(
@@ -31,54 +48,66 @@ pub(crate) async fn reserve(
     keys: &BTreeSet<&Idempotency>,
     now: DateTime<Utc>,
 ) -> Result<HashMap<Idempotency, Used>, StoreError> {
-    let placeholder = |key: &&Idempotency| KeyRow {
-        caller: key.caller.clone(),
-        key: key.key.clone(),
-        request: key.request.clone(),
-        created: false,
-        submission_id: String::new(),
-        revision: 0,
-        created_at: now.naive_utc(),
-    };
-    let rows: Vec<KeyRow> = keys.iter().map(placeholder).collect();
-    insert_all!(conn, idempotency_keys::table, &rows, c, insert => insert.on_conflict_do_nothing().execute(c).await);
-    let mut used = HashMap::new();
-    for wanted in keys {
-        let query = idempotency_keys::table
-            .find((&wanted.caller, &wanted.key))
-            .filter(idempotency_keys::revision.gt(0));
-        let row: Option<KeyRow> =
-            on!(conn, c => query.select(KeyRow::as_select()).first(c).await.optional())?;
-        if let Some(row) = row {
-            let id = read_id(&row.submission_id)?;
-            let answer = Answer {
-                created: row.created,
-                id,
-                revision: row.revision,
-            };
-            used.insert(
-                (*wanted).clone(),
-                Used {
-                    request: row.request,
-                    answer,
-                },
-            );
-        }
+    let rows: Vec<KeyRow> = keys
+        .iter()
+        .map(|key| KeyRow::new(key, None, now.naive_utc()))
+        .collect();
+    insert_all!(
+        conn,
+        &rows => idempotency_keys(
+            caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer,
+            created_at: Timestamp,
+        ) "ON CONFLICT DO NOTHING",
+        insert => insert.on_conflict_do_nothing()
+    );
+    let callers: BTreeSet<&str> = keys.iter().map(|key| key.caller.as_str()).collect();
+    let query = idempotency_keys::table
+        .filter(idempotency_keys::caller.eq_any(callers))
+        .filter(idempotency_keys::key.eq_any(keys.iter().map(|key| &key.key)))
+        .filter(idempotency_keys::revision.gt(0));
+    let rows: Vec<KeyRow> = on!(conn, c => query.select(KeyRow::as_select()).load(c).await)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let answer = Answer {
+            created: row.created,
+            id: read_id(&row.submission_id)?,
+            revision: row.revision,
+        };
+        let request = row.request;
+        found.insert((row.caller, row.key), Used { request, answer });
     }
-    Ok(used)
+    let used = |key: &&Idempotency| {
+        let used = found.remove(&(key.caller.clone(), key.key.clone()))?;
+        Some(((*key).clone(), used))
+    };
+    Ok(keys.iter().filter_map(used).collect())
 }
 
 /// Writes what was answered under keys that this transaction took.
 pub(crate) async fn answer(conn: &mut Conn, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
-    for (key, answer) in answers {
-        let row = idempotency_keys::table.find((&key.caller, &key.key));
-        let update = diesel::update(row).set((
-            idempotency_keys::created.eq(answer.created),
-            idempotency_keys::submission_id.eq(answer.id.to_string()),
-            idempotency_keys::revision.eq(answer.revision),
-        ));
-        on!(conn, c => update.execute(c).await)?;
+    if answers.is_empty() {
+        return Ok(());
     }
+    let rows: Vec<KeyRow> = answers
+        .iter()
+        .map(|(key, answer)| KeyRow::new(key, Some(answer), DateTime::UNIX_EPOCH.naive_utc()))
+        .collect();
+    insert_all!(
+        conn,
+        &rows => idempotency_keys(
+            caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer,
+            created_at: Timestamp,
+        ) "ON CONFLICT (caller, key) DO UPDATE SET created = excluded.created, \
+           submission_id = excluded.submission_id, revision = excluded.revision",
+        insert => insert
+            .on_conflict((idempotency_keys::caller, idempotency_keys::key))
+            .do_update()
+            .set((
+                idempotency_keys::created.eq(excluded(idempotency_keys::created)),
+                idempotency_keys::submission_id.eq(excluded(idempotency_keys::submission_id)),
+                idempotency_keys::revision.eq(excluded(idempotency_keys::revision)),
+            ))
+    );
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod audit_verification;
 mod backup;
 mod books;
 mod codec;
+mod columns;
 mod commits;
 mod conn;
 mod error;

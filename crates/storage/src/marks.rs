@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
@@ -30,7 +31,11 @@ pub(crate) async fn insert(conn: &mut Conn, new: &[(TotalKey, DateTime<Utc>)]) -
         since: since.naive_utc(),
     };
     let rows: Vec<MarkRow> = new.iter().map(row).collect();
-    insert_all!(conn, marks::table, &rows, c, insert => insert.execute(c).await);
+    insert_all!(
+        conn,
+        &rows => marks(form: Text, period: Text, unit_id: BigInt, since: Timestamp),
+        insert => insert
+    );
     Ok(())
 }
 

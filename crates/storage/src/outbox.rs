@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{Announcement, Envelope, Outbox};
 use uuid::Uuid;
@@ -34,7 +35,11 @@ pub(crate) async fn insert(
         })
     };
     let rows = news.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
-    insert_all!(conn, outbox::table, &rows, c, insert => insert.execute(c).await);
+    insert_all!(
+        conn,
+        &rows => outbox(outbox_id: Text, announcement: Text, created_at: Timestamp),
+        insert => insert
+    );
     Ok(())
 }
 

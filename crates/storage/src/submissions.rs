@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{
     Actor, Content, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, UnitId,
@@ -137,7 +138,14 @@ pub(crate) async fn lock_heads(
         })
     };
     let rows: Vec<HeadRow> = keys.iter().map(fresh).collect();
-    insert_all!(conn, submissions::table, &rows, c, insert => insert.on_conflict_do_nothing().execute(c).await);
+    insert_all!(
+        conn,
+        &rows => submissions(
+            submission_id: Text, form: Text, period: Text, unit_id: BigInt, revision: Integer, status: Text, digest: Text,
+            first_received_at: Timestamp, received_at: Timestamp,
+        ) "ON CONFLICT DO NOTHING",
+        insert => insert.on_conflict_do_nothing()
+    );
     let mut locked = HashMap::new();
     for group in keys.chunk_by(|a, b| (&a.form, a.period) == (&b.form, b.period)) {
         let units: Vec<i64> = group.iter().map(|key| key.unit.0).collect();
@@ -194,18 +202,21 @@ pub(crate) async fn held_heads(
 pub(crate) async fn update_heads(conn: &mut Conn, heads: &[LockedHead]) -> Result<(), StoreError> {
     use diesel::upsert::excluded;
     let rows: Vec<HeadRow> = heads.iter().map(HeadRow::new).collect();
-    insert_all!(conn, submissions::table, &rows, c, insert => insert
-        .on_conflict(submissions::submission_id)
-        .do_update()
-        .set((
+    insert_all!(
+        conn,
+        &rows => submissions(
+            submission_id: Text, form: Text, period: Text, unit_id: BigInt, revision: Integer, status: Text, digest: Text,
+            first_received_at: Timestamp, received_at: Timestamp,
+        ) "ON CONFLICT (submission_id) DO UPDATE SET revision = excluded.revision, status = excluded.status, \
+           digest = excluded.digest, first_received_at = excluded.first_received_at, received_at = excluded.received_at",
+        insert => insert.on_conflict(submissions::submission_id).do_update().set((
             submissions::revision.eq(excluded(submissions::revision)),
             submissions::status.eq(excluded(submissions::status)),
             submissions::digest.eq(excluded(submissions::digest)),
             submissions::first_received_at.eq(excluded(submissions::first_received_at)),
             submissions::received_at.eq(excluded(submissions::received_at)),
         ))
-        .execute(c)
-        .await);
+    );
     Ok(())
 }
 
@@ -238,7 +249,14 @@ pub(crate) async fn insert_revisions(
         .iter()
         .map(row)
         .collect::<Result<Vec<_>, StoreError>>()?;
-    insert_all!(conn, revisions::table, &rows, c, insert => insert.execute(c).await);
+    insert_all!(
+        conn,
+        &rows => revisions(
+            submission_id: Text, revision: Integer, status: Text, received_at: Timestamp, figures: Text,
+            note: Nullable<Text>, actor: Text,
+        ),
+        insert => insert
+    );
     Ok(())
 }
 

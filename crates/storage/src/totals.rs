@@ -4,13 +4,26 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{Form, FormCode, Period, TotalKey, UnitId};
 
 use crate::books::StoredTotal;
-use crate::conn::{Conn, on};
+use crate::conn::{Conn, insert_all, on};
 use crate::schema::totals;
 use crate::{StoreError, codec};
+
+#[derive(Insertable)]
+#[diesel(table_name = totals)]
+struct TotalRow {
+    form: String,
+    period: String,
+    unit_id: i64,
+    version: i64,
+    refreshed_at: NaiveDateTime,
+    body: String,
+}
 
 /// Makes sure that a total has a row and locks it until the transaction ends. Answers its version, 0 for a new one.
 pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {
@@ -35,19 +48,36 @@ pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey, now: DateTime<Utc>) ->
     })
 }
 
+/// Writes a total that is locked. As an insert that meets its row, which is prepared once; diesel's updates never are.
 pub(crate) async fn update(
     conn: &mut Conn,
     key: &TotalKey,
     form: &Form,
     new: &StoredTotal,
 ) -> Result<(), StoreError> {
-    let row = totals::table.find((key.form.as_str(), key.period.to_string(), key.unit.0));
-    let update = diesel::update(row).set((
-        totals::version.eq(new.version),
-        totals::refreshed_at.eq(new.refreshed_at.naive_utc()),
-        totals::body.eq(codec::write_total(&new.total, form)?),
-    ));
-    on!(conn, c => update.execute(c).await)?;
+    let rows = [TotalRow {
+        form: key.form.to_string(),
+        period: key.period.to_string(),
+        unit_id: key.unit.0,
+        version: new.version,
+        refreshed_at: new.refreshed_at.naive_utc(),
+        body: codec::write_total(&new.total, form)?,
+    }];
+    insert_all!(
+        conn,
+        &rows => totals(
+            form: Text, period: Text, unit_id: BigInt, version: BigInt, refreshed_at: Timestamp, body: Text,
+        ) "ON CONFLICT (form, period, unit_id) DO UPDATE SET version = excluded.version, \
+           refreshed_at = excluded.refreshed_at, body = excluded.body",
+        insert => insert
+            .on_conflict((totals::form, totals::period, totals::unit_id))
+            .do_update()
+            .set((
+                totals::version.eq(excluded(totals::version)),
+                totals::refreshed_at.eq(excluded(totals::refreshed_at)),
+                totals::body.eq(excluded(totals::body)),
+            ))
+    );
     Ok(())
 }
 
