@@ -76,6 +76,9 @@ async fn an_administrator_gives_out_and_revokes_keys_for_the_units_below() {
         let own = [("Authorization", bearer.as_str())];
         assert_eq!(app.post_with(&broadcasts("866", 1), &own).await.status, 201);
         assert_eq!(app.post_with(&broadcasts("867", 1), &own).await.status, 403);
+        // Whoever may not give out keys learns nothing of what a body should say.
+        let refused = ask_with(&app, token, Method::POST, "/v1/keys", Some("{".into())).await;
+        assert_eq!(refused.status, 403, "{}", refused.text);
         for (body, status, code) in [
             (new("admin", "VN"), 403, "forbidden"),
             (new("chief", "x"), 422, "invalid-key-request"),

@@ -328,12 +328,20 @@ async fn no_role_has_a_right_that_it_does_not_need() {
     ] {
         denied(&aggregator, statement.into()).await;
     }
-    // A head says only what a revision says.
-    let hidden = api
-        .batch_execute("SET tonghop.key = '*'; UPDATE submissions SET status = 'withdrawn'")
-        .await;
-    let message = format!("{:?}", hidden.unwrap_err());
-    assert!(message.contains("says what no revision says"), "{message}");
+    // A head says only what a revision says, whether it is changed or new.
+    for statement in [
+        "UPDATE submissions SET status = 'withdrawn'",
+        "INSERT INTO submissions (submission_id, form, period, unit_id, revision, status, digest, first_received_at, \
+             received_at) \
+         SELECT 'made up', form, 'made up', unit_id, revision, status, digest, first_received_at, received_at \
+         FROM submissions LIMIT 1",
+    ] {
+        let hidden = api
+            .batch_execute(&format!("SET tonghop.key = '*'; {statement}"))
+            .await;
+        let message = format!("{:?}", hidden.expect_err(statement));
+        assert!(message.contains("says what no revision says"), "{message}");
+    }
     let hidden = api
         .batch_execute("SET tonghop.key = '*'; DELETE FROM submissions")
         .await;
