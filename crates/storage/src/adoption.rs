@@ -8,7 +8,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
 
-use crate::conn::{Conn, insert_all, on};
+use crate::columns::{self, Rows, With, rows};
+use crate::conn::{Conn, on};
 use crate::schema::{catalogue, units};
 use crate::{StoreError, marks, row_security, submissions, totals};
 
@@ -209,6 +210,8 @@ async fn unit_code(conn: &mut Conn, unit: UnitId) -> Result<String, StoreError> 
     Ok(on!(conn, c => query.first(c).await)?)
 }
 
+rows!(UnitRow => units(unit_id: BigInt, code: Text, valid_from: Nullable<Text>, valid_to: Nullable<Text>));
+
 /// Units that the new catalogue lacks keep their rows, so that their ids are never given again.
 async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreError> {
     use diesel::upsert::excluded;
@@ -217,17 +220,28 @@ async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreEr
         .iter()
         .map(|unit| UnitRow::new(unit, unit.id))
         .collect();
-    insert_all!(
-        conn,
-        &rows => units(unit_id: BigInt, code: Text, valid_from: Nullable<Text>, valid_to: Nullable<Text>)
-            "ON CONFLICT (unit_id) DO UPDATE SET code = excluded.code, valid_from = excluded.valid_from, \
-             valid_to = excluded.valid_to",
-        insert => insert.on_conflict(units::unit_id).do_update().set((
-            units::code.eq(excluded(units::code)),
-            units::valid_from.eq(excluded(units::valid_from)),
-            units::valid_to.eq(excluded(units::valid_to)),
-        ))
-    );
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            with.add(UnitRow::insertion(
+                &rows,
+                "ON CONFLICT (unit_id) DO UPDATE SET code = excluded.code, valid_from = excluded.valid_from, \
+                 valid_to = excluded.valid_to",
+            ));
+            with.execute(object).await?;
+        }
+        Conn::Lite(object) => {
+            for row in rows {
+                let insert = diesel::insert_into(units::table).values(row);
+                let upsert = insert.on_conflict(units::unit_id).do_update().set((
+                    units::code.eq(excluded(units::code)),
+                    units::valid_from.eq(excluded(units::valid_from)),
+                    units::valid_to.eq(excluded(units::valid_to)),
+                ));
+                upsert.execute(&mut **object).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -265,6 +279,6 @@ pub(crate) async fn mark_all(
         }
     }
     let new: Vec<_> = stale.into_iter().map(|key| (key, now)).collect();
-    marks::insert(conn, &new).await?;
+    columns::insert(conn, &marks::rows(&new)).await?;
     Ok(new.len())
 }

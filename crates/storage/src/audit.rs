@@ -7,7 +7,8 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{AuditEntry, Origin, UnitId};
 use uuid::Uuid;
 
-use crate::conn::{Conn, clock, insert_all, on};
+use crate::columns::{self, Rows, With, rows};
+use crate::conn::{Conn, Lite, clock, on};
 use crate::schema::{audit_batches, audit_entries};
 use crate::{Store, StoreError, seals};
 
@@ -84,51 +85,73 @@ fn read_optional<T: std::str::FromStr<Err: std::fmt::Display>>(
         .transpose()
 }
 
+rows!(BatchRow => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text));
+rows!(EntryRow => audit_entries(
+    batch_id: Text, number: Integer, actor: Text, action: Text, outcome: Text, form: Nullable<Text>,
+    period: Nullable<Text>, unit_id: Nullable<BigInt>, about: Nullable<Text>, address: Nullable<Text>,
+    request_id: Nullable<Text>, count: BigInt,
+));
+
+/// What a transaction adds to the trail.
+pub(crate) struct Batch {
+    batches: Vec<BatchRow>,
+    entries: Vec<EntryRow>,
+}
+
+impl Batch {
+    /// Of these entries; without any, nothing.
+    pub(crate) async fn new(
+        conn: &mut Conn,
+        entries: &[AuditEntry],
+        now: DateTime<Utc>,
+    ) -> Result<Self, StoreError> {
+        let at = match conn {
+            Conn::Pg(_) => now,
+            // An embedded database has the clock of its machine, which may be set back. The trail's time is not.
+            Conn::Lite(_) => seals::last(conn)
+                .await?
+                .map_or(now, |last| now.max(last.sealed_at)),
+        };
+        let batch = Uuid::now_v7();
+        let digests: Vec<String> = (0..)
+            .zip(entries)
+            .map(|(number, entry)| entry.digest(batch, at, number))
+            .collect();
+        let row = || BatchRow {
+            batch_id: batch.to_string(),
+            at: at.naive_utc(),
+            digest: AuditEntry::digest_of_batch(&digests),
+            entry_digests: digests.iter().map(|digest| &digest[..NAMING_CHARS]).collect(),
+        };
+        Ok(Self {
+            batches: (!entries.is_empty()).then(row).into_iter().collect(),
+            entries: (0..)
+                .zip(entries)
+                .map(|(number, entry)| EntryRow::new(batch, number, entry))
+                .collect(),
+        })
+    }
+
+    pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
+        with.insert(&self.batches);
+        with.insert(&self.entries);
+    }
+
+    pub(crate) async fn insert(&self, conn: &mut Lite) -> QueryResult<()> {
+        Rows::insert_each(&self.batches, conn).await?;
+        Rows::insert_each(&self.entries, conn).await
+    }
+}
+
 /// Adds what a transaction did to the trail.
 pub(crate) async fn insert(
     conn: &mut Conn,
     entries: &[AuditEntry],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let at = match conn {
-        Conn::Pg(_) => now,
-        // An embedded database has the clock of its machine, which may be set back. The trail's time is not.
-        Conn::Lite(_) => seals::last(conn)
-            .await?
-            .map_or(now, |last| now.max(last.sealed_at)),
-    };
-    let batch = Uuid::now_v7();
-    let digests: Vec<String> = (0..)
-        .zip(entries)
-        .map(|(number, entry)| entry.digest(batch, at, number))
-        .collect();
-    let batches = [BatchRow {
-        batch_id: batch.to_string(),
-        at: at.naive_utc(),
-        digest: AuditEntry::digest_of_batch(&digests),
-        entry_digests: digests.iter().map(|digest| &digest[..NAMING_CHARS]).collect(),
-    }];
-    let rows: Vec<EntryRow> = (0..)
-        .zip(entries)
-        .map(|(number, entry)| EntryRow::new(batch, number, entry))
-        .collect();
-    insert_all!(
-        conn,
-        &batches => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text),
-        insert => insert
-    );
-    insert_all!(
-        conn,
-        &rows => audit_entries(
-            batch_id: Text, number: Integer, actor: Text, action: Text, outcome: Text, form: Nullable<Text>,
-            period: Nullable<Text>, unit_id: Nullable<BigInt>, about: Nullable<Text>, address: Nullable<Text>,
-            request_id: Nullable<Text>, count: BigInt,
-        ),
-        insert => insert
-    );
+    let Batch { batches, entries } = Batch::new(conn, entries, now).await?;
+    columns::insert(conn, &batches).await?;
+    columns::insert(conn, &entries).await?;
     Ok(())
 }
 

@@ -11,16 +11,7 @@ use tonghop_domain::{
 
 use crate::conn::{Conn, Pools, Purpose, Tx, clock};
 use crate::row_security::Beneficiary;
-use crate::{Idempotency, StoreError, adoption, audit, idempotency, marks, outbox, submissions, totals};
-
-/// A submission's current state, locked; revision 0 when it has none yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LockedHead {
-    /// What the submission is about.
-    pub key: SubmissionKey,
-    /// Its state.
-    pub head: Head,
-}
+use crate::{Idempotency, StoreError, adoption, idempotency, marks, submissions, totals, writes};
 
 /// What an idempotency key was used for, and what was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +55,44 @@ pub struct StoredTotal {
     pub version: i64,
     /// When it was last refreshed.
     pub refreshed_at: DateTime<Utc>,
+}
+
+/// What a batch of changes leaves.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The database's time, read when all was locked.
+    pub at: DateTime<Utc>,
+    /// New revisions, with who made them.
+    pub revisions: Vec<(Revision, Actor)>,
+    /// The states of submissions that had no row before.
+    pub first: Vec<(SubmissionKey, Head)>,
+    /// The new states of others, which are locked.
+    pub later: Vec<(SubmissionKey, Head)>,
+    /// Totals that are stale now, since when.
+    pub marks: Vec<(TotalKey, DateTime<Utc>)>,
+    /// What is to be announced.
+    pub news: Vec<Announcement>,
+    /// What was answered under idempotency keys that this transaction took.
+    pub answers: Vec<(Idempotency, Answer)>,
+    /// What the audit trail says of it.
+    pub trail: Vec<AuditEntry>,
+}
+
+/// What a refresh leaves.
+#[derive(Clone, Debug)]
+pub struct NewTotal {
+    /// Which total, whose row is locked.
+    pub key: TotalKey,
+    /// What it is now.
+    pub total: Total,
+    /// Counts its refreshes.
+    pub version: i64,
+    /// The marks that it takes in, and that go.
+    pub marks: Vec<i64>,
+    /// The parent's total, which is stale now, since when.
+    pub parent: Option<(TotalKey, DateTime<Utc>)>,
+    /// What is to be announced.
+    pub news: Announcement,
 }
 
 /// The marks of a total, as a refresh reads them.
@@ -133,21 +162,15 @@ pub trait Books: Send {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<HashMap<Idempotency, Used>, StoreError>> + Send;
 
-    /// Writes what was answered under keys that this transaction took.
-    fn answer_keys(
-        &mut self,
-        answers: &[(Idempotency, Answer)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// Gives keys back under which nothing was recorded.
     fn release_keys(&mut self, keys: &[Idempotency]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Makes sure that each submission has a row, then locks the rows in the order of `keys`, which are sorted.
+    /// Locks the rows of those submissions that have one, in the order of `keys`, which are sorted. Answers their current
+    /// states.
     fn lock_heads(
         &mut self,
         keys: &[SubmissionKey],
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<HashMap<SubmissionKey, LockedHead>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<HashMap<SubmissionKey, Head>, StoreError>> + Send;
 
     /// Which submissions another transaction holds now; waits for nobody.
     fn held_heads(
@@ -155,20 +178,9 @@ pub trait Books: Send {
         keys: &[SubmissionKey],
     ) -> impl Future<Output = Result<BTreeSet<SubmissionKey>, StoreError>> + Send;
 
-    /// Writes the new state of submissions that are locked.
-    fn update_heads(&mut self, heads: &[LockedHead]) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Takes back rows of which nothing was recorded after all.
-    fn drop_empty_heads(
-        &mut self,
-        ids: &[SubmissionId],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Adds revisions, with who made them.
-    fn insert_revisions(
-        &mut self,
-        revisions: &[(Revision, Actor)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Writes what a batch of changes leaves. `Contention` when another transaction has meanwhile made one of the rows that
+    /// were not there; one that is about to is waited for.
+    fn record(&mut self, new: &Recording) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// One revision.
     fn revision(
@@ -185,27 +197,14 @@ pub trait Books: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, FiledReport>, StoreError>> + Send;
 
-    /// Adds marks.
-    fn insert_marks(
-        &mut self,
-        marks: &[(TotalKey, DateTime<Utc>)],
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// The marks of a total; none when there are none.
     fn marks_of(
         &mut self,
         key: &TotalKey,
     ) -> impl Future<Output = Result<Option<MarksRead>, StoreError>> + Send;
 
-    /// Drops marks by their ids.
-    fn delete_marks(&mut self, ids: &[i64]) -> impl Future<Output = Result<(), StoreError>> + Send;
-
     /// Makes sure that a total has a row and locks it. Answers its version, 0 for a new one.
-    fn lock_total(
-        &mut self,
-        key: &TotalKey,
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<i64, StoreError>> + Send;
+    fn lock_total(&mut self, key: &TotalKey) -> impl Future<Output = Result<i64, StoreError>> + Send;
 
     /// The totals of some units, as far as they were ever refreshed.
     fn totals(
@@ -215,35 +214,16 @@ pub trait Books: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, StoredTotal>, StoreError>> + Send;
 
-    /// Writes a total that is locked.
-    fn update_total(
-        &mut self,
-        key: &TotalKey,
-        form: &Form,
-        new: &StoredTotal,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Adds entries to the audit trail.
-    fn note(
-        &mut self,
-        entries: &[AuditEntry],
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
-
-    /// Puts announcements into the outbox.
-    fn insert_announcements(
-        &mut self,
-        news: &[Announcement],
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Writes a total that is locked, and what follows from it.
+    fn refresh(&mut self, form: &Form, new: &NewTotal)
+    -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 impl Ledger for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        let purpose = if hurry { Purpose::Hurry } else { Purpose::Write };
-        self.begin(purpose, &Beneficiary::Service).await
+        self.begin(Purpose::Books { hurry }, &Beneficiary::Service).await
     }
 
     fn locks_rows(&self) -> bool {
@@ -292,10 +272,6 @@ impl Books for Conn {
         idempotency::reserve(self, keys, now).await
     }
 
-    async fn answer_keys(&mut self, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
-        idempotency::answer(self, answers).await
-    }
-
     async fn release_keys(&mut self, keys: &[Idempotency]) -> Result<(), StoreError> {
         idempotency::release(self, keys).await
     }
@@ -303,25 +279,16 @@ impl Books for Conn {
     async fn lock_heads(
         &mut self,
         keys: &[SubmissionKey],
-        now: DateTime<Utc>,
-    ) -> Result<HashMap<SubmissionKey, LockedHead>, StoreError> {
-        submissions::lock_heads(self, keys, now).await
+    ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
+        submissions::lock_heads(self, keys).await
     }
 
     async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
         submissions::held_heads(self, keys).await
     }
 
-    async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {
-        submissions::update_heads(self, heads).await
-    }
-
-    async fn drop_empty_heads(&mut self, ids: &[SubmissionId]) -> Result<(), StoreError> {
-        submissions::drop_empty_heads(self, ids).await
-    }
-
-    async fn insert_revisions(&mut self, revisions: &[(Revision, Actor)]) -> Result<(), StoreError> {
-        submissions::insert_revisions(self, revisions).await
+    async fn record(&mut self, new: &Recording) -> Result<(), StoreError> {
+        writes::record(self, new).await
     }
 
     async fn revision(&mut self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
@@ -337,20 +304,12 @@ impl Books for Conn {
         submissions::reports(self, form, period, units).await
     }
 
-    async fn insert_marks(&mut self, new: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
-        marks::insert(self, new).await
-    }
-
     async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
         marks::of_total(self, key).await
     }
 
-    async fn delete_marks(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        marks::delete(self, ids).await
-    }
-
-    async fn lock_total(&mut self, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {
-        totals::lock(self, key, now).await
+    async fn lock_total(&mut self, key: &TotalKey) -> Result<i64, StoreError> {
+        totals::lock(self, key).await
     }
 
     async fn totals(
@@ -362,24 +321,7 @@ impl Books for Conn {
         totals::of_units(self, form, period, units).await
     }
 
-    async fn update_total(
-        &mut self,
-        key: &TotalKey,
-        form: &Form,
-        new: &StoredTotal,
-    ) -> Result<(), StoreError> {
-        totals::update(self, key, form, new).await
-    }
-
-    async fn note(&mut self, entries: &[AuditEntry], now: DateTime<Utc>) -> Result<(), StoreError> {
-        audit::insert(self, entries, now).await
-    }
-
-    async fn insert_announcements(
-        &mut self,
-        news: &[Announcement],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        outbox::insert(self, news, now).await
+    async fn refresh(&mut self, form: &Form, new: &NewTotal) -> Result<(), StoreError> {
+        writes::refresh(self, form, new).await
     }
 }

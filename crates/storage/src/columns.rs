@@ -6,9 +6,12 @@ use std::marker::PhantomData;
 
 use diesel::QueryResult;
 use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{Array, HasSqlType};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::conn::{Conn, Lite};
 
 /// A column of rows that stand elsewhere, as a bind of the type `Array<K>`.
 pub(crate) struct Column<'a, K, T> {
@@ -33,35 +36,154 @@ where
     }
 }
 
-/// `head`, the columns as the rows of an `unnest`, and `tail`.
-pub(crate) struct InsertColumns<C> {
-    pub(crate) head: &'static str,
-    pub(crate) columns: C,
-    pub(crate) tail: &'static str,
+/// A statement over rows that stand as columns: `before`, the columns as an `unnest`, and `after`. `S` is what it answers.
+pub(crate) struct OverColumns<C, S = ()> {
+    before: &'static str,
+    columns: C,
+    after: &'static str,
+    answers: PhantomData<S>,
 }
 
-impl<C: QueryFragment<Pg>> QueryFragment<Pg> for InsertColumns<C> {
+impl<C, S> OverColumns<C, S> {
+    pub(crate) fn new(before: &'static str, columns: C, after: &'static str) -> Self {
+        let answers = PhantomData;
+        Self {
+            before,
+            columns,
+            after,
+            answers,
+        }
+    }
+}
+
+impl<C: QueryFragment<Pg>, S> QueryFragment<Pg> for OverColumns<C, S> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(self.head);
-        out.push_sql(" SELECT * FROM unnest(");
+        out.push_sql(self.before);
+        out.push_sql(" unnest(");
         self.columns.walk_ast(out.reborrow())?;
         out.push_sql(") ");
-        out.push_sql(self.tail);
+        out.push_sql(self.after);
         Ok(())
     }
 }
 
-// Known by its text, which names the table and the columns.
-impl<C> QueryId for InsertColumns<C> {
+// Known by its text, which names the tables and the columns.
+impl<C, S> QueryId for OverColumns<C, S> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// `INSERT INTO table (columns)`.
-macro_rules! head {
-    ($table:ident: $first:ident $(, $column:ident)*) => {
-        concat!("INSERT INTO ", stringify!($table), " (", stringify!($first) $(, ", ", stringify!($column))*, ")")
+impl<C, S> Query for OverColumns<C, S> {
+    type SqlType = S;
+}
+
+/// Statements that are sent, and done, as one. What is looked at after a statement is looked at when all are done.
+#[derive(Default)]
+pub(crate) struct With<'a> {
+    parts: Vec<Box<dyn QueryFragment<Pg> + Send + 'a>>,
+}
+
+impl<'a> With<'a> {
+    pub(crate) fn add(&mut self, part: impl QueryFragment<Pg> + Send + 'a) {
+        self.parts.push(Box::new(part));
+    }
+
+    /// Inserts rows, if there are any.
+    pub(crate) fn insert<R: Rows>(&mut self, rows: &'a [R]) {
+        if !rows.is_empty() {
+            self.parts.push(R::insertion(rows, ""));
+        }
+    }
+
+    /// Does all of it, if there is anything to do.
+    pub(crate) async fn execute(self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
+        if !self.parts.is_empty() {
+            RunQueryDsl::execute(self, conn).await?;
+        }
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for With<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        for (number, part) in self.parts.iter().enumerate() {
+            out.push_sql(if number == 0 { "WITH " } else { ", " });
+            out.push_sql(&format!("part_{number} AS ("));
+            part.walk_ast(out.reborrow())?;
+            out.push_sql(")");
+        }
+        out.push_sql(" SELECT 1");
+        Ok(())
+    }
+}
+
+impl QueryId for With<'_> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Conn> diesel::RunQueryDsl<Conn> for With<'_> {}
+
+/// Rows of a table that are inserted together.
+pub(crate) trait Rows: Sized {
+    /// The statement that inserts them on PostgreSQL, and what follows on the rows in it.
+    fn insertion<'a>(rows: &'a [Self], after: &'static str) -> Box<dyn QueryFragment<Pg> + Send + 'a>;
+
+    /// Inserts them one by one into SQLite, whose asynchronous connection cannot batch.
+    fn insert_each(rows: &[Self], conn: &mut Lite) -> impl Future<Output = QueryResult<()>> + Send;
+}
+
+/// Inserts rows.
+pub(crate) async fn insert<R: Rows>(conn: &mut Conn, rows: &[R]) -> QueryResult<()> {
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            with.insert(rows);
+            with.execute(object).await
+        }
+        Conn::Lite(object) => R::insert_each(rows, object).await,
+    }
+}
+
+/// The columns of a type of [`Rows`], once: `rows!(Row => table(column: Kind, …))`.
+macro_rules! rows {
+    ($row:ty => $table:ident($($column:ident: $kind:ty),+ $(,)?)) => {
+        impl $crate::columns::Rows for $row {
+            fn insertion<'a>(
+                rows: &'a [Self],
+                after: &'static str,
+            ) -> Box<dyn diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + 'a> {
+                let into = $crate::columns::insert_into!($table: $($column),+);
+                let columns = $crate::columns::columns!(rows => $($column: $kind),+);
+                Box::new($crate::columns::OverColumns::<_>::new(into, columns, after))
+            }
+
+            async fn insert_each(rows: &[Self], conn: &mut $crate::conn::Lite) -> diesel::QueryResult<()> {
+                for row in rows {
+                    let insert = diesel::insert_into($table::table).values(row);
+                    diesel_async::RunQueryDsl::execute(insert, conn).await?;
+                }
+                Ok(())
+            }
+        }
     };
 }
 
-pub(crate) use head;
+/// Each column of some rows: `columns!(rows => name: Kind, …)`.
+macro_rules! columns {
+    ($rows:expr => $($column:ident: $kind:ty),+ $(,)?) => {
+        ($($crate::columns::Column::<$kind, _>::new($rows.iter().map(|row| &row.$column).collect()),)+)
+    };
+}
+
+/// `INSERT INTO table (columns) SELECT * FROM`.
+macro_rules! insert_into {
+    ($table:ident: $first:ident $(, $column:ident)*) => {
+        concat!(
+            "INSERT INTO ", stringify!($table), " (", stringify!($first) $(, ", ", stringify!($column))*,
+            ") SELECT * FROM"
+        )
+    };
+}
+
+pub(crate) use {columns, insert_into, rows};

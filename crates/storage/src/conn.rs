@@ -67,36 +67,7 @@ macro_rules! on {
     };
 }
 
-/// Inserts rows: as columns in one statement on PostgreSQL, one by one on SQLite, whose asynchronous connection cannot
-/// batch. What follows the rows is said to each in its words.
-macro_rules! insert_all {
-    (
-        $conn:expr, $rows:expr => $table:ident($($column:ident: $kind:ty),+ $(,)?) $($tail:literal)?,
-        $insert:ident => $finished:expr
-    ) => {
-        match $conn {
-            _ if $rows.is_empty() => {}
-            $crate::conn::Conn::Pg(object) => {
-                let statement = $crate::columns::InsertColumns {
-                    head: $crate::columns::head!($table: $($column),+),
-                    columns: ($($crate::columns::Column::<$kind, _>::new(
-                        $rows.iter().map(|row| &row.$column).collect(),
-                    ),)+),
-                    tail: concat!("", $($tail)?),
-                };
-                statement.execute(&mut **object).await?;
-            }
-            $crate::conn::Conn::Lite(object) => {
-                for row in $rows {
-                    let $insert = diesel::insert_into($table::table).values(row);
-                    $finished.execute(&mut **object).await?;
-                }
-            }
-        }
-    };
-}
-
-pub(crate) use {insert_all, on};
+pub(crate) use on;
 
 /// The pools of a process.
 #[derive(Clone)]
@@ -131,8 +102,9 @@ pub(crate) enum Purpose {
     Read,
     /// READ COMMITTED with row locks; on SQLite the only writer.
     Write,
-    /// The same, and waits for no lock longer than half a second; SQLite has waited for its only one by then.
-    Hurry,
+    /// The same, for what records and refreshes, again and again: what it plans, it plans once. In a hurry, it waits for no
+    /// lock longer than half a second; SQLite has waited for its only one by then.
+    Books { hurry: bool },
 }
 
 impl Pools {
@@ -232,12 +204,19 @@ impl Pools {
                 (Conn::Pg(_), Purpose::Write) => {
                     format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
                 }
-                (Conn::Pg(_), Purpose::Hurry) => format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = 500; {}",
+                // Its statements find rows by their keys; made anew for the very numbers in hand, a plan takes longer than
+                // what it is for.
+                (Conn::Pg(_), Purpose::Books { hurry }) => format!(
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; {}{}",
+                    if hurry {
+                        "SET LOCAL lock_timeout = 500; "
+                    } else {
+                        ""
+                    },
                     whom.statement()
                 ),
                 (Conn::Lite(_), Purpose::Read) => "BEGIN".to_owned(),
-                (Conn::Lite(_), Purpose::Write | Purpose::Hurry) => "BEGIN IMMEDIATE".to_owned(),
+                (Conn::Lite(_), Purpose::Write | Purpose::Books { .. }) => "BEGIN IMMEDIATE".to_owned(),
             };
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
@@ -270,7 +249,7 @@ impl Pools {
         let got = async {
             match (self, purpose) {
                 (Self::Pg(pool), _) => pool.get().await.map(Conn::Pg),
-                (Self::Lite { writer, .. }, Purpose::Write | Purpose::Hurry) => {
+                (Self::Lite { writer, .. }, Purpose::Write | Purpose::Books { .. }) => {
                     writer.get().await.map(Conn::Lite)
                 }
                 (Self::Lite { readers, .. }, Purpose::Read) => readers.get().await.map(Conn::Lite),
@@ -279,7 +258,7 @@ impl Pools {
         let none_free = "no connection became free";
         let (wait, in_vain) = match (self, purpose) {
             // The one writer is busy with others, and nothing was begun.
-            (Self::Lite { .. }, Purpose::Write | Purpose::Hurry) => {
+            (Self::Lite { .. }, Purpose::Write | Purpose::Books { .. }) => {
                 (WRITER_WAIT, StoreError::Contention(none_free.into()))
             }
             _ => (POOL_WAIT, unavailable(none_free)),

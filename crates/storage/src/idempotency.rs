@@ -9,14 +9,15 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use crate::books::{Answer, Used};
-use crate::conn::{Conn, insert_all, on};
+use crate::columns::{Rows, With, rows};
+use crate::conn::{Conn, Lite, on};
 use crate::schema::idempotency_keys;
 use crate::submissions::read_id;
 use crate::{Idempotency, StoreError};
 
 #[derive(Queryable, Selectable, Insertable, Clone)]
 #[diesel(table_name = idempotency_keys)]
-struct KeyRow {
+pub(crate) struct KeyRow {
     caller: String,
     key: String,
     request: String,
@@ -25,6 +26,10 @@ struct KeyRow {
     revision: i32,
     created_at: NaiveDateTime,
 }
+
+rows!(KeyRow => idempotency_keys(
+    caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer, created_at: Timestamp,
+));
 
 impl KeyRow {
     /// A key, and what was answered under it if anything was. A key that is there keeps its time.
@@ -52,14 +57,19 @@ pub(crate) async fn reserve(
         .iter()
         .map(|key| KeyRow::new(key, None, now.naive_utc()))
         .collect();
-    insert_all!(
-        conn,
-        &rows => idempotency_keys(
-            caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer,
-            created_at: Timestamp,
-        ) "ON CONFLICT DO NOTHING",
-        insert => insert.on_conflict_do_nothing()
-    );
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            with.add(KeyRow::insertion(&rows, "ON CONFLICT DO NOTHING"));
+            with.execute(object).await?;
+        }
+        Conn::Lite(object) => {
+            for row in &rows {
+                let insert = diesel::insert_into(idempotency_keys::table).values(row);
+                insert.on_conflict_do_nothing().execute(&mut **object).await?;
+            }
+        }
+    }
     let callers: BTreeSet<&str> = keys.iter().map(|key| key.caller.as_str()).collect();
     let query = idempotency_keys::table
         .filter(idempotency_keys::caller.eq_any(callers))
@@ -83,31 +93,39 @@ pub(crate) async fn reserve(
     Ok(keys.iter().filter_map(used).collect())
 }
 
-/// Writes what was answered under keys that this transaction took.
-pub(crate) async fn answer(conn: &mut Conn, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
-    if answers.is_empty() {
-        return Ok(());
+/// What was answered under keys that this transaction took.
+pub(crate) fn answers(answers: &[(Idempotency, Answer)]) -> Vec<KeyRow> {
+    let row = |(key, answer): &(Idempotency, Answer)| {
+        KeyRow::new(key, Some(answer), DateTime::UNIX_EPOCH.naive_utc())
+    };
+    answers.iter().map(row).collect()
+}
+
+/// Writes it.
+pub(crate) fn add_to<'a>(with: &mut With<'a>, answers: &'a [KeyRow]) {
+    if !answers.is_empty() {
+        with.add(KeyRow::insertion(
+            answers,
+            "ON CONFLICT (caller, key) DO UPDATE SET created = excluded.created, \
+             submission_id = excluded.submission_id, revision = excluded.revision",
+        ));
     }
-    let rows: Vec<KeyRow> = answers
-        .iter()
-        .map(|(key, answer)| KeyRow::new(key, Some(answer), DateTime::UNIX_EPOCH.naive_utc()))
-        .collect();
-    insert_all!(
-        conn,
-        &rows => idempotency_keys(
-            caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer,
-            created_at: Timestamp,
-        ) "ON CONFLICT (caller, key) DO UPDATE SET created = excluded.created, \
-           submission_id = excluded.submission_id, revision = excluded.revision",
-        insert => insert
+}
+
+/// The same on SQLite.
+pub(crate) async fn insert_each(answers: &[KeyRow], conn: &mut Lite) -> QueryResult<()> {
+    for row in answers {
+        let insert = diesel::insert_into(idempotency_keys::table).values(row);
+        let upsert = insert
             .on_conflict((idempotency_keys::caller, idempotency_keys::key))
             .do_update()
             .set((
                 idempotency_keys::created.eq(excluded(idempotency_keys::created)),
                 idempotency_keys::submission_id.eq(excluded(idempotency_keys::submission_id)),
                 idempotency_keys::revision.eq(excluded(idempotency_keys::revision)),
-            ))
-    );
+            ));
+        upsert.execute(conn).await?;
+    }
     Ok(())
 }
 

@@ -38,12 +38,15 @@ mod submissions;
 mod totals;
 mod url;
 mod verification;
+mod writes;
 
 pub use access_keys::NewKey;
 pub use audit::AuditPlace;
 pub use audit_verification::{AuditFault, AuditVerification};
 pub use backup::copy_sqlite;
-pub use books::{Answer, Books, FiledReport, Ledger, LockedHead, MarksRead, StoredTotal, Transaction, Used};
+pub use books::{
+    Answer, Books, FiledReport, Ledger, MarksRead, NewTotal, Recording, StoredTotal, Transaction, Used,
+};
 pub use commits::Commits;
 pub use conn::PoolState;
 pub use error::StoreError;

@@ -8,7 +8,8 @@ use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::StoreError;
 use crate::books::MarksRead;
-use crate::conn::{Conn, bounded_count, insert_all, on};
+use crate::columns::{Column, OverColumns, With, rows};
+use crate::conn::{Conn, Lite, bounded_count, on};
 use crate::schema::marks;
 
 /// The most marks that one refresh takes; the rest is left for the next.
@@ -16,27 +17,23 @@ const MAX_MARKS: i64 = 5000;
 
 #[derive(Insertable)]
 #[diesel(table_name = marks)]
-struct MarkRow {
+pub(crate) struct MarkRow {
     form: String,
     period: String,
     unit_id: i64,
     since: NaiveDateTime,
 }
 
-pub(crate) async fn insert(conn: &mut Conn, new: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
+rows!(MarkRow => marks(form: Text, period: Text, unit_id: BigInt, since: Timestamp));
+
+pub(crate) fn rows(new: &[(TotalKey, DateTime<Utc>)]) -> Vec<MarkRow> {
     let row = |(key, since): &(TotalKey, DateTime<Utc>)| MarkRow {
         form: key.form.to_string(),
         period: key.period.to_string(),
         unit_id: key.unit.0,
         since: since.naive_utc(),
     };
-    let rows: Vec<MarkRow> = new.iter().map(row).collect();
-    insert_all!(
-        conn,
-        &rows => marks(form: Text, period: Text, unit_id: BigInt, since: Timestamp),
-        insert => insert
-    );
-    Ok(())
+    new.iter().map(row).collect()
 }
 
 /// The marks of one total; none when there are none.
@@ -56,10 +53,15 @@ pub(crate) async fn of_total(conn: &mut Conn, key: &TotalKey) -> Result<Option<M
     }))
 }
 
-pub(crate) async fn delete(conn: &mut Conn, ids: &[i64]) -> Result<(), StoreError> {
+pub(crate) fn add_deletion<'a>(with: &mut With<'a>, ids: &'a [i64]) {
+    let ids = Column::<BigInt, _>::new(ids.iter().collect());
+    let after = "AS read (mark_id) WHERE marks.mark_id = read.mark_id";
+    with.add(OverColumns::<_>::new("DELETE FROM marks USING", ids, after));
+}
+
+pub(crate) async fn delete(ids: &[i64], conn: &mut Lite) -> QueryResult<usize> {
     let read = marks::table.filter(marks::mark_id.eq_any(ids));
-    on!(conn, c => diesel::delete(read).execute(c).await)?;
-    Ok(())
+    diesel::delete(read).execute(conn).await
 }
 
 /// Drops the marks of a total that no longer exists in the catalogue.

@@ -7,7 +7,8 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Announcement, Envelope, Outbox};
 use uuid::Uuid;
 
-use crate::conn::{Conn, bounded_count, clock, insert_all, on};
+use crate::columns::rows;
+use crate::conn::{Conn, bounded_count, clock, on};
 use crate::schema::outbox;
 use crate::{Store, StoreError, codec};
 
@@ -16,17 +17,15 @@ const CLAIM: Duration = Duration::seconds(15);
 
 #[derive(Insertable)]
 #[diesel(table_name = outbox)]
-struct OutboxRow {
+pub(crate) struct OutboxRow {
     outbox_id: String,
     announcement: String,
     created_at: NaiveDateTime,
 }
 
-pub(crate) async fn insert(
-    conn: &mut Conn,
-    news: &[Announcement],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+rows!(OutboxRow => outbox(outbox_id: Text, announcement: Text, created_at: Timestamp));
+
+pub(crate) fn rows(news: &[Announcement], now: DateTime<Utc>) -> Result<Vec<OutboxRow>, StoreError> {
     let row = |announcement: &Announcement| {
         Ok(OutboxRow {
             outbox_id: Uuid::now_v7().to_string(),
@@ -34,13 +33,7 @@ pub(crate) async fn insert(
             created_at: now.naive_utc(),
         })
     };
-    let rows = news.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
-    insert_all!(
-        conn,
-        &rows => outbox(outbox_id: Text, announcement: Text, created_at: Timestamp),
-        insert => insert
-    );
-    Ok(())
+    news.iter().map(row).collect()
 }
 
 /// Takes the oldest announcements that nobody holds. On PostgreSQL several relays may claim at once.

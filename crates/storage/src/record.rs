@@ -7,13 +7,18 @@ use tonghop_domain::{
     Actor, Announcement, AuditEntry, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place,
     RecordedRevision, Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
 };
+use uuid::Uuid;
 
-use crate::books::{Answer, Books, LockedHead, Used};
+use crate::books::{Answer, Books, Recording, Used};
 use crate::{Idempotency, Outcome, StoreError, Write};
 
-/// What a batch writes beside the heads.
+/// What a batch writes.
 #[derive(Default)]
 struct Batch {
+    /// The current states of submissions, as of now in the batch.
+    heads: HashMap<SubmissionKey, Head>,
+    /// Those that had none before.
+    begun: BTreeSet<SubmissionKey>,
     revisions: Vec<(Revision, Actor)>,
     stale: BTreeMap<TotalKey, DateTime<Utc>>,
     recorded: BTreeMap<(FormCode, Period, UnitCode), Vec<RecordedRevision>>,
@@ -33,10 +38,10 @@ pub async fn record(
         .iter()
         .filter_map(|write| write.idempotency.as_ref())
         .collect();
-    let before = books.clock().await?;
     let used = if wanted.is_empty() {
         HashMap::new()
     } else {
+        let before = books.clock().await?;
         books.reserve_keys(&wanted, before).await?
     };
     tracing::trace!(target: "tonghop::step", step = "keys_reserved");
@@ -46,26 +51,24 @@ pub async fn record(
         .map(|write| &write.key)
         .collect();
     let keys: Vec<SubmissionKey> = keys.into_iter().cloned().collect();
-    let mut heads = books.lock_heads(&keys, before).await?;
+    let heads = books.lock_heads(&keys).await?;
     tracing::trace!(target: "tonghop::step", step = "heads_locked");
     // After the locks, so that a later revision has a later time.
     let now = books.clock().await?;
-    let mut batch = Batch::default();
+    let mut batch = Batch {
+        heads,
+        ..Batch::default()
+    };
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let outcome = match replay_of(write, &used) {
             Some(used) => replay(books, write, used).await?,
-            None => {
-                let locked = heads
-                    .get_mut(&write.key)
-                    .ok_or_else(|| StoreError::corrupt("a head is missing"))?;
-                batch.decide(catalogue, write, locked, now)?
-            }
+            None => batch.decide(catalogue, write, now)?,
         };
         batch.trail.push(noted(write, &outcome));
         outcomes.push(outcome);
     }
-    batch.write(books, &heads, now).await?;
+    batch.write(books, now).await?;
     Ok(outcomes)
 }
 
@@ -133,10 +136,9 @@ impl Batch {
         &mut self,
         catalogue: &Catalogue,
         write: &Write,
-        locked: &mut LockedHead,
         now: DateTime<Utc>,
     ) -> Result<Outcome, StoreError> {
-        let current = (locked.head.revision > 0).then_some(&locked.head);
+        let current = self.heads.get(&write.key);
         let decision = decide(current, &write.change, write.condition);
         let content = match &write.change {
             Change::Report(content) => content.clone(),
@@ -148,7 +150,7 @@ impl Batch {
                 return Ok(Outcome::Conflict { current });
             }
             Decision::Unchanged => {
-                let head = &locked.head;
+                let head = current.ok_or_else(|| StoreError::corrupt("unchanged, and never recorded"))?;
                 let revision = Revision {
                     id: head.id,
                     key: write.key.clone(),
@@ -159,10 +161,7 @@ impl Batch {
                 };
                 (false, revision)
             }
-            Decision::Record(number) => (
-                true,
-                self.advance(catalogue, write, locked, number, content, now)?,
-            ),
+            Decision::Record(number) => (true, self.advance(catalogue, write, number, content, now)?),
         };
         if let Some(key) = &write.idempotency {
             let answer = Answer {
@@ -190,35 +189,25 @@ impl Batch {
         &mut self,
         catalogue: &Catalogue,
         write: &Write,
-        locked: &mut LockedHead,
         number: i32,
         content: Content,
         now: DateTime<Utc>,
     ) -> Result<Revision, StoreError> {
         let scope = scope_of(catalogue, &write.key)?;
         let place = place_of(&scope, &write.key)?;
-        let head = &mut locked.head;
-        let received_at = if head.revision > 0 {
-            now.max(head.received_at + Duration::microseconds(1))
-        } else {
-            now
-        };
         let (status, digest) = match &write.change {
             Change::Report(content) => (Status::Accepted, content.digest()),
             Change::Withdraw => (Status::Withdrawn, String::new()),
         };
-        let starts_anew = head.revision == 0 || head.status == Status::Withdrawn;
-        let first_received_at = if starts_anew {
-            received_at
-        } else {
-            head.first_received_at
-        };
-        *head = Head {
-            id: head.id,
+        let current = self.heads.get(&write.key);
+        let received_at = current.map_or(now, |head| now.max(head.received_at + Duration::microseconds(1)));
+        let reported = current.filter(|head| head.status == Status::Accepted);
+        let head = Head {
+            id: current.map_or_else(|| SubmissionId(Uuid::now_v7()), |head| head.id),
             revision: number,
             status,
             digest,
-            first_received_at,
+            first_received_at: reported.map_or(received_at, |head| head.first_received_at),
             received_at,
         };
         let revision = Revision {
@@ -229,6 +218,9 @@ impl Batch {
             received_at,
             content,
         };
+        if self.heads.insert(write.key.clone(), head).is_none() {
+            self.begun.insert(write.key.clone());
+        }
         self.revisions
             .push((revision.clone(), write.origin.actor.clone()));
         let SubmissionKey { form, period, .. } = write.key.clone();
@@ -252,23 +244,11 @@ impl Batch {
         Ok(revision)
     }
 
-    async fn write(
-        self,
-        books: &mut impl Books,
-        heads: &HashMap<SubmissionKey, LockedHead>,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    async fn write(mut self, books: &mut impl Books, now: DateTime<Utc>) -> Result<(), StoreError> {
         let changed: BTreeSet<&SubmissionKey> =
             self.revisions.iter().map(|(revision, _)| &revision.key).collect();
-        let new_heads: Vec<LockedHead> = changed
-            .iter()
-            .filter_map(|key| heads.get(*key).cloned())
-            .collect();
-        let empty: Vec<SubmissionId> = heads
-            .values()
-            .filter(|locked| locked.head.revision == 0)
-            .map(|locked| locked.head.id)
-            .collect();
+        let states = changed.into_iter().filter_map(|key| self.heads.remove_entry(key));
+        let (first, later): (Vec<_>, Vec<_>) = states.partition(|(key, _)| self.begun.contains(key));
         let news: Vec<Announcement> = self
             .recorded
             .into_iter()
@@ -281,27 +261,20 @@ impl Batch {
                 },
             )
             .collect();
-        if !self.revisions.is_empty() {
-            // First: a head may only say what a revision says.
-            books.insert_revisions(&self.revisions).await?;
-            tracing::trace!(target: "tonghop::step", step = "revisions_inserted");
-            books.update_heads(&new_heads).await?;
-            tracing::trace!(target: "tonghop::step", step = "heads_updated");
-            books
-                .insert_marks(&self.stale.into_iter().collect::<Vec<_>>())
-                .await?;
-            tracing::trace!(target: "tonghop::step", step = "marks_inserted");
-            books.insert_announcements(&news, now).await?;
-            tracing::trace!(target: "tonghop::step", step = "announcements_inserted");
-        }
-        books.note(&self.trail, now).await?;
-        tracing::trace!(target: "tonghop::step", step = "trail_written");
-        if !empty.is_empty() {
-            books.drop_empty_heads(&empty).await?;
-        }
-        books.answer_keys(&self.answers).await?;
+        let new = Recording {
+            at: now,
+            revisions: self.revisions,
+            first,
+            later,
+            marks: self.stale.into_iter().collect(),
+            news,
+            answers: self.answers,
+            trail: self.trail,
+        };
+        books.record(&new).await?;
+        tracing::trace!(target: "tonghop::step", step = "changes_written");
         books.release_keys(&self.released).await?;
-        tracing::trace!(target: "tonghop::step", step = "keys_answered");
+        tracing::trace!(target: "tonghop::step", step = "keys_released");
         Ok(())
     }
 }

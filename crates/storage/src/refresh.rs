@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tonghop_domain::{Announcement, Catalogue, Place, Scope, Total, TotalKey, UnitCode, UnitId};
 
-use crate::books::{Books, FiledReport, Ledger, StoredTotal, Transaction};
+use crate::books::{Books, FiledReport, Ledger, NewTotal, StoredTotal, Transaction};
 use crate::conn::DEADLINE;
 use crate::{Refreshed, StoreError};
 
@@ -50,8 +50,7 @@ pub async fn refresh(
         scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {} for {}", key.form, key.period)))?;
     let place = scope.tree.by_id(key.unit).filter(|place| place.has_children());
     let place = place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", key.unit.0)))?;
-    let before = books.clock().await?;
-    let version = books.lock_total(key, before).await?;
+    let version = books.lock_total(key).await?;
     tracing::trace!(target: "tonghop::step", step = "total_locked");
     let Some(marks) = books.marks_of(key).await? else {
         return Ok(Refreshed::Clean);
@@ -60,33 +59,26 @@ pub async fn refresh(
     let parts = Parts::read(books, &scope, place).await?;
     tracing::trace!(target: "tonghop::step", step = "parts_read");
     let total = parts.total(&scope, place)?;
-    let now = books.clock().await?;
-    let new = StoredTotal {
-        total,
-        version: version + 1,
-        refreshed_at: now,
-    };
-    books.update_total(key, &scope.form, &new).await?;
-    tracing::trace!(target: "tonghop::step", step = "total_written");
-    books.delete_marks(&marks.ids).await?;
-    tracing::trace!(target: "tonghop::step", step = "marks_deleted");
     let parent = place.parent().map(|parent| TotalKey {
         unit: parent.id(),
         ..key.clone()
     });
-    if let Some(parent) = &parent {
-        books.insert_marks(&[(parent.clone(), marks.since)]).await?;
-    }
-    tracing::trace!(target: "tonghop::step", step = "parent_marked");
-    let news = Announcement::TotalChanged {
-        form: key.form.clone(),
-        period: key.period,
-        province: place.province().code().clone(),
-        unit: place.code().clone(),
-        version: new.version,
+    let new = NewTotal {
+        key: key.clone(),
+        total,
+        version: version + 1,
+        marks: marks.ids,
+        parent: parent.clone().map(|parent| (parent, marks.since)),
+        news: Announcement::TotalChanged {
+            form: key.form.clone(),
+            period: key.period,
+            province: place.province().code().clone(),
+            unit: place.code().clone(),
+            version: version + 1,
+        },
     };
-    books.insert_announcements(&[news], now).await?;
-    tracing::trace!(target: "tonghop::step", step = "change_announced");
+    books.refresh(&scope.form, &new).await?;
+    tracing::trace!(target: "tonghop::step", step = "total_written");
     Ok(Refreshed::Written { parent })
 }
 

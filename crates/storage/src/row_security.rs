@@ -122,7 +122,7 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tonghop_api, tonghop_aggregator;
 GRANT SELECT ON catalogue, units, reach, form_periods, submissions, revisions, totals, marks, access_keys,
     idempotency_keys, outbox, write_probe, __diesel_schema_migrations TO tonghop_api;
 GRANT UPDATE (id) ON catalogue TO tonghop_api, tonghop_aggregator;
-GRANT INSERT, UPDATE, DELETE ON submissions TO tonghop_api;
+GRANT INSERT, UPDATE ON submissions TO tonghop_api;
 GRANT INSERT ON revisions, marks TO tonghop_api;
 GRANT INSERT, UPDATE, DELETE ON idempotency_keys TO tonghop_api;
 GRANT INSERT, UPDATE, DELETE ON outbox TO tonghop_api, tonghop_aggregator;

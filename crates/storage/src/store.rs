@@ -215,7 +215,7 @@ impl Store {
         let head = self.run(Purpose::Read, Beneficiary::Service, Some(turn), move |conn| {
             Box::pin(submissions::head(conn, id))
         });
-        Ok(head.await?.map(|head| head.key))
+        Ok(head.await?.map(|(key, _)| key))
     }
 
     /// The current revision of a submission.
@@ -226,7 +226,7 @@ impl Store {
         self.read(move |conn| {
             Box::pin(async move {
                 match submissions::head(conn, id).await? {
-                    Some(locked) => submissions::revision(conn, id, locked.head.revision).await,
+                    Some((_, head)) => submissions::revision(conn, id, head.revision).await,
                     None => Ok(None),
                 }
             })

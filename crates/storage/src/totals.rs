@@ -5,18 +5,19 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
-use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{Form, FormCode, Period, TotalKey, UnitId};
 
-use crate::books::StoredTotal;
-use crate::conn::{Conn, insert_all, on};
+use crate::books::{NewTotal, StoredTotal};
+use crate::columns::{OverColumns, With, columns};
+use crate::conn::{Conn, Lite, on};
 use crate::schema::totals;
 use crate::{StoreError, codec};
 
-#[derive(Insertable)]
-#[diesel(table_name = totals)]
-struct TotalRow {
+/// A refreshed total as a row.
+#[derive(AsChangeset)]
+#[diesel(table_name = totals, primary_key(form, period, unit_id))]
+pub(crate) struct Refreshed {
     form: String,
     period: String,
     unit_id: i64,
@@ -26,59 +27,69 @@ struct TotalRow {
 }
 
 /// Makes sure that a total has a row and locks it until the transaction ends. Answers its version, 0 for a new one.
-pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey, now: DateTime<Utc>) -> Result<i64, StoreError> {
+pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey) -> Result<i64, StoreError> {
+    if let Some(version) = lock_existing(conn, key).await? {
+        return Ok(version);
+    }
     let row = (
         totals::form.eq(key.form.as_str()),
         totals::period.eq(key.period.to_string()),
         totals::unit_id.eq(key.unit.0),
         totals::version.eq(0),
-        totals::refreshed_at.eq(now.naive_utc()),
+        totals::refreshed_at.eq(DateTime::UNIX_EPOCH.naive_utc()),
         totals::body.eq(""),
     );
+    // Waits for another transaction that is about to make it.
     let insert = diesel::insert_into(totals::table)
         .values(row)
         .on_conflict_do_nothing();
-    on!(conn, c => insert.execute(c).await)?;
+    if on!(conn, c => insert.execute(c).await)? == 1 {
+        return Ok(0);
+    }
+    let made = lock_existing(conn, key).await?;
+    made.ok_or_else(|| StoreError::Contention("the total was made and is gone".into()))
+}
+
+async fn lock_existing(conn: &mut Conn, key: &TotalKey) -> Result<Option<i64>, StoreError> {
     let query = totals::table
         .find((key.form.as_str(), key.period.to_string(), key.unit.0))
         .select(totals::version);
     Ok(match conn {
-        Conn::Pg(object) => query.for_update().first(&mut **object).await?,
-        Conn::Lite(object) => query.first(&mut **object).await?,
+        Conn::Pg(object) => query.for_update().first(&mut **object).await.optional()?,
+        Conn::Lite(object) => query.first(&mut **object).await.optional()?,
     })
 }
 
-/// Writes a total that is locked. As an insert that meets its row, which is prepared once; diesel's updates never are.
-pub(crate) async fn update(
-    conn: &mut Conn,
-    key: &TotalKey,
-    form: &Form,
-    new: &StoredTotal,
-) -> Result<(), StoreError> {
-    let rows = [TotalRow {
-        form: key.form.to_string(),
-        period: key.period.to_string(),
-        unit_id: key.unit.0,
-        version: new.version,
-        refreshed_at: new.refreshed_at.naive_utc(),
-        body: codec::write_total(&new.total, form)?,
-    }];
-    insert_all!(
-        conn,
-        &rows => totals(
-            form: Text, period: Text, unit_id: BigInt, version: BigInt, refreshed_at: Timestamp, body: Text,
-        ) "ON CONFLICT (form, period, unit_id) DO UPDATE SET version = excluded.version, \
-           refreshed_at = excluded.refreshed_at, body = excluded.body",
-        insert => insert
-            .on_conflict((totals::form, totals::period, totals::unit_id))
-            .do_update()
-            .set((
-                totals::version.eq(excluded(totals::version)),
-                totals::refreshed_at.eq(excluded(totals::refreshed_at)),
-                totals::body.eq(excluded(totals::body)),
-            ))
-    );
-    Ok(())
+impl Refreshed {
+    pub(crate) fn new(form: &Form, new: &NewTotal, now: DateTime<Utc>) -> Result<Self, StoreError> {
+        Ok(Self {
+            form: new.key.form.to_string(),
+            period: new.key.period.to_string(),
+            unit_id: new.key.unit.0,
+            version: new.version,
+            refreshed_at: now.naive_utc(),
+            body: codec::write_total(&new.total, form)?,
+        })
+    }
+
+    /// Writes it into its row.
+    pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
+        let rows = std::slice::from_ref(self);
+        with.add(OverColumns::<_>::new(
+            "UPDATE totals SET version = new.version, refreshed_at = new.refreshed_at, body = new.body FROM",
+            columns!(
+                rows => form: Text, period: Text, unit_id: BigInt, version: BigInt, refreshed_at: Timestamp, body: Text,
+            ),
+            "AS new (form, period, unit_id, version, refreshed_at, body) \
+             WHERE totals.form = new.form AND totals.period = new.period AND totals.unit_id = new.unit_id",
+        ));
+    }
+
+    /// The same on SQLite.
+    pub(crate) async fn update(&self, conn: &mut Lite) -> QueryResult<usize> {
+        let row = totals::table.find((&self.form, &self.period, self.unit_id));
+        diesel::update(row).set(self).execute(conn).await
+    }
 }
 
 /// The totals of some units, as far as they were ever refreshed.

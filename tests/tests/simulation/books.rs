@@ -4,13 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Actor, Announcement, AuditEntry, Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId,
-    SubmissionKey, TotalKey, UnitId,
+    Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{
-    Answer, Books, FiledReport, Idempotency, LockedHead, MarksRead, StoreError, StoredTotal, Used,
+    Books, FiledReport, Idempotency, MarksRead, NewTotal, Recording, StoreError, StoredTotal, Used,
 };
-use uuid::Uuid;
 
 use crate::database::{Lock, Transaction};
 
@@ -52,20 +50,6 @@ impl Books for Transaction {
             .collect())
     }
 
-    async fn answer_keys(&mut self, answers: &[(Idempotency, Answer)]) -> Result<(), StoreError> {
-        self.step().await?;
-        for (key, answer) in answers {
-            let used = Used {
-                request: key.request.clone(),
-                answer: *answer,
-            };
-            self.writes
-                .keys
-                .insert((key.caller.clone(), key.key.clone()), used);
-        }
-        Ok(())
-    }
-
     async fn release_keys(&mut self, _keys: &[Idempotency]) -> Result<(), StoreError> {
         self.step().await
     }
@@ -73,44 +57,22 @@ impl Books for Transaction {
     async fn lock_heads(
         &mut self,
         keys: &[SubmissionKey],
-        now: DateTime<Utc>,
-    ) -> Result<HashMap<SubmissionKey, LockedHead>, StoreError> {
+    ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
         self.step().await?;
-        for key in keys {
-            let exists = self.database.world().state.heads.contains_key(key);
-            if !exists {
-                self.lock(Lock::Head(key.clone())).await?;
-            }
+        // Who waits for a lock finds the row as its holder left it; a row that was made after the statement began is not
+        // found.
+        let there: Vec<&SubmissionKey> = {
+            let world = self.database.world();
+            keys.iter()
+                .filter(|key| world.state.heads.contains_key(*key))
+                .collect()
+        };
+        for key in &there {
+            self.lock(Lock::Head((*key).clone())).await?;
         }
-        self.step().await?;
-        for key in keys {
-            self.lock(Lock::Head(key.clone())).await?;
-        }
-        let mut world = self.database.world();
-        let mut locked = HashMap::new();
-        for key in keys {
-            let head = world.state.heads.get(key).cloned().unwrap_or_else(|| {
-                let id = SubmissionId(Uuid::from_u128(u128::from(world.random.u64(..)) << 64 | 1));
-                let (status, digest) = (Status::Withdrawn, String::new());
-                Head {
-                    id,
-                    revision: 0,
-                    status,
-                    digest,
-                    first_received_at: now,
-                    received_at: now,
-                }
-            });
-            self.writes.heads.insert(key.clone(), head.clone());
-            locked.insert(
-                key.clone(),
-                LockedHead {
-                    key: key.clone(),
-                    head,
-                },
-            );
-        }
-        Ok(locked)
+        let world = self.database.world();
+        let head = |key: &SubmissionKey| Some((key.clone(), world.state.heads.get(key)?.clone()));
+        Ok(there.into_iter().filter_map(head).collect())
     }
 
     async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
@@ -123,27 +85,31 @@ impl Books for Transaction {
         Ok(keys.iter().filter(is_held).cloned().collect())
     }
 
-    async fn update_heads(&mut self, heads: &[LockedHead]) -> Result<(), StoreError> {
+    async fn record(&mut self, new: &Recording) -> Result<(), StoreError> {
         self.step().await?;
-        self.writes.heads.extend(
-            heads
-                .iter()
-                .map(|locked| (locked.key.clone(), locked.head.clone())),
-        );
-        Ok(())
-    }
-
-    async fn drop_empty_heads(&mut self, ids: &[SubmissionId]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.dropped_heads.extend(ids.iter().map(|id| id.0));
-        Ok(())
-    }
-
-    async fn insert_revisions(&mut self, revisions: &[(Revision, Actor)]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes
+        for (key, _) in &new.first {
+            self.lock(Lock::Head(key.clone())).await?;
+            if self.database.world().state.heads.contains_key(key) {
+                return Err(StoreError::Contention(
+                    "the simulated row is there already".into(),
+                ));
+            }
+        }
+        let writes = &mut self.writes;
+        writes.heads.extend(new.first.iter().chain(&new.later).cloned());
+        writes
             .revisions
-            .extend(revisions.iter().map(|(revision, _)| revision.clone()));
+            .extend(new.revisions.iter().map(|(revision, _)| revision.clone()));
+        writes.new_marks.extend_from_slice(&new.marks);
+        writes.news.extend_from_slice(&new.news);
+        writes.trail.extend_from_slice(&new.trail);
+        for (key, answer) in &new.answers {
+            let used = Used {
+                request: key.request.clone(),
+                answer: *answer,
+            };
+            writes.keys.insert((key.caller.clone(), key.key.clone()), used);
+        }
         Ok(())
     }
 
@@ -201,12 +167,6 @@ impl Books for Transaction {
         Ok(units.iter().filter_map(filed).collect())
     }
 
-    async fn insert_marks(&mut self, marks: &[(TotalKey, DateTime<Utc>)]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.new_marks.extend_from_slice(marks);
-        Ok(())
-    }
-
     async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
         self.step().await?;
         let world = self.database.world();
@@ -216,13 +176,7 @@ impl Books for Transaction {
         Ok(times.into_iter().min().map(|since| MarksRead { ids, since }))
     }
 
-    async fn delete_marks(&mut self, ids: &[i64]) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.deleted_marks.extend(ids);
-        Ok(())
-    }
-
-    async fn lock_total(&mut self, key: &TotalKey, _now: DateTime<Utc>) -> Result<i64, StoreError> {
+    async fn lock_total(&mut self, key: &TotalKey) -> Result<i64, StoreError> {
         self.step().await?;
         self.lock(Lock::Total(key.clone())).await?;
         Ok(self
@@ -253,30 +207,17 @@ impl Books for Transaction {
         Ok(units.iter().filter_map(stored).collect())
     }
 
-    async fn update_total(
-        &mut self,
-        key: &TotalKey,
-        _form: &Form,
-        new: &StoredTotal,
-    ) -> Result<(), StoreError> {
+    async fn refresh(&mut self, _form: &Form, new: &NewTotal) -> Result<(), StoreError> {
         self.step().await?;
-        self.writes.totals.insert(key.clone(), new.clone());
-        Ok(())
-    }
-
-    async fn note(&mut self, entries: &[AuditEntry], _now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.trail.extend_from_slice(entries);
-        Ok(())
-    }
-
-    async fn insert_announcements(
-        &mut self,
-        news: &[Announcement],
-        _now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        self.step().await?;
-        self.writes.news.extend_from_slice(news);
+        let stored = StoredTotal {
+            total: new.total.clone(),
+            version: new.version,
+            refreshed_at: self.database.world().now(),
+        };
+        self.writes.totals.insert(new.key.clone(), stored);
+        self.writes.deleted_marks.extend(&new.marks);
+        self.writes.new_marks.extend(new.parent.clone());
+        self.writes.news.push(new.news.clone());
         Ok(())
     }
 }

@@ -148,7 +148,6 @@ pub(crate) async fn yield_now() {
 #[derive(Default)]
 pub(crate) struct Writes {
     pub(crate) heads: BTreeMap<SubmissionKey, Head>,
-    pub(crate) dropped_heads: BTreeSet<Uuid>,
     pub(crate) revisions: Vec<Revision>,
     pub(crate) keys: BTreeMap<(String, String), Used>,
     pub(crate) new_marks: Vec<(TotalKey, DateTime<Utc>)>,
@@ -306,9 +305,6 @@ impl Writes {
         let state = &mut world.state;
         state.trail.extend(self.trail);
         state.heads.extend(self.heads);
-        state
-            .heads
-            .retain(|_, head| !(head.revision == 0 && self.dropped_heads.contains(&head.id.0)));
         for revision in self.revisions {
             let earlier = state
                 .revisions

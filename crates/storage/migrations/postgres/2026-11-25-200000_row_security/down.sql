@@ -1,8 +1,9 @@
 DROP POLICY refreshed ON totals;
 DROP POLICY reached ON totals;
-DROP POLICY by_a_key_that_reaches ON revisions;
+DROP TRIGGER check_new_revisions ON revisions;
+DROP FUNCTION check_revisions;
+DROP POLICY made ON revisions;
 DROP POLICY of_a_submission ON revisions;
-DROP POLICY empty_ones ON submissions;
 DROP TRIGGER check_changed_heads ON submissions;
 DROP TRIGGER check_new_heads ON submissions;
 DROP FUNCTION check_heads;

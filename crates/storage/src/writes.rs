@@ -1,0 +1,63 @@
+//! What a transaction writes when everything is decided: on PostgreSQL in one statement.
+//!
+//! Each statement costs a message there and back, and those of a small batch took longer than its rows.
+
+use tonghop_domain::Form;
+
+use crate::books::{NewTotal, Recording};
+use crate::columns::{Rows, With};
+use crate::conn::{Conn, clock};
+use crate::{StoreError, audit, idempotency, marks, outbox, submissions, totals};
+
+/// Writes what a batch of changes leaves.
+pub(crate) async fn record(conn: &mut Conn, new: &Recording) -> Result<(), StoreError> {
+    let recorded = submissions::Recorded::new(new)?;
+    let stale = marks::rows(&new.marks);
+    let news = outbox::rows(&new.news, new.at)?;
+    let trail = audit::Batch::new(conn, &new.trail, new.at).await?;
+    let answers = idempotency::answers(&new.answers);
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            recorded.add_to(&mut with);
+            with.insert(&stale);
+            with.insert(&news);
+            trail.add_to(&mut with);
+            idempotency::add_to(&mut with, &answers);
+            with.execute(object).await.map_err(submissions::begun_by_another)
+        }
+        Conn::Lite(object) => {
+            recorded.insert(object).await?;
+            Rows::insert_each(&stale, object).await?;
+            Rows::insert_each(&news, object).await?;
+            trail.insert(object).await?;
+            idempotency::insert_each(&answers, object).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Writes a total that is locked, and what follows from it.
+pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &NewTotal) -> Result<(), StoreError> {
+    let now = clock(conn).await?;
+    let total = totals::Refreshed::new(form, new, now)?;
+    let stale = marks::rows(new.parent.as_slice());
+    let news = outbox::rows(std::slice::from_ref(&new.news), now)?;
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            total.add_to(&mut with);
+            marks::add_deletion(&mut with, &new.marks);
+            with.insert(&stale);
+            with.insert(&news);
+            Ok(with.execute(object).await?)
+        }
+        Conn::Lite(object) => {
+            total.update(object).await?;
+            marks::delete(&new.marks, object).await?;
+            Rows::insert_each(&stale, object).await?;
+            Rows::insert_each(&news, object).await?;
+            Ok(())
+        }
+    }
+}
