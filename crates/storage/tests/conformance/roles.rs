@@ -345,6 +345,22 @@ async fn no_role_has_a_right_that_it_does_not_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revision_is_of_a_submission_and_a_submission_of_a_unit_whoever_writes_them() {
+    let site = Site::new().await;
+    site.reports("01-A-1", 3).await;
+    let owner = session(&site.owner.postgres_url()).await;
+    for statement in [
+        "INSERT INTO revisions SELECT 'of nothing', revision, status, received_at, figures, note, actor FROM revisions",
+        "UPDATE submissions SET unit_id = 9999999",
+    ] {
+        let refused = owner.batch_execute(statement).await.expect_err(statement);
+        let code = refused.code().map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some("23503"), "{statement}: {refused:?}");
+    }
+    assert_eq!(site.owner.rows("revisions").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_services_tasks_have_the_rights_that_they_need() {
     let site = Site::new().await;
     let district = site.key_of(Role::Submitter, "01-A-1").await;

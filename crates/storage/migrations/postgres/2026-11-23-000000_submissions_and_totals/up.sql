@@ -13,12 +13,12 @@ CREATE TABLE units (
     valid_to   TEXT
 );
 
--- One row a submission: its current state.
+-- One row a submission: its current state. Of a unit: see check_heads.
 CREATE TABLE submissions (
     submission_id     TEXT      PRIMARY KEY,
     form              TEXT      NOT NULL,
     period            TEXT      NOT NULL,
-    unit_id           BIGINT    NOT NULL REFERENCES units,
+    unit_id           BIGINT    NOT NULL,
     revision          INTEGER   NOT NULL,
     status            TEXT      NOT NULL CHECK (status IN ('accepted', 'withdrawn')),
     digest            TEXT      NOT NULL,
@@ -28,9 +28,9 @@ CREATE TABLE submissions (
 );
 CREATE INDEX submissions_by_time ON submissions (received_at, submission_id);
 
--- Never updated, never deleted.
+-- Never updated, never deleted. Of a submission: see check_revisions.
 CREATE TABLE revisions (
-    submission_id TEXT      NOT NULL REFERENCES submissions,
+    submission_id TEXT      NOT NULL,
     revision      INTEGER   NOT NULL CHECK (revision > 0),
     status        TEXT      NOT NULL CHECK (status IN ('accepted', 'withdrawn')),
     received_at   TIMESTAMP NOT NULL,

@@ -8,9 +8,9 @@ CREATE TABLE audit_batches (
 );
 CREATE INDEX audit_batches_by_time ON audit_batches (at);
 
--- Who did what. Holds no figures.
+-- Who did what. Holds no figures. Its batch is written by the same statement, and its digest is of these entries.
 CREATE TABLE audit_entries (
-    batch_id   TEXT    NOT NULL REFERENCES audit_batches,
+    batch_id   TEXT    NOT NULL,
     number     INTEGER NOT NULL,
     actor      TEXT    NOT NULL,
     action     TEXT    NOT NULL,
