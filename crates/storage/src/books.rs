@@ -9,6 +9,7 @@ use tonghop_domain::{
     SubmissionKey, Total, TotalKey, UnitId,
 };
 
+use crate::columns::UnitRow;
 use crate::conn::{Conn, Pools, Purpose, Tx, clock};
 use crate::row_security::Beneficiary;
 use crate::{Idempotency, StoreError, adoption, idempotency, marks, submissions, totals, writes};
@@ -78,23 +79,6 @@ pub struct Recording {
     pub trail: Vec<AuditEntry>,
 }
 
-/// What a refresh leaves.
-#[derive(Clone, Debug)]
-pub struct NewTotal {
-    /// Which total, whose row is locked.
-    pub key: TotalKey,
-    /// What it is now.
-    pub total: Total,
-    /// Counts its refreshes.
-    pub version: i64,
-    /// The marks that it takes in, and that go.
-    pub marks: Vec<i64>,
-    /// The parent's total, which is stale now, since when.
-    pub parent: Option<(TotalKey, DateTime<Utc>)>,
-    /// What is to be announced.
-    pub news: Announcement,
-}
-
 /// The marks of a total, as a refresh reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarksRead {
@@ -102,6 +86,19 @@ pub struct MarksRead {
     pub ids: Vec<i64>,
     /// The earliest time among them.
     pub since: DateTime<Utc>,
+}
+
+/// What a refresh of totals of one form and period leaves.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshing {
+    /// Totals, whose rows are locked, with their new versions.
+    pub totals: Vec<(TotalKey, Total, i64)>,
+    /// The marks that they take in, and that go.
+    pub read: Vec<i64>,
+    /// Totals of parents, which are stale now, since when.
+    pub marks: Vec<(TotalKey, DateTime<Utc>)>,
+    /// What is to be announced.
+    pub news: Vec<Announcement>,
 }
 
 /// Where transactions on the books are opened; cheap to clone.
@@ -197,14 +194,22 @@ pub trait Books: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, FiledReport>, StoreError>> + Send;
 
-    /// The marks of a total; none when there are none.
+    /// The marks of the totals of some units; nothing of those that have none.
     fn marks_of(
         &mut self,
-        key: &TotalKey,
-    ) -> impl Future<Output = Result<Option<MarksRead>, StoreError>> + Send;
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> impl Future<Output = Result<HashMap<UnitId, MarksRead>, StoreError>> + Send;
 
-    /// Makes sure that a total has a row and locks it. Answers its version, 0 for a new one.
-    fn lock_total(&mut self, key: &TotalKey) -> impl Future<Output = Result<i64, StoreError>> + Send;
+    /// Makes sure that the totals of some units have rows, and locks these, each in the order of `units`, which are sorted.
+    /// Answers their versions, 0 for a new one.
+    fn lock_totals(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> impl Future<Output = Result<HashMap<UnitId, i64>, StoreError>> + Send;
 
     /// The totals of some units, as far as they were ever refreshed.
     fn totals(
@@ -214,9 +219,12 @@ pub trait Books: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, StoredTotal>, StoreError>> + Send;
 
-    /// Writes a total that is locked, and what follows from it.
-    fn refresh(&mut self, form: &Form, new: &NewTotal)
-    -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Writes totals that are locked, and what follows from it.
+    fn refresh(
+        &mut self,
+        form: &Form,
+        new: &Refreshing,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
 impl Ledger for Pools {
@@ -304,12 +312,22 @@ impl Books for Conn {
         submissions::reports(self, form, period, units).await
     }
 
-    async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
-        marks::of_total(self, key).await
+    async fn marks_of(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
+        marks::of_totals(self, &UnitRow::of(form, period, units)).await
     }
 
-    async fn lock_total(&mut self, key: &TotalKey) -> Result<i64, StoreError> {
-        totals::lock(self, key).await
+    async fn lock_totals(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, i64>, StoreError> {
+        totals::lock(self, &UnitRow::of(form, period, units)).await
     }
 
     async fn totals(
@@ -321,7 +339,7 @@ impl Books for Conn {
         totals::of_units(self, form, period, units).await
     }
 
-    async fn refresh(&mut self, form: &Form, new: &NewTotal) -> Result<(), StoreError> {
+    async fn refresh(&mut self, form: &Form, new: &Refreshing) -> Result<(), StoreError> {
         writes::refresh(self, form, new).await
     }
 }

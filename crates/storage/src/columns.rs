@@ -8,10 +8,18 @@ use diesel::QueryResult;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
-use diesel::sql_types::{Array, HasSqlType};
+use diesel::sql_types::{Array, BigInt, HasSqlType, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tonghop_domain::{FormCode, Period, UnitId};
 
 use crate::conn::{Conn, Lite};
+
+/// Each column of some rows: `columns!(rows => name: Kind, …)`.
+macro_rules! columns {
+    ($rows:expr => $($column:ident: $kind:ty),+ $(,)?) => {
+        ($($crate::columns::Column::<$kind, _>::new($rows.iter().map(|row| &row.$column).collect()),)+)
+    };
+}
 
 /// A column of rows that stand elsewhere, as a bind of the type `Array<K>`.
 pub(crate) struct Column<'a, K, T> {
@@ -33,6 +41,33 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_bind_param::<Array<K>, _>(&self.values)
+    }
+}
+
+/// A form, a period and a unit, as a row: what finds a submission, a total and its marks.
+pub(crate) struct UnitRow {
+    pub(crate) form: String,
+    pub(crate) period: String,
+    pub(crate) unit_id: i64,
+}
+
+impl UnitRow {
+    pub(crate) fn new(form: &FormCode, period: Period, unit: UnitId) -> Self {
+        Self {
+            form: form.to_string(),
+            period: period.to_string(),
+            unit_id: unit.0,
+        }
+    }
+
+    /// Units of one form and period.
+    pub(crate) fn of(form: &FormCode, period: Period, units: &[UnitId]) -> Vec<Self> {
+        units.iter().map(|unit| Self::new(form, period, *unit)).collect()
+    }
+
+    /// The columns of some.
+    pub(crate) fn columns(rows: &[Self]) -> impl QueryFragment<Pg> + Send {
+        columns!(rows => form: Text, period: Text, unit_id: BigInt)
     }
 }
 
@@ -166,13 +201,6 @@ macro_rules! rows {
                 Ok(())
             }
         }
-    };
-}
-
-/// Each column of some rows: `columns!(rows => name: Kind, …)`.
-macro_rules! columns {
-    ($rows:expr => $($column:ident: $kind:ty),+ $(,)?) => {
-        ($($crate::columns::Column::<$kind, _>::new($rows.iter().map(|row| &row.$column).collect()),)+)
     };
 }
 

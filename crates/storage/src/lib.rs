@@ -45,7 +45,7 @@ pub use audit::AuditPlace;
 pub use audit_verification::{AuditFault, AuditVerification};
 pub use backup::copy_sqlite;
 pub use books::{
-    Answer, Books, FiledReport, Ledger, MarksRead, NewTotal, Recording, StoredTotal, Transaction, Used,
+    Answer, Books, FiledReport, Ledger, MarksRead, Recording, Refreshing, StoredTotal, Transaction, Used,
 };
 pub use commits::Commits;
 pub use conn::PoolState;
@@ -57,7 +57,7 @@ pub use model::{
     SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
 };
 pub use record::record;
-pub use refresh::{refresh, refresh_total};
+pub use refresh::{MAX_TOGETHER, groups, refresh, refresh_totals};
 pub use row_security::{AGGREGATOR_ROLE, API_ROLE};
 pub use seal_file::SealFile;
 pub use store::Store;

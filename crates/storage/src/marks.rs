@@ -1,5 +1,7 @@
 //! Queries on marks: which totals may be stale, since when.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
@@ -8,12 +10,16 @@ use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::StoreError;
 use crate::books::MarksRead;
-use crate::columns::{Column, OverColumns, With, rows};
+use crate::columns::{Column, OverColumns, UnitRow, With, rows};
 use crate::conn::{Conn, Lite, bounded_count, on};
 use crate::schema::marks;
 
 /// The most marks that one refresh takes; the rest is left for the next.
-const MAX_MARKS: i64 = 5000;
+macro_rules! max_marks {
+    () => {
+        5000
+    };
+}
 
 #[derive(Insertable)]
 #[diesel(table_name = marks)]
@@ -36,21 +42,53 @@ pub(crate) fn rows(new: &[(TotalKey, DateTime<Utc>)]) -> Vec<MarkRow> {
     new.iter().map(row).collect()
 }
 
-/// The marks of one total; none when there are none.
-pub(crate) async fn of_total(conn: &mut Conn, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
-    let query = marks::table
-        .filter(marks::form.eq(key.form.as_str()))
-        .filter(marks::period.eq(key.period.to_string()))
-        .filter(marks::unit_id.eq(key.unit.0))
-        .order(marks::since)
-        .limit(MAX_MARKS)
-        .select((marks::mark_id, marks::since));
-    let rows: Vec<(i64, NaiveDateTime)> = on!(conn, c => query.load(c).await)?;
-    let earliest = rows.as_slice().first().map(|(_, since)| since.and_utc());
-    Ok(earliest.map(|since| MarksRead {
-        ids: rows.into_iter().map(|(id, _)| id).collect(),
-        since,
-    }))
+/// The marks of some totals, the earliest of each.
+pub(crate) async fn of_totals(
+    conn: &mut Conn,
+    wanted: &[UnitRow],
+) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
+    let rows: Vec<(i64, i64, NaiveDateTime)> = match conn {
+        Conn::Pg(object) => {
+            let query = OverColumns::<_, (BigInt, BigInt, Timestamp)>::new(
+                "SELECT wanted.unit_id, mark.mark_id, mark.since FROM",
+                UnitRow::columns(wanted),
+                concat!(
+                    "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT mark_id, since FROM marks \
+                     WHERE marks.form = wanted.form AND marks.period = wanted.period AND marks.unit_id = wanted.unit_id \
+                     ORDER BY since LIMIT ",
+                    max_marks!(),
+                    ") AS mark"
+                ),
+            );
+            query.load(&mut **object).await?
+        }
+        Conn::Lite(object) => {
+            let mut rows = Vec::new();
+            for total in wanted {
+                let query = marks::table
+                    .filter(marks::form.eq(&total.form))
+                    .filter(marks::period.eq(&total.period))
+                    .filter(marks::unit_id.eq(total.unit_id))
+                    .order(marks::since)
+                    .limit(max_marks!())
+                    .select((marks::unit_id, marks::mark_id, marks::since));
+                let of_total: Vec<(i64, i64, NaiveDateTime)> = query.load(&mut **object).await?;
+                rows.extend(of_total);
+            }
+            rows
+        }
+    };
+    let mut read: HashMap<UnitId, MarksRead> = HashMap::new();
+    for (unit, id, since) in rows {
+        let since = since.and_utc();
+        let of_total = read.entry(UnitId(unit)).or_insert_with(|| MarksRead {
+            ids: Vec::new(),
+            since,
+        });
+        of_total.ids.push(id);
+        of_total.since = of_total.since.min(since);
+    }
+    Ok(read)
 }
 
 pub(crate) fn add_deletion<'a>(with: &mut With<'a>, ids: &'a [i64]) {

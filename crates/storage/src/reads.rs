@@ -73,7 +73,7 @@ pub(crate) async fn contributions(
     let at = scope.form.reportable().position(|other| other.code == *indicator);
     let at =
         at.ok_or_else(|| StoreError::corrupt(format!("the indicator {indicator} is not on the form")))?;
-    let parts = Parts::read(conn, scope, place).await?;
+    let parts = Parts::read(conn, scope, &[place]).await?;
     let mut contributions = Vec::new();
     let own = (place.code().clone(), parts.own(scope, place));
     let children = if place.has_children() {

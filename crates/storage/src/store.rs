@@ -20,7 +20,7 @@ use crate::standing::Standing;
 use crate::{
     Backlog, Contribution, DatabaseUrl, Outcome, Refreshed, StoreError, SubmissionFilter, TotalRead,
     UnitCoverage, Verification, Write, adoption, idempotency, marks, migrations, outbox, probe, reads,
-    record, refresh_total, submissions, verification,
+    record, refresh_totals, submissions, verification,
 };
 
 /// The deadline of a proof, which reads everything below a unit.
@@ -352,17 +352,29 @@ impl Store {
     /// # Errors
     /// As for every call; `Contention` when another refresh of it did not end in time; `Overflow`.
     pub async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
-        let (key, inner) = (key.clone(), self.inner.clone());
+        let done = self.refresh_all(std::slice::from_ref(key)).await;
+        done.into_iter()
+            .next()
+            .unwrap_or_else(|| Err(StoreError::corrupt("nothing was said of a total")))
+    }
+
+    /// Refreshes totals, which are sorted, as far as they are marked. Answers for each, in their order, what became of it,
+    /// with the errors of [`Store::refresh`].
+    pub async fn refresh_all(&self, keys: &[TotalKey]) -> Vec<Result<Refreshed, StoreError>> {
+        let (keys, inner) = (keys.to_vec(), self.inner.clone());
+        let count = keys.len();
         let work = async move {
-            let refreshed = refresh_total(&inner.pools, &inner.catalogue, &key).await;
-            inner.standing.note(&refreshed);
-            let refreshed = refreshed?;
-            if refreshed != Refreshed::Clean {
+            let done = refresh_totals(&inner.pools, &inner.catalogue, &keys).await;
+            for refreshed in &done {
+                inner.standing.note(refreshed);
+            }
+            if done.iter().flatten().any(|one| *one != Refreshed::Clean) {
                 inner.news.notify_one();
             }
-            Ok(refreshed)
+            done
         };
-        self.inner.runtime.spawn(work).await.map_err(unavailable)?
+        let done = self.inner.runtime.spawn(work).await.map_err(unavailable);
+        done.unwrap_or_else(|error| vec![Err(error); count])
     }
 
     /// Totals with marks from before `before`, those that wait longest first.

@@ -12,7 +12,7 @@ use tonghop_domain::{
 use uuid::Uuid;
 
 use crate::books::{FiledReport, Recording};
-use crate::columns::{OverColumns, Rows, With, columns, rows};
+use crate::columns::{OverColumns, Rows, UnitRow, With, columns, rows};
 use crate::conn::{Conn, Lite, on};
 use crate::schema::{revisions, submissions};
 use crate::{StoreError, SubmissionFilter, codec};
@@ -61,30 +61,13 @@ struct ReportRow {
 /// A [`ReportRow`] in SQL.
 type ReportSql = (BigInt, Text, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
 
-/// The key of a submission as a row.
-struct KeyRow {
-    form: String,
-    period: String,
-    unit_id: i64,
-}
-
-impl KeyRow {
-    fn new(key: &SubmissionKey) -> Self {
-        Self {
-            form: key.form.to_string(),
-            period: key.period.to_string(),
-            unit_id: key.unit.0,
-        }
-    }
-}
-
 impl HeadRow {
     fn new((key, head): &(SubmissionKey, Head)) -> Self {
-        let KeyRow {
+        let UnitRow {
             form,
             period,
             unit_id,
-        } = KeyRow::new(key);
+        } = UnitRow::new(&key.form, key.period, key.unit);
         Self {
             submission_id: head.id.to_string(),
             form,
@@ -157,11 +140,12 @@ pub(crate) async fn lock_heads(
 ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
     let rows: Vec<HeadRow> = match conn {
         Conn::Pg(object) => {
-            let keys: Vec<KeyRow> = keys.iter().map(KeyRow::new).collect();
+            let row = |key: &SubmissionKey| UnitRow::new(&key.form, key.period, key.unit);
+            let keys: Vec<UnitRow> = keys.iter().map(row).collect();
             // From the keys on, or a plan for many of them reads all of a period.
             let query = OverColumns::<_, submissions::SqlType>::new(
                 "SELECT submission_id, form, period, unit_id, revision, status, digest, first_received_at, received_at FROM",
-                columns!(keys => form: Text, period: Text, unit_id: BigInt),
+                UnitRow::columns(&keys),
                 "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  ORDER BY form, period, unit_id FOR UPDATE OF submissions",
             );
@@ -415,17 +399,12 @@ pub(crate) async fn reports(
     let ids = units.iter().map(|unit| unit.0);
     let rows: Vec<ReportRow> = match conn {
         Conn::Pg(object) if units.len() <= MAX_NAMED_UNITS => {
-            let key = |unit_id| KeyRow {
-                form: form.to_string(),
-                period: period.to_string(),
-                unit_id,
-            };
-            let keys: Vec<KeyRow> = ids.map(key).collect();
+            let keys = UnitRow::of(form, period, units);
             // From the keys on, or a plan for many of them reads all of a period.
             let query = OverColumns::<_, ReportSql>::new(
                 "SELECT unit_id, submission_id, submissions.revision, submissions.first_received_at, \
                  submissions.received_at, figures, note FROM",
-                columns!(keys => form: Text, period: Text, unit_id: BigInt),
+                UnitRow::columns(&keys),
                 "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  JOIN revisions USING (submission_id, revision) WHERE submissions.status = 'accepted'",
             );

@@ -6,10 +6,10 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text, Timestamp};
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{Form, FormCode, Period, TotalKey, UnitId};
+use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
 
-use crate::books::{NewTotal, StoredTotal};
-use crate::columns::{OverColumns, With, columns};
+use crate::books::{Refreshing, StoredTotal};
+use crate::columns::{OverColumns, UnitRow, With, columns};
 use crate::conn::{Conn, Lite, on};
 use crate::schema::totals;
 use crate::{StoreError, codec};
@@ -26,55 +26,70 @@ pub(crate) struct Refreshed {
     body: String,
 }
 
-/// Makes sure that a total has a row and locks it until the transaction ends. Answers its version, 0 for a new one.
-pub(crate) async fn lock(conn: &mut Conn, key: &TotalKey) -> Result<i64, StoreError> {
-    if let Some(version) = lock_existing(conn, key).await? {
-        return Ok(version);
-    }
-    let row = (
-        totals::form.eq(key.form.as_str()),
-        totals::period.eq(key.period.to_string()),
-        totals::unit_id.eq(key.unit.0),
-        totals::version.eq(0),
-        totals::refreshed_at.eq(DateTime::UNIX_EPOCH.naive_utc()),
-        totals::body.eq(""),
-    );
-    // Waits for another transaction that is about to make it.
-    let insert = diesel::insert_into(totals::table)
-        .values(row)
-        .on_conflict_do_nothing();
-    if on!(conn, c => insert.execute(c).await)? == 1 {
-        return Ok(0);
-    }
-    let made = lock_existing(conn, key).await?;
-    made.ok_or_else(|| StoreError::Contention("the total was made and is gone".into()))
-}
-
-async fn lock_existing(conn: &mut Conn, key: &TotalKey) -> Result<Option<i64>, StoreError> {
-    let query = totals::table
-        .find((key.form.as_str(), key.period.to_string(), key.unit.0))
-        .select(totals::version);
-    Ok(match conn {
-        Conn::Pg(object) => query.for_update().first(&mut **object).await.optional()?,
-        Conn::Lite(object) => query.first(&mut **object).await.optional()?,
-    })
+/// Makes sure that totals have rows, and locks these until the transaction ends. First all inserts, then all locks, each in
+/// the order of `wanted`, which is sorted: so two refreshes can never wait for each other. Answers their versions, 0 for a
+/// new one.
+pub(crate) async fn lock(conn: &mut Conn, wanted: &[UnitRow]) -> Result<HashMap<UnitId, i64>, StoreError> {
+    let rows: Vec<(i64, i64)> = match conn {
+        Conn::Pg(object) => {
+            let insert = OverColumns::<_>::new(
+                "INSERT INTO totals (form, period, unit_id, version, refreshed_at, body) \
+                 SELECT form, period, unit_id, 0, 'epoch', '' FROM",
+                UnitRow::columns(wanted),
+                "AS wanted (form, period, unit_id) ON CONFLICT DO NOTHING",
+            );
+            insert.execute(&mut **object).await?;
+            let query = OverColumns::<_, (BigInt, BigInt)>::new(
+                "SELECT unit_id, version FROM",
+                UnitRow::columns(wanted),
+                "AS wanted (form, period, unit_id) JOIN totals USING (form, period, unit_id) \
+                 ORDER BY unit_id FOR UPDATE OF totals",
+            );
+            query.load(&mut **object).await?
+        }
+        Conn::Lite(object) => {
+            let mut rows = Vec::new();
+            for total in wanted {
+                let insert = diesel::insert_into(totals::table).values((
+                    totals::form.eq(&total.form),
+                    totals::period.eq(&total.period),
+                    totals::unit_id.eq(total.unit_id),
+                    totals::version.eq(0),
+                    totals::refreshed_at.eq(DateTime::UNIX_EPOCH.naive_utc()),
+                    totals::body.eq(""),
+                ));
+                insert.on_conflict_do_nothing().execute(&mut **object).await?;
+                let query = totals::table
+                    .find((&total.form, &total.period, total.unit_id))
+                    .select((totals::unit_id, totals::version));
+                rows.push(query.first(&mut **object).await?);
+            }
+            rows
+        }
+    };
+    Ok(rows
+        .into_iter()
+        .map(|(unit, version)| (UnitId(unit), version))
+        .collect())
 }
 
 impl Refreshed {
-    pub(crate) fn new(form: &Form, new: &NewTotal, now: DateTime<Utc>) -> Result<Self, StoreError> {
-        Ok(Self {
-            form: new.key.form.to_string(),
-            period: new.key.period.to_string(),
-            unit_id: new.key.unit.0,
-            version: new.version,
-            refreshed_at: now.naive_utc(),
-            body: codec::write_total(&new.total, form)?,
-        })
+    pub(crate) fn rows(form: &Form, new: &Refreshing, now: DateTime<Utc>) -> Result<Vec<Self>, StoreError> {
+        let row = |(key, total, version): &(TotalKey, Total, i64)| {
+            Ok(Self {
+                form: key.form.to_string(),
+                period: key.period.to_string(),
+                unit_id: key.unit.0,
+                version: *version,
+                refreshed_at: now.naive_utc(),
+                body: codec::write_total(total, form)?,
+            })
+        };
+        new.totals.iter().map(row).collect()
     }
 
-    /// Writes it into its row.
-    pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
-        let rows = std::slice::from_ref(self);
+    /// Writes them into their rows.
+    pub(crate) fn add_to<'a>(with: &mut With<'a>, rows: &'a [Self]) {
         with.add(OverColumns::<_>::new(
             "UPDATE totals SET version = new.version, refreshed_at = new.refreshed_at, body = new.body FROM",
             columns!(
@@ -86,9 +101,12 @@ impl Refreshed {
     }
 
     /// The same on SQLite.
-    pub(crate) async fn update(&self, conn: &mut Lite) -> QueryResult<usize> {
-        let row = totals::table.find((&self.form, &self.period, self.unit_id));
-        diesel::update(row).set(self).execute(conn).await
+    pub(crate) async fn update_each(rows: &[Self], conn: &mut Lite) -> QueryResult<()> {
+        for row in rows {
+            let total = totals::table.find((&row.form, &row.period, row.unit_id));
+            diesel::update(total).set(row).execute(conn).await?;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use tonghop_domain::Form;
 
-use crate::books::{NewTotal, Recording};
+use crate::books::{Recording, Refreshing};
 use crate::columns::{Rows, With};
 use crate::conn::{Conn, clock};
 use crate::{StoreError, audit, idempotency, marks, outbox, submissions, totals};
@@ -37,24 +37,24 @@ pub(crate) async fn record(conn: &mut Conn, new: &Recording) -> Result<(), Store
     }
 }
 
-/// Writes a total that is locked, and what follows from it.
-pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &NewTotal) -> Result<(), StoreError> {
+/// Writes totals that are locked, and what follows from it.
+pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &Refreshing) -> Result<(), StoreError> {
     let now = clock(conn).await?;
-    let total = totals::Refreshed::new(form, new, now)?;
-    let stale = marks::rows(new.parent.as_slice());
-    let news = outbox::rows(std::slice::from_ref(&new.news), now)?;
+    let totals = totals::Refreshed::rows(form, new, now)?;
+    let stale = marks::rows(&new.marks);
+    let news = outbox::rows(&new.news, now)?;
     match conn {
         Conn::Pg(object) => {
             let mut with = With::default();
-            total.add_to(&mut with);
-            marks::add_deletion(&mut with, &new.marks);
+            totals::Refreshed::add_to(&mut with, &totals);
+            marks::add_deletion(&mut with, &new.read);
             with.insert(&stale);
             with.insert(&news);
             Ok(with.execute(object).await?)
         }
         Conn::Lite(object) => {
-            total.update(object).await?;
-            marks::delete(&new.marks, object).await?;
+            totals::Refreshed::update_each(&totals, object).await?;
+            marks::delete(&new.read, object).await?;
             Rows::insert_each(&stale, object).await?;
             Rows::insert_each(&news, object).await?;
             Ok(())

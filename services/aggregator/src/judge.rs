@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, stream};
 use tonghop_domain::{Announcement, Catalogue, TotalKey};
 use tonghop_events::{Judge, Verdict};
-use tonghop_storage::StoreError;
+use tonghop_storage::{StoreError, groups};
 
 use crate::schedule::Blame;
 use crate::worker::{PARALLEL, Totals, Worker};
@@ -54,18 +54,16 @@ impl<T: Totals> Judge for Worker<T> {
         }
         // They are due again soon by themselves; waiting for a lock here would hold up the news of the others.
         stale.retain(|key| !self.schedule.waits_for_the_database(key));
-        let refreshes = stream::iter(stale).map(|key| {
+        let stale: Vec<TotalKey> = stale.into_iter().collect();
+        let groups: Vec<Vec<TotalKey>> = groups(&stale).map(<[_]>::to_vec).collect();
+        let refreshes = stream::iter(groups).map(|group| {
             let worker = self.clone();
-            async move { worker.refresh(&key).await }
+            async move { worker.refresh(&group).await }
         });
-        let results: Vec<Result<(), StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
-        let must_wait = |result: &Result<(), StoreError>| {
-            result
-                .as_ref()
-                .is_err_and(|error| Blame::of(error) == Blame::Database)
-        };
+        let errors: Vec<Vec<StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
+        let must_wait = |error: &StoreError| Blame::of(error) == Blame::Database;
         // A total that cannot be refreshed at all backs off alone; the news of the others is done.
-        if results.iter().any(must_wait) {
+        if errors.iter().flatten().any(must_wait) {
             Verdict::Retry
         } else {
             Verdict::Done

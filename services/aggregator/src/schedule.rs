@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tonghop_domain::TotalKey;
-use tonghop_storage::StoreError;
+use tonghop_storage::{MAX_TOGETHER, StoreError};
 
 /// The longest a total that keeps failing waits for its next try.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
@@ -87,15 +87,17 @@ impl Schedule {
         matches!(state.failures.get(key), Some((_, Blame::Database)))
     }
 
-    /// Waits for the next total to be due and takes it out.
-    pub(crate) async fn next(&self) -> TotalKey {
+    /// Waits for the next total to be due and takes it out, with others of its form and period that are due, too. One that
+    /// failed comes alone. They are sorted.
+    pub(crate) async fn next(&self) -> Vec<TotalKey> {
         loop {
             let changed = self.changed.notified();
             let first = self.state().due.first_key_value().map(|((time, _), ())| *time);
             match first {
                 Some(time) if time <= Instant::now() => {
-                    if let Some(key) = self.state().take_first() {
-                        return key;
+                    let taken = self.state().take_together();
+                    if !taken.is_empty() {
+                        return taken;
                     }
                 }
                 Some(time) => {
@@ -125,10 +127,27 @@ impl State {
         self.due.insert((time, key), ());
     }
 
-    fn take_first(&mut self) -> Option<TotalKey> {
-        let ((_, key), ()) = self.due.pop_first()?;
-        self.times.remove(&key);
-        Some(key)
+    fn take_together(&mut self) -> Vec<TotalKey> {
+        let now = Instant::now();
+        let mut taken: Vec<TotalKey> = Vec::new();
+        for (_, key) in self.due.keys().take_while(|(time, _)| *time <= now) {
+            let is_alone = |key: &TotalKey| self.failures.contains_key(key);
+            let fits = match taken.first() {
+                None => true,
+                Some(first) if is_alone(first) || is_alone(key) => false,
+                Some(first) => (&first.form, first.period) == (&key.form, key.period),
+            };
+            if fits && taken.len() < MAX_TOGETHER {
+                taken.push(key.clone());
+            }
+        }
+        for key in &taken {
+            if let Some(time) = self.times.remove(key) {
+                self.due.remove(&(time, key.clone()));
+            }
+        }
+        taken.sort();
+        taken
     }
 }
 
@@ -152,8 +171,8 @@ mod tests {
         schedule.add(key(1), Duration::from_millis(10));
         schedule.add(key(1), Duration::from_millis(900));
         let start = Instant::now();
-        assert_eq!(schedule.next().await, key(1));
-        assert_eq!(schedule.next().await, key(2));
+        assert_eq!(schedule.next().await, [key(1)]);
+        assert_eq!(schedule.next().await, [key(2)]);
         assert!(start.elapsed() >= Duration::from_millis(50));
         let nothing = tokio::time::timeout(Duration::from_secs(5), schedule.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");
@@ -164,18 +183,18 @@ mod tests {
         let schedule = Schedule::default();
         for _ in 0..5 {
             schedule.failed(key(1), Blame::Total);
-            assert_eq!(schedule.next().await, key(1));
+            assert_eq!(schedule.next().await, [key(1)]);
         }
         schedule.failed(key(1), Blame::Total);
         schedule.add(key(1), Duration::ZERO);
         schedule.add(key(2), Duration::ZERO);
         let start = Instant::now();
-        assert_eq!(schedule.next().await, key(2));
-        assert_eq!(schedule.next().await, key(1));
+        assert_eq!(schedule.next().await, [key(2)]);
+        assert_eq!(schedule.next().await, [key(1)]);
         assert!(start.elapsed() >= Duration::from_secs(6), "{:?}", start.elapsed());
         schedule.succeeded(&key(1));
         schedule.add(key(1), Duration::ZERO);
-        assert_eq!(schedule.next().await, key(1));
+        assert_eq!(schedule.next().await, [key(1)]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,7 +204,7 @@ mod tests {
             schedule.failed(key(1), Blame::Database);
             assert!(schedule.waits_for_the_database(&key(1)));
             let start = Instant::now();
-            assert_eq!(schedule.next().await, key(1));
+            assert_eq!(schedule.next().await, [key(1)]);
             assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
         }
         assert!(schedule.succeeded(&key(1)));

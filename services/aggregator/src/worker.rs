@@ -19,7 +19,7 @@ use crate::schedule::{Blame, Schedule};
 const PARENT_WAIT: Duration = Duration::from_millis(50);
 /// The same for the root, in which every change of the country comes together.
 const ROOT_WAIT: Duration = Duration::from_millis(500);
-/// How many totals this process refreshes at a time.
+/// How many groups of totals this process refreshes at a time.
 pub(crate) const PARALLEL: usize = 8;
 
 /// What the worker needs of the store; cheap to clone.
@@ -27,8 +27,8 @@ pub trait Totals: Clone + Send + Sync + 'static {
     /// The catalogue.
     fn catalogue(&self) -> &Arc<Catalogue>;
 
-    /// Refreshes one total, if it is marked.
-    fn refresh(&self, key: &TotalKey) -> impl Future<Output = Result<Refreshed, StoreError>> + Send;
+    /// Refreshes totals, which are sorted, as far as they are marked. Answers for each, in their order, what became of it.
+    fn refresh(&self, keys: &[TotalKey]) -> impl Future<Output = Vec<Result<Refreshed, StoreError>>> + Send;
 
     /// Totals with marks from before `before`, those that wait longest first.
     fn stale(
@@ -49,8 +49,8 @@ impl Totals for Store {
         self.catalogue()
     }
 
-    async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
-        self.refresh(key).await
+    async fn refresh(&self, keys: &[TotalKey]) -> Vec<Result<Refreshed, StoreError>> {
+        self.refresh_all(keys).await
     }
 
     async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
@@ -87,25 +87,29 @@ impl<T: Totals> Worker<T> {
         }
     }
 
-    /// Refreshes one total and schedules its parent. A total that fails is scheduled again.
-    pub(crate) async fn refresh(&self, key: &TotalKey) -> Result<(), StoreError> {
+    /// Refreshes totals, which are sorted, and schedules their parents. One that fails is scheduled again. Answers their
+    /// errors.
+    pub(crate) async fn refresh(&self, keys: &[TotalKey]) -> Vec<StoreError> {
         let started = Instant::now();
-        let refreshed = self.totals.refresh(key).await;
+        let done = self.totals.refresh(keys).await;
         self.counts.took(started.elapsed());
-        match refreshed {
-            Ok(refreshed) => {
-                self.succeeded(key, &refreshed);
-                if let Refreshed::Written { parent: Some(parent) } = refreshed {
-                    let wait = self.parent_wait(&parent);
-                    self.schedule.add(parent, wait);
+        let mut errors = Vec::new();
+        for (key, refreshed) in keys.iter().zip(done) {
+            match refreshed {
+                Ok(refreshed) => {
+                    self.succeeded(key, &refreshed);
+                    if let Refreshed::Written { parent: Some(parent) } = refreshed {
+                        let wait = self.parent_wait(&parent);
+                        self.schedule.add(parent, wait);
+                    }
                 }
-                Ok(())
-            }
-            Err(error) => {
-                self.failed(key, &error);
-                Err(error)
+                Err(error) => {
+                    self.failed(key, &error);
+                    errors.push(error);
+                }
             }
         }
+        errors
     }
 
     fn succeeded(&self, key: &TotalKey, refreshed: &Refreshed) {
@@ -157,9 +161,9 @@ impl<T: Totals> Worker<T> {
                 biased;
                 () = stop.cancelled() => break,
                 Some(()) = running.next() => {}
-                key = self.schedule.next(), if running.len() < PARALLEL => running.push(async move {
+                keys = self.schedule.next(), if running.len() < PARALLEL => running.push(async move {
                     // A failure is in the log and in the schedule.
-                    self.refresh(&key).await.ok();
+                    drop(self.refresh(&keys).await);
                 }),
             }
         }

@@ -7,7 +7,7 @@ use tonghop_domain::{
     Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{
-    Books, FiledReport, Idempotency, MarksRead, NewTotal, Recording, StoreError, StoredTotal, Used,
+    Books, FiledReport, Idempotency, MarksRead, Recording, Refreshing, StoreError, StoredTotal, Used,
 };
 
 use crate::database::{Lock, Transaction};
@@ -167,25 +167,54 @@ impl Books for Transaction {
         Ok(units.iter().filter_map(filed).collect())
     }
 
-    async fn marks_of(&mut self, key: &TotalKey) -> Result<Option<MarksRead>, StoreError> {
+    async fn marks_of(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
         self.step().await?;
         let world = self.database.world();
-        let of_total = world.state.marks.iter().filter(|(_, (total, _))| total == key);
-        let (ids, times): (Vec<i64>, Vec<DateTime<Utc>>) =
-            of_total.map(|(id, (_, since))| (*id, *since)).unzip();
-        Ok(times.into_iter().min().map(|since| MarksRead { ids, since }))
+        let mut read: HashMap<UnitId, MarksRead> = HashMap::new();
+        for (id, (key, since)) in &world.state.marks {
+            if (&key.form, key.period) == (form, period) && units.contains(&key.unit) {
+                let of_total = read.entry(key.unit).or_insert_with(|| MarksRead {
+                    ids: Vec::new(),
+                    since: *since,
+                });
+                of_total.ids.push(*id);
+                of_total.since = of_total.since.min(*since);
+            }
+        }
+        Ok(read)
     }
 
-    async fn lock_total(&mut self, key: &TotalKey) -> Result<i64, StoreError> {
+    async fn lock_totals(
+        &mut self,
+        form: &FormCode,
+        period: Period,
+        units: &[UnitId],
+    ) -> Result<HashMap<UnitId, i64>, StoreError> {
         self.step().await?;
-        self.lock(Lock::Total(key.clone())).await?;
-        Ok(self
-            .database
-            .world()
-            .state
-            .totals
-            .get(key)
-            .map_or(0, |stored| stored.version))
+        let key = |unit: &UnitId| TotalKey {
+            form: form.clone(),
+            period,
+            unit: *unit,
+        };
+        // Who makes a row holds it; then those that were there.
+        for of_new in [true, false] {
+            for key in units.iter().map(key) {
+                if self.database.world().state.totals.contains_key(&key) != of_new {
+                    self.lock(Lock::Total(key)).await?;
+                }
+            }
+        }
+        let world = self.database.world();
+        let version = |unit: &UnitId| {
+            let stored = world.state.totals.get(&key(unit));
+            (*unit, stored.map_or(0, |stored| stored.version))
+        };
+        Ok(units.iter().map(version).collect())
     }
 
     async fn totals(
@@ -207,17 +236,20 @@ impl Books for Transaction {
         Ok(units.iter().filter_map(stored).collect())
     }
 
-    async fn refresh(&mut self, _form: &Form, new: &NewTotal) -> Result<(), StoreError> {
+    async fn refresh(&mut self, _form: &Form, new: &Refreshing) -> Result<(), StoreError> {
         self.step().await?;
-        let stored = StoredTotal {
-            total: new.total.clone(),
-            version: new.version,
-            refreshed_at: self.database.world().now(),
-        };
-        self.writes.totals.insert(new.key.clone(), stored);
-        self.writes.deleted_marks.extend(&new.marks);
-        self.writes.new_marks.extend(new.parent.clone());
-        self.writes.news.push(new.news.clone());
+        let refreshed_at = self.database.world().now();
+        for (key, total, version) in &new.totals {
+            let stored = StoredTotal {
+                total: total.clone(),
+                version: *version,
+                refreshed_at,
+            };
+            self.writes.totals.insert(key.clone(), stored);
+        }
+        self.writes.deleted_marks.extend(&new.read);
+        self.writes.new_marks.extend_from_slice(&new.marks);
+        self.writes.news.extend_from_slice(&new.news);
         Ok(())
     }
 }

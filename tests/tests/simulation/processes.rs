@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
 use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionKey, TotalKey};
 use tonghop_events::{Bus, Health, Windows, consume, relay};
-use tonghop_storage::{Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_total};
+use tonghop_storage::{
+    Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_totals,
+};
 
 use crate::broker::Broker;
 use crate::database::Database;
@@ -60,10 +62,12 @@ impl Totals for Store {
         &self.simulation.catalogue
     }
 
-    async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
-        let refreshed = refresh_total(&self.simulation.database, &self.simulation.catalogue, key).await?;
-        self.news.notify_one();
-        Ok(refreshed)
+    async fn refresh(&self, keys: &[TotalKey]) -> Vec<Result<Refreshed, StoreError>> {
+        let done = refresh_totals(&self.simulation.database, &self.simulation.catalogue, keys).await;
+        if done.iter().any(Result::is_ok) {
+            self.news.notify_one();
+        }
+        done
     }
 
     async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
