@@ -24,12 +24,7 @@ pub(crate) fn digest(
         .iter()
         .for_each(|indicator| content.indicator(indicator));
     forms.iter().for_each(|form| content.form(form));
-    content
-        .0
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    base16ct::lower::encode_string(&content.0.finalize())
 }
 
 struct Content(Sha256);

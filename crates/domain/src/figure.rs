@@ -107,7 +107,7 @@ impl Content {
         if let Some(note) = &self.note {
             text(&mut hash, "note", note);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        base16ct::lower::encode_string(&hash.finalize())
     }
 }
 

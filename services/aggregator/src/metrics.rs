@@ -56,7 +56,7 @@ impl RefreshCounts {
         );
         metrics.register(
             "refresh_duration_seconds",
-            "How long the refresh of a total took, whatever its outcome",
+            "How long refreshing totals took, those of one transaction together, whatever the outcome",
             self.seconds.clone(),
         );
     }

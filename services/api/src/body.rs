@@ -1,7 +1,8 @@
 //! Reads the body of a submission: into the domain's words, or into every fault at once.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
@@ -77,7 +78,7 @@ impl Reader {
             ("figures", figures),
         ];
         for (name, _) in required.iter().filter(|(_, value)| value.is_none()) {
-            self.add(format!("/{name}"), FaultKind::MissingField(name));
+            self.add(format_args!("/{name}"), FaultKind::MissingField(name));
         }
         let figures = figures
             .and_then(|list| self.list("/figures", list))
@@ -89,13 +90,13 @@ impl Reader {
             figures: figures
                 .iter()
                 .enumerate()
-                .map(|(at, value)| self.figure(&format!("/figures/{at}"), value))
+                .map(|(at, value)| self.figure(format_args!("/figures/{at}"), value))
                 .collect(),
             note: note.and_then(|value| self.text("/note", value)),
         }
     }
 
-    fn figure(&mut self, pointer: &str, json: &Json<'_>) -> DraftFigure {
+    fn figure(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> DraftFigure {
         let names = ["indicator", "value", "state", "items", "text", "breakdowns"];
         let Some([indicator, value, state, items, text, breakdowns]) = self.fields(pointer, json, names)
         else {
@@ -103,14 +104,17 @@ impl Reader {
         };
         if indicator.is_none() {
             self.add(
-                format!("{pointer}/indicator"),
+                format_args!("{pointer}/indicator"),
                 FaultKind::MissingField("indicator"),
             );
         }
-        let value = value.map(|json| self.value(&format!("{pointer}/value"), json));
-        let state = state.map(|json| self.state(&format!("{pointer}/state"), json));
-        let items = items.map(|json| self.items(&format!("{pointer}/items"), json));
-        let text = text.map(|json| self.text(&format!("{pointer}/text"), json).map(Reported::Text));
+        let value = value.map(|json| self.value(format_args!("{pointer}/value"), json));
+        let state = state.map(|json| self.state(format_args!("{pointer}/state"), json));
+        let items = items.map(|json| self.items(format_args!("{pointer}/items"), json));
+        let text = text.map(|json| {
+            self.text(format_args!("{pointer}/text"), json)
+                .map(Reported::Text)
+        });
         let mut said = [value, state, items, text].into_iter().flatten();
         let reported = said.next();
         if reported.is_none() {
@@ -120,22 +124,22 @@ impl Reader {
         if twice {
             self.add(pointer, FaultKind::SaidTwice);
         }
-        let all = format!("{pointer}/breakdowns");
+        let all = format_args!("{pointer}/breakdowns");
         let cells = breakdowns
-            .and_then(|json| self.list(&all, json))
+            .and_then(|json| self.list(all, json))
             .unwrap_or_default();
         DraftFigure {
-            indicator: indicator.and_then(|json| self.text(&format!("{pointer}/indicator"), json)),
+            indicator: indicator.and_then(|json| self.text(format_args!("{pointer}/indicator"), json)),
             reported: reported.flatten().filter(|_| !twice),
             cells: cells
                 .iter()
                 .enumerate()
-                .map(|(at, json)| self.cell(&format!("{all}/{at}"), json))
+                .map(|(at, json)| self.cell(format_args!("{all}/{at}"), json))
                 .collect(),
         }
     }
 
-    fn cell(&mut self, pointer: &str, json: &Json<'_>) -> DraftCell {
+    fn cell(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> DraftCell {
         let mut cell = DraftCell::default();
         let Some(fields) = self.object(pointer, json) else {
             return cell;
@@ -151,12 +155,12 @@ impl Reader {
             }
         }
         if !has_value {
-            self.add(format!("{pointer}/value"), FaultKind::MissingField("value"));
+            self.add(format_args!("{pointer}/value"), FaultKind::MissingField("value"));
         }
         cell
     }
 
-    fn value(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+    fn value(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
         match json {
             Json::Integer(value) => Some(Reported::Value(*value)),
             Json::Flag(flag) => Some(Reported::Flag(*flag)),
@@ -164,7 +168,7 @@ impl Reader {
         }
     }
 
-    fn state(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+    fn state(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
         let word = self.text(pointer, json)?;
         let state = Reported::from_state(&word);
         if state.is_none() {
@@ -173,17 +177,17 @@ impl Reader {
         state
     }
 
-    fn items(&mut self, pointer: &str, json: &Json<'_>) -> Option<Reported> {
+    fn items(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
         let list = self.list(pointer, json)?;
         let before = self.faults.len();
         let texts = list.iter().enumerate();
         let items: Vec<String> = texts
-            .filter_map(|(at, json)| self.text(&format!("{pointer}/{at}"), json))
+            .filter_map(|(at, json)| self.text(format_args!("{pointer}/{at}"), json))
             .collect();
         (self.faults.len() == before).then_some(Reported::Items(items))
     }
 
-    fn integer(&mut self, pointer: &str, json: &Json<'_>) -> Option<i64> {
+    fn integer(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<i64> {
         match json {
             Json::Integer(value) => Some(*value),
             _ => self.wrong(pointer, "integer"),
@@ -191,14 +195,14 @@ impl Reader {
     }
 
     /// A text, or a fault.
-    pub(crate) fn text(&mut self, pointer: &str, json: &Json<'_>) -> Option<String> {
+    pub(crate) fn text(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<String> {
         match json {
             Json::Text(text) => Some(text.clone().into_owned()),
             _ => self.wrong(pointer, "text"),
         }
     }
 
-    fn list<'j, 'a>(&mut self, pointer: &str, json: &'j Json<'a>) -> Option<&'j [Json<'a>]> {
+    fn list<'j, 'a>(&mut self, pointer: impl Display + Copy, json: &'j Json<'a>) -> Option<&'j [Json<'a>]> {
         match json {
             Json::List(list) => Some(list),
             _ => self.wrong(pointer, "list"),
@@ -206,14 +210,23 @@ impl Reader {
     }
 
     /// The fields of an object, each once: the first where one is repeated.
-    fn object<'j, 'a>(&mut self, pointer: &str, json: &'j Json<'a>) -> Option<Vec<(&'j str, &'j Json<'a>)>> {
+    fn object<'j, 'a>(
+        &mut self,
+        pointer: impl Display + Copy,
+        json: &'j Json<'a>,
+    ) -> Option<Vec<(&'j str, &'j Json<'a>)>> {
         let Json::Object(given) = json else {
             return self.wrong(pointer, "object");
         };
         let mut fields: Vec<(&str, &Json<'_>)> = Vec::with_capacity(given.len());
-        let mut seen = std::collections::HashSet::with_capacity(given.len());
+        // Among a few, looking is quicker than hashing.
+        let mut seen = (given.len() > 16).then(|| HashSet::with_capacity(given.len()));
         for (name, value) in given {
-            if seen.insert(name.as_ref()) {
+            let is_new = match &mut seen {
+                Some(seen) => seen.insert(name.as_ref()),
+                None => fields.iter().all(|(other, _)| other != name),
+            };
+            if is_new {
                 fields.push((name, value));
             } else {
                 let place = format!("{pointer}/{}", escaped(name));
@@ -226,7 +239,7 @@ impl Reader {
     /// The fields with these names, in this order.
     pub(crate) fn fields<'j, 'a, const N: usize>(
         &mut self,
-        pointer: &str,
+        pointer: impl Display + Copy,
         json: &'j Json<'a>,
         names: [&str; N],
     ) -> Option<[Option<&'j Json<'a>>; N]> {
@@ -243,13 +256,18 @@ impl Reader {
         Some(known)
     }
 
-    fn wrong<T>(&mut self, pointer: &str, wanted: &'static str) -> Option<T> {
+    fn wrong<T>(&mut self, pointer: impl Display + Copy, wanted: &'static str) -> Option<T> {
         self.add(pointer, FaultKind::WrongType(wanted));
         None
     }
 
     /// What a text was understood as, or a fault.
-    pub(crate) fn understood<T>(&mut self, pointer: &str, read: Option<T>, fault: FaultKind) -> Option<T> {
+    pub(crate) fn understood<T>(
+        &mut self,
+        pointer: impl Display + Copy,
+        read: Option<T>,
+        fault: FaultKind,
+    ) -> Option<T> {
         if read.is_none() {
             self.add(pointer, fault);
         }
@@ -262,10 +280,10 @@ impl Reader {
     }
 
     /// Notes a fault.
-    pub(crate) fn add(&mut self, pointer: impl Into<String>, kind: FaultKind) {
+    pub(crate) fn add(&mut self, pointer: impl Display, kind: FaultKind) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push(Fault {
-                pointer: pointer.into(),
+                pointer: pointer.to_string(),
                 kind,
             });
         }

@@ -30,7 +30,7 @@ impl Cursor {
             Self::Revision(revision) => format!("r{revision}"),
             Self::Code(code) => format!("c{code}"),
         };
-        text.bytes().map(|byte| format!("{byte:02x}")).collect()
+        base16ct::lower::encode_string(text.as_bytes())
     }
 
     /// The cursor that was given out as this text.

@@ -208,7 +208,7 @@ fn tag(about: &About, wanted: &[IndicatorCode], read: &TotalRead, catalogue: &st
     let (version, pending) = (read.version, read.freshness.pending);
     let what = format!("{form} {period} {unit} {wanted:?} {version} {pending} {catalogue} {media}");
     let digest = Sha256::digest(what.as_bytes());
-    let short: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    let short = base16ct::lower::encode_string(&digest[..12]);
     format!("W/\"{short}\"")
 }
 

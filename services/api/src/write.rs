@@ -101,7 +101,7 @@ impl Wishes {
         Some(Idempotency {
             caller: self.caller.to_string(),
             key,
-            request: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            request: base16ct::lower::encode_string(&hash.finalize()),
         })
     }
 }

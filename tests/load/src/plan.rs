@@ -138,11 +138,6 @@ impl Arguments {
         Duration::from_secs_f64(self.minutes * 60.0)
     }
 
-    /// Periods that reports are about.
-    pub(crate) fn periods(&self) -> usize {
-        if self.short { 3 } else { 60 }
-    }
-
     /// A country, or a small part of one.
     pub(crate) fn country(&self, who: Reporters) -> Country {
         Country::new(who, self.short.then_some(2))

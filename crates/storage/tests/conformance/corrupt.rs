@@ -2,13 +2,14 @@
 
 use futures_util::future::join_all;
 use tonghop_domain::{Outbox as _, Revision};
-use tonghop_storage::{StoreError, SubmissionFilter};
+use tonghop_storage::{Refreshed, StoreError, SubmissionFilter};
 
 use crate::support::figures::flow;
 use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
     figures_that_cannot_be_read_are_corrupt,
+    a_total_that_fails_holds_up_none_of_its_group,
     a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed,
     a_head_that_cannot_be_read_fails_only_changes_of_its_own,
     a_mark_on_nothing_is_corrupt,
@@ -61,6 +62,33 @@ async fn figures_that_cannot_be_read_are_corrupt(store: TestStore) {
     store.reports("01-A-1", 6).await;
     store.drain().await;
     assert_eq!(store.value("VN").await, Some(13), "and a correction mends it");
+}
+
+async fn a_total_that_fails_holds_up_none_of_its_group(store: TestStore) {
+    for (unit, value) in [("01-A-1", 5), ("01-B-1", 7), ("02-A-1", 11)] {
+        store.reports(unit, value).await;
+    }
+    let id = store.reports("01-A-2", 1).await.id;
+    let break_it = format!("UPDATE revisions SET figures = 'x' WHERE submission_id = '{id}'");
+    store.sql(&break_it).await;
+    let mut keys = ["01-A", "01-B", "02", "02-A"].map(|unit| store.total_key(unit));
+    keys.sort();
+    let done = store.refresh_all(&keys).await;
+    for (key, refreshed) in keys.iter().zip(done) {
+        if *key == store.total_key("01-A") {
+            is_corrupt("01-A", refreshed);
+        } else {
+            assert!(
+                matches!(refreshed, Ok(Refreshed::Written { .. } | Refreshed::Clean)),
+                "{key:?}: {refreshed:?}"
+            );
+        }
+    }
+    assert_eq!(store.value("01-B").await, Some(7));
+    assert_eq!(store.value("02-A").await, Some(11));
+    store.reports("01-A-2", 2).await;
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(25));
 }
 
 async fn a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed(store: TestStore) {

@@ -123,8 +123,10 @@ impl Arena {
 
 async fn refresh_stale(process: &Store) {
     let soon = process.now().await.unwrap() + chrono::Duration::seconds(1);
-    for key in process.stale(soon, 100).await.unwrap() {
-        match process.refresh(&key).await {
+    let mut keys = process.stale(soon, 100).await.unwrap();
+    keys.sort();
+    for refreshed in process.refresh_all(&keys).await {
+        match refreshed {
             Ok(_) | Err(StoreError::Contention(_)) => {}
             Err(error) => panic!("{error}"),
         }

@@ -234,6 +234,62 @@ async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long() {
     is_right(&store, 2).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_that_another_holds_holds_up_none_of_its_group() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    store.reports("01-B-1", 10).await;
+    store.drain().await;
+    let district = store.total_key("01-A").unit.0;
+    let mut other = store.session().await;
+    other
+        .run(&format!(
+            "BEGIN; SELECT * FROM totals WHERE unit_id = {district} FOR UPDATE"
+        ))
+        .await;
+    store.reports("01-A-1", 2).await;
+    store.reports("01-B-1", 20).await;
+    let mut keys = ["01-A", "01-B"].map(|unit| store.total_key(unit));
+    keys.sort();
+    let done = store.refresh_all(&keys).await;
+    for (key, refreshed) in keys.iter().zip(done) {
+        match key.unit.0 == district {
+            true => assert!(
+                matches!(refreshed, Err(StoreError::Contention(_))),
+                "{refreshed:?}"
+            ),
+            false => assert!(
+                matches!(refreshed, Ok(Refreshed::Written { .. })),
+                "{refreshed:?}"
+            ),
+        }
+    }
+    assert_eq!(store.value("01-B").await, Some(20));
+    other.run("COMMIT").await;
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(22));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_one_parent_that_are_refreshed_together_mark_it_once_with_the_earliest_time() {
+    let store = TestStore::on_postgres().await;
+    let first = store.reports("01-A-1", 1).await.received_at;
+    store.reports("01-B-1", 10).await;
+    let mut keys = ["01-A", "01-B"].map(|unit| store.total_key(unit));
+    keys.sort();
+    let parent = Some(store.total_key("01"));
+    let written = Refreshed::Written { parent };
+    for refreshed in store.refresh_all(&keys).await {
+        assert_eq!(refreshed.unwrap(), written);
+    }
+    assert_eq!(store.rows("marks").await, 1);
+    let read = store.total_of("01").await;
+    assert_eq!(read.freshness.as_of, first);
+    store.drain().await;
+    assert_eq!(store.value("VN").await, Some(11));
+    store.is_proved(PERIOD).await;
+}
+
 /// A session of ours that stops in the middle of a transaction is ended by the server after two seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only() {

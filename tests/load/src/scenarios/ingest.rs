@@ -121,5 +121,6 @@ pub(super) async fn while_the_country_grows(ground: &Ground, plan: &Arguments, r
 }
 
 fn reports(plan: &Arguments, country: &Country, figures: usize) -> Reports {
-    country.reports(figures, &months(plan.periods()))
+    // Enough of them that no report is a correction.
+    country.reports(figures, &months(plan.size(200, 3)))
 }

@@ -199,8 +199,10 @@ impl TestStore {
                 return;
             }
             let soon = self.now().await.unwrap() + Duration::seconds(1);
-            for key in self.stale(soon, 1000).await.unwrap() {
-                self.refresh(&key).await.unwrap();
+            let mut keys = self.stale(soon, 1000).await.unwrap();
+            keys.sort();
+            for refreshed in self.refresh_all(&keys).await {
+                refreshed.unwrap();
             }
         }
         panic!("there is no end of refreshing");
