@@ -9,7 +9,7 @@ use tonghop_domain::{
     SubmissionKey, Total, TotalKey, UnitId,
 };
 
-use crate::columns::UnitRow;
+use crate::columns::Wanted;
 use crate::conn::{Conn, Pools, Purpose, Tx, clock};
 use crate::row_security::Beneficiary;
 use crate::{Idempotency, StoreError, adoption, idempotency, marks, submissions, totals, writes};
@@ -318,7 +318,7 @@ impl Books for Conn {
         period: Period,
         units: &[UnitId],
     ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
-        marks::of_totals(self, &UnitRow::of(form, period, units)).await
+        marks::of_totals(self, &Wanted::of(form, period, units)).await
     }
 
     async fn lock_totals(
@@ -327,7 +327,7 @@ impl Books for Conn {
         period: Period,
         units: &[UnitId],
     ) -> Result<HashMap<UnitId, i64>, StoreError> {
-        totals::lock(self, &UnitRow::of(form, period, units)).await
+        totals::lock(self, &Wanted::of(form, period, units)).await
     }
 
     async fn totals(

@@ -45,13 +45,13 @@ where
 }
 
 /// A form, a period and a unit, as a row: what finds a submission, a total and its marks.
-pub(crate) struct UnitRow {
+pub(crate) struct Wanted {
     pub(crate) form: String,
     pub(crate) period: String,
     pub(crate) unit_id: i64,
 }
 
-impl UnitRow {
+impl Wanted {
     pub(crate) fn new(form: &FormCode, period: Period, unit: UnitId) -> Self {
         Self {
             form: form.to_string(),

@@ -10,7 +10,7 @@ use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::StoreError;
 use crate::books::MarksRead;
-use crate::columns::{Column, OverColumns, UnitRow, With, rows};
+use crate::columns::{Column, OverColumns, Wanted, With, rows};
 use crate::conn::{Conn, Lite, bounded_count, on};
 use crate::schema::marks;
 
@@ -45,13 +45,13 @@ pub(crate) fn rows(new: &[(TotalKey, DateTime<Utc>)]) -> Vec<MarkRow> {
 /// The marks of some totals, the earliest of each.
 pub(crate) async fn of_totals(
     conn: &mut Conn,
-    wanted: &[UnitRow],
+    wanted: &[Wanted],
 ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
     let rows: Vec<(i64, i64, NaiveDateTime)> = match conn {
         Conn::Pg(object) => {
             let query = OverColumns::<_, (BigInt, BigInt, Timestamp)>::new(
                 "SELECT wanted.unit_id, mark.mark_id, mark.since FROM",
-                UnitRow::columns(wanted),
+                Wanted::columns(wanted),
                 concat!(
                     "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT mark_id, since FROM marks \
                      WHERE marks.form = wanted.form AND marks.period = wanted.period AND marks.unit_id = wanted.unit_id \

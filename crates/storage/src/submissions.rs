@@ -12,7 +12,7 @@ use tonghop_domain::{
 use uuid::Uuid;
 
 use crate::books::{FiledReport, Recording};
-use crate::columns::{OverColumns, Rows, UnitRow, With, columns, rows};
+use crate::columns::{OverColumns, Rows, Wanted, With, columns, rows};
 use crate::conn::{Conn, Lite, on};
 use crate::schema::{revisions, submissions};
 use crate::{StoreError, SubmissionFilter, codec};
@@ -63,11 +63,11 @@ type ReportSql = (BigInt, Text, Integer, Timestamp, Timestamp, Text, Nullable<Te
 
 impl HeadRow {
     fn new((key, head): &(SubmissionKey, Head)) -> Self {
-        let UnitRow {
+        let Wanted {
             form,
             period,
             unit_id,
-        } = UnitRow::new(&key.form, key.period, key.unit);
+        } = Wanted::new(&key.form, key.period, key.unit);
         Self {
             submission_id: head.id.to_string(),
             form,
@@ -140,12 +140,12 @@ pub(crate) async fn lock_heads(
 ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
     let rows: Vec<HeadRow> = match conn {
         Conn::Pg(object) => {
-            let row = |key: &SubmissionKey| UnitRow::new(&key.form, key.period, key.unit);
-            let keys: Vec<UnitRow> = keys.iter().map(row).collect();
+            let row = |key: &SubmissionKey| Wanted::new(&key.form, key.period, key.unit);
+            let keys: Vec<Wanted> = keys.iter().map(row).collect();
             // From the keys on, or a plan for many of them reads all of a period.
             let query = OverColumns::<_, submissions::SqlType>::new(
                 "SELECT submission_id, form, period, unit_id, revision, status, digest, first_received_at, received_at FROM",
-                UnitRow::columns(&keys),
+                Wanted::columns(&keys),
                 "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  ORDER BY form, period, unit_id FOR UPDATE OF submissions",
             );
@@ -399,12 +399,12 @@ pub(crate) async fn reports(
     let ids = units.iter().map(|unit| unit.0);
     let rows: Vec<ReportRow> = match conn {
         Conn::Pg(object) if units.len() <= MAX_NAMED_UNITS => {
-            let keys = UnitRow::of(form, period, units);
+            let keys = Wanted::of(form, period, units);
             // From the keys on, or a plan for many of them reads all of a period.
             let query = OverColumns::<_, ReportSql>::new(
                 "SELECT unit_id, submission_id, submissions.revision, submissions.first_received_at, \
                  submissions.received_at, figures, note FROM",
-                UnitRow::columns(&keys),
+                Wanted::columns(&keys),
                 "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  JOIN revisions USING (submission_id, revision) WHERE submissions.status = 'accepted'",
             );

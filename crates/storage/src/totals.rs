@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
 
 use crate::books::{Refreshing, StoredTotal};
-use crate::columns::{OverColumns, UnitRow, With, columns};
+use crate::columns::{OverColumns, Wanted, With, columns};
 use crate::conn::{Conn, Lite, on};
 use crate::schema::totals;
 use crate::{StoreError, codec};
@@ -29,19 +29,19 @@ pub(crate) struct Refreshed {
 /// Makes sure that totals have rows, and locks these until the transaction ends. First all inserts, then all locks, each in
 /// the order of `wanted`, which is sorted: so two refreshes can never wait for each other. Answers their versions, 0 for a
 /// new one.
-pub(crate) async fn lock(conn: &mut Conn, wanted: &[UnitRow]) -> Result<HashMap<UnitId, i64>, StoreError> {
+pub(crate) async fn lock(conn: &mut Conn, wanted: &[Wanted]) -> Result<HashMap<UnitId, i64>, StoreError> {
     let rows: Vec<(i64, i64)> = match conn {
         Conn::Pg(object) => {
             let insert = OverColumns::<_>::new(
                 "INSERT INTO totals (form, period, unit_id, version, refreshed_at, body) \
                  SELECT form, period, unit_id, 0, 'epoch', '' FROM",
-                UnitRow::columns(wanted),
+                Wanted::columns(wanted),
                 "AS wanted (form, period, unit_id) ON CONFLICT DO NOTHING",
             );
             insert.execute(&mut **object).await?;
             let query = OverColumns::<_, (BigInt, BigInt)>::new(
                 "SELECT unit_id, version FROM",
-                UnitRow::columns(wanted),
+                Wanted::columns(wanted),
                 "AS wanted (form, period, unit_id) JOIN totals USING (form, period, unit_id) \
                  ORDER BY unit_id FOR UPDATE OF totals",
             );

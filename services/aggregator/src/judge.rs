@@ -54,9 +54,11 @@ impl<T: Totals> Judge for Worker<T> {
         }
         // They are due again soon by themselves; waiting for a lock here would hold up the news of the others.
         stale.retain(|key| !self.schedule.waits_for_the_database(key));
-        let stale: Vec<TotalKey> = stale.into_iter().collect();
-        let groups: Vec<Vec<TotalKey>> = groups(&stale).map(<[_]>::to_vec).collect();
-        let refreshes = stream::iter(groups).map(|group| {
+        let (failed, well): (Vec<TotalKey>, Vec<TotalKey>) =
+            stale.into_iter().partition(|key| self.schedule.has_failed(key));
+        let together: Vec<Vec<TotalKey>> = groups(&well).map(<[_]>::to_vec).collect();
+        let alone = failed.into_iter().map(|key| vec![key]);
+        let refreshes = stream::iter(together.into_iter().chain(alone)).map(|group| {
             let worker = self.clone();
             async move { worker.refresh(&group).await }
         });

@@ -87,6 +87,11 @@ impl Schedule {
         matches!(state.failures.get(key), Some((_, Blame::Database)))
     }
 
+    /// Whether the last refresh of a total failed. It would fail for all that are refreshed with it.
+    pub(crate) fn has_failed(&self, key: &TotalKey) -> bool {
+        self.state().failures.contains_key(key)
+    }
+
     /// Waits for the next total to be due and takes it out, with others of its form and period that are due, too. One that
     /// failed comes alone. They are sorted.
     pub(crate) async fn next(&self) -> Vec<TotalKey> {
@@ -176,6 +181,47 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_millis(50));
         let nothing = tokio::time::timeout(Duration::from_secs(5), schedule.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_due_come_together_by_form_and_period_and_not_too_many() {
+        let schedule = Schedule::default();
+        let other = |unit| TotalKey {
+            period: "2022-07".parse().unwrap(),
+            ..key(unit)
+        };
+        let most = MAX_TOGETHER as i64;
+        for unit in (0..most + 3).rev() {
+            schedule.add(key(unit), Duration::ZERO);
+        }
+        schedule.add(other(1), Duration::ZERO);
+        schedule.add(key(1000), Duration::from_secs(1));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let first: Vec<TotalKey> = schedule.next().await;
+        assert_eq!(first.len(), MAX_TOGETHER);
+        assert!(first.is_sorted());
+        let second = schedule.next().await;
+        let third = schedule.next().await;
+        let mut rest = [second, third];
+        rest.sort_by_key(Vec::len);
+        assert_eq!(rest[0], [other(1)]);
+        let mut all: Vec<TotalKey> = first.into_iter().chain(rest[1].clone()).collect();
+        all.sort();
+        assert_eq!(all, (0..most + 3).map(key).collect::<Vec<_>>());
+        assert_eq!(schedule.next().await, [key(1000)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_total_that_failed_comes_alone() {
+        let schedule = Schedule::default();
+        schedule.failed(key(2), Blame::Total);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        for unit in [1, 3] {
+            schedule.add(key(unit), Duration::ZERO);
+        }
+        assert!(schedule.has_failed(&key(2)) && !schedule.has_failed(&key(1)));
+        assert_eq!(schedule.next().await, [key(2)]);
+        assert_eq!(schedule.next().await, [key(1), key(3)]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,8 +41,9 @@ CREATE POLICY reached ON submissions FOR SELECT USING (
 );
 CREATE POLICY begun ON submissions FOR INSERT WITH CHECK (current_setting('tonghop.key', true) = '*');
 CREATE POLICY changed ON submissions FOR UPDATE USING (current_setting('tonghop.key', true) = '*');
--- What is looked at below is looked at once a statement: what is called for every row, as the check of a foreign key is, costs
--- more than the change itself. So these two tables have no foreign keys. From the changed rows on, one by one: a plan that was
+
+-- What is looked at below is looked at once a statement: a query for every row, as the check of a foreign key is, costs most of
+-- what the change itself does. So submissions and revisions have no foreign keys. From the changed rows on, one by one: a plan that was
 -- made while the tables were small would read them whole.
 
 -- A submission is of a unit, and its state is that of a revision.
