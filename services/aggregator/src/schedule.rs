@@ -193,6 +193,7 @@ mod tests {
         let most = MAX_TOGETHER as i64;
         for unit in (0..most + 3).rev() {
             schedule.add(key(unit), Duration::ZERO);
+            tokio::time::advance(Duration::from_millis(1)).await;
         }
         schedule.add(other(1), Duration::ZERO);
         schedule.add(key(1000), Duration::from_secs(1));
