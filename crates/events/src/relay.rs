@@ -22,6 +22,10 @@ const WINDOW: usize = 512;
 /// How often the outbox is looked into when nobody wakes the relay: other processes write to it, too.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
+/// The pause after a window that was not full. Under load more gathers meanwhile: a window costs two transactions and a
+/// confirm, and wakes an aggregator, however much is in it. What comes after a while of quiet goes at once.
+const GATHER: Duration = Duration::from_millis(50);
+
 /// Takes announcements to where they can no longer be lost.
 pub trait Publish: Sync {
     /// Publishes all of a window. Answers the ids of those that are safe there; of the others nothing is known, except
@@ -178,14 +182,16 @@ impl<'a, O: Outbox> Windows<'a, O> {
         }
     }
 
-    /// Waits until there may be something in the outbox, or it is time to stop.
+    /// Waits until enough may have gathered in the outbox, or it is time to stop.
     async fn rest(&self) {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => {}
-            () = self.wake.notified() => {}
-            () = sleep(POLL_INTERVAL) => {}
-        }
+        let rest = async {
+            sleep(GATHER).await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = sleep(POLL_INTERVAL) => {}
+            }
+        };
+        let _ = self.stop.run_until_cancelled(rest).await;
     }
 
     fn note<T>(&mut self, result: Result<T, O::Error>) -> Option<T> {
