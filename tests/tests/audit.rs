@@ -369,7 +369,7 @@ mod stories {
             .filter_map(|seal| seal.parse::<i64>().ok())
             .max()
             .unwrap();
-        let change = "UPDATE audit_entries SET outcome = 'unchanged' WHERE outcome = 'recorded'";
+        let change = r#"UPDATE audit_batches SET entries = replace(entries, '"recorded"', '"unchanged"')"#;
         corrupt(&app.database_url, change).await;
         let named = command(&app, &["verify"]);
         assert_eq!(named.code, Some(1), "{}", named.output);

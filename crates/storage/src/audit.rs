@@ -2,19 +2,22 @@
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use diesel::sql_types::{Text, Timestamp};
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 use tonghop_domain::{AuditEntry, Origin, UnitId};
 use uuid::Uuid;
 
 use crate::columns::{self, Rows, With, rows};
 use crate::conn::{Conn, Lite, clock, on};
-use crate::schema::{audit_batches, audit_entries};
-use crate::{Store, StoreError, seals};
+use crate::schema::audit_batches;
+use crate::{Store, StoreError, codec, seals};
 
 /// How many characters of an entry's digest stand beside its batch, so that a changed entry can be named. The batch's own
 /// digest is whole.
 pub(crate) const NAMING_CHARS: usize = 16;
+/// How many batches are read at a time for a page of entries; each has up to 256.
+const BATCHES: i64 = 20;
 
 #[derive(Insertable)]
 #[diesel(table_name = audit_batches)]
@@ -23,29 +26,35 @@ struct BatchRow {
     at: NaiveDateTime,
     digest: String,
     entry_digests: String,
+    entries: String,
 }
 
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = audit_entries)]
+/// An entry as it stands in its batch.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct EntryRow {
-    pub(crate) batch_id: String,
     pub(crate) number: i32,
     actor: String,
     action: String,
     outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     form: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     period: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     unit_id: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     about: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     count: i64,
 }
 
 impl EntryRow {
-    fn new(batch: Uuid, number: i32, entry: &AuditEntry) -> Self {
+    fn new(number: i32, entry: &AuditEntry) -> Self {
         Self {
-            batch_id: batch.to_string(),
             number,
             actor: entry.origin.actor.to_string(),
             action: entry.action.clone(),
@@ -85,18 +94,15 @@ fn read_optional<T: std::str::FromStr<Err: std::fmt::Display>>(
         .transpose()
 }
 
-rows!(BatchRow => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text));
-rows!(EntryRow => audit_entries(
-    batch_id: Text, number: Integer, actor: Text, action: Text, outcome: Text, form: Nullable<Text>,
-    period: Nullable<Text>, unit_id: Nullable<BigInt>, about: Nullable<Text>, address: Nullable<Text>,
-    request_id: Nullable<Text>, count: BigInt,
-));
-
-/// What a transaction adds to the trail.
-pub(crate) struct Batch {
-    batches: Vec<BatchRow>,
-    entries: Vec<EntryRow>,
+/// The entries of a batch.
+pub(crate) fn read_entries(text: &str) -> Result<Vec<EntryRow>, StoreError> {
+    codec::from_json(text)
 }
+
+rows!(BatchRow => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text, entries: Text));
+
+/// What a transaction adds to the trail: one batch, or none.
+pub(crate) struct Batch(Vec<BatchRow>);
 
 impl Batch {
     /// Of these entries; without any, nothing.
@@ -105,6 +111,9 @@ impl Batch {
         entries: &[AuditEntry],
         now: DateTime<Utc>,
     ) -> Result<Self, StoreError> {
+        if entries.is_empty() {
+            return Ok(Self(Vec::new()));
+        }
         let at = match conn {
             Conn::Pg(_) => now,
             // An embedded database has the clock of its machine, which may be set back. The trail's time is not.
@@ -113,33 +122,28 @@ impl Batch {
                 .map_or(now, |last| now.max(last.sealed_at)),
         };
         let batch = Uuid::now_v7();
-        let digests: Vec<String> = (0..)
-            .zip(entries)
+        let numbered = || (0..).zip(entries);
+        let digests: Vec<String> = numbered()
             .map(|(number, entry)| entry.digest(batch, at, number))
             .collect();
-        let row = || BatchRow {
+        let rows: Vec<EntryRow> = numbered()
+            .map(|(number, entry)| EntryRow::new(number, entry))
+            .collect();
+        Ok(Self(vec![BatchRow {
             batch_id: batch.to_string(),
             at: at.naive_utc(),
             digest: AuditEntry::digest_of_batch(&digests),
             entry_digests: digests.iter().map(|digest| &digest[..NAMING_CHARS]).collect(),
-        };
-        Ok(Self {
-            batches: (!entries.is_empty()).then(row).into_iter().collect(),
-            entries: (0..)
-                .zip(entries)
-                .map(|(number, entry)| EntryRow::new(batch, number, entry))
-                .collect(),
-        })
+            entries: codec::to_json(&rows)?,
+        }]))
     }
 
     pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
-        with.insert(&self.batches);
-        with.insert(&self.entries);
+        with.insert(&self.0);
     }
 
     pub(crate) async fn insert(&self, conn: &mut Lite) -> QueryResult<()> {
-        Rows::insert_each(&self.batches, conn).await?;
-        Rows::insert_each(&self.entries, conn).await
+        Rows::insert_each(&self.0, conn).await
     }
 }
 
@@ -149,10 +153,8 @@ pub(crate) async fn insert(
     entries: &[AuditEntry],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let Batch { batches, entries } = Batch::new(conn, entries, now).await?;
-    columns::insert(conn, &batches).await?;
-    columns::insert(conn, &entries).await?;
-    Ok(())
+    let batch = Batch::new(conn, entries, now).await?;
+    Ok(columns::insert(conn, &batch.0).await?)
 }
 
 /// Entries with their times and ids of their batches, from the oldest on, after one of them.
@@ -161,37 +163,64 @@ async fn page(
     after: Option<&AuditPlace>,
     limit: usize,
 ) -> Result<Vec<(AuditPlace, AuditEntry)>, StoreError> {
+    let mut page = Vec::new();
+    let mut after = after.cloned();
+    while page.len() < limit {
+        let batches = batches_from(conn, after.as_ref()).await?;
+        let Some((at, batch, _)) = batches.last() else {
+            break;
+        };
+        let read_all = AuditPlace {
+            at: at.and_utc(),
+            batch: Uuid::parse_str(batch).map_err(StoreError::corrupt)?,
+            number: i32::MAX,
+        };
+        for (at, batch, entries) in batches {
+            let batch = Uuid::parse_str(&batch).map_err(StoreError::corrupt)?;
+            for row in read_entries(&entries)? {
+                let place = AuditPlace {
+                    at: at.and_utc(),
+                    batch,
+                    number: row.number,
+                };
+                let is_before = |after: &AuditPlace| after.batch == batch && after.number >= place.number;
+                if !after.as_ref().is_some_and(is_before) {
+                    page.push((place, row.read()?));
+                }
+            }
+        }
+        after = Some(read_all);
+    }
+    page.truncate(limit);
+    Ok(page)
+}
+
+/// Some batches with their times and entries, from the oldest on: from that of an entry on, or after it if that was its last
+/// one.
+async fn batches_from(
+    conn: &mut Conn,
+    after: Option<&AuditPlace>,
+) -> Result<Vec<(NaiveDateTime, String, String)>, StoreError> {
     macro_rules! query {
         ($c:ident) => {{
             let mut query = audit_batches::table
-                .inner_join(audit_entries::table.on(audit_entries::batch_id.eq(audit_batches::batch_id)))
-                .order((audit_batches::at, audit_batches::batch_id, audit_entries::number))
-                .limit(limit as i64)
-                .select((audit_batches::at, EntryRow::as_select()))
+                .order((audit_batches::at, audit_batches::batch_id))
+                .limit(BATCHES)
+                .select((audit_batches::at, audit_batches::batch_id, audit_batches::entries))
                 .into_boxed();
             if let Some(after) = after {
                 let (at, batch) = (after.at.naive_utc(), after.batch.to_string());
-                let same_batch = audit_batches::batch_id
-                    .eq(batch.clone())
-                    .and(audit_entries::number.gt(after.number));
-                let same_time = audit_batches::at
-                    .eq(at)
-                    .and(audit_batches::batch_id.gt(batch).or(same_batch));
-                query = query.filter(audit_batches::at.gt(at).or(same_time));
+                let later = audit_batches::at.gt(at);
+                let same_time = audit_batches::at.eq(at);
+                query = match after.number {
+                    i32::MAX => query.filter(later.or(same_time.and(audit_batches::batch_id.gt(batch)))),
+                    _ => query.filter(later.or(same_time.and(audit_batches::batch_id.ge(batch)))),
+                };
             }
-            query.load::<(NaiveDateTime, EntryRow)>($c).await
+            query.load($c).await
         }};
     }
-    let rows: Vec<(NaiveDateTime, EntryRow)> = on!(conn, c => query!(c))?;
-    let read = |(at, row): (NaiveDateTime, EntryRow)| {
-        let place = AuditPlace {
-            at: at.and_utc(),
-            batch: Uuid::parse_str(&row.batch_id).map_err(StoreError::corrupt)?,
-            number: row.number,
-        };
-        Ok((place, row.read()?))
-    };
-    rows.into_iter().map(read).collect()
+    Ok(on!(conn, c => query!(c))?)
 }
 
 /// Where an entry stands in the trail.

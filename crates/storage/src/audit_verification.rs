@@ -1,6 +1,6 @@
 //! Recomputes the digests of the whole audit trail, and names what was changed, inserted, removed or cut off.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -9,9 +9,9 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{AuditEntry, SealHead};
 use uuid::Uuid;
 
-use crate::audit::{EntryRow, NAMING_CHARS};
+use crate::audit::{NAMING_CHARS, read_entries};
 use crate::conn::{Conn, on};
-use crate::schema::{audit_batches, audit_entries, audit_seals};
+use crate::schema::{audit_batches, audit_seals};
 use crate::seals::{LOOK_BACK, Seal, SealRow};
 use crate::{Store, StoreError};
 
@@ -94,12 +94,11 @@ struct Audit {
 }
 
 /// A batch as it is stored.
-#[derive(Default)]
 struct Stored {
     at: DateTime<Utc>,
     digest: String,
     entry_digests: String,
-    entries: BTreeMap<i32, EntryRow>,
+    entries: String,
 }
 
 impl Audit {
@@ -120,10 +119,8 @@ impl Audit {
         found.head = Some(seal.head.clone());
         for (id, digest) in seal.sealed() {
             match stored.remove(id) {
-                Some(batch) if batch.is_there() => {
-                    found.sealed += batch.compare(id, digest, &mut found.faults);
-                }
-                _ => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
+                Some(batch) => found.sealed += batch.compare(id, digest, &mut found.faults),
+                None => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
             }
             self.sealed.insert(id.to_owned());
         }
@@ -145,21 +142,27 @@ impl Audit {
 }
 
 impl Stored {
-    /// Whether there is a batch, and not only entries that name one. Each has an entry.
-    fn is_there(&self) -> bool {
-        !self.entry_digests.is_empty()
-    }
-
     /// Compares each entry with its digest, and all of them with what was sealed. Answers how many entries there are.
-    fn compare(mut self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
+    fn compare(&self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
+        let Ok(rows) = read_entries(&self.entries) else {
+            faults.push(AuditFault::BatchChanged(id.to_owned()));
+            return 0;
+        };
         let (batch, count, faults_before) = (
             Uuid::parse_str(id).unwrap_or_default(),
-            self.entries.len() as u64,
+            rows.len() as u64,
             faults.len(),
         );
+        let mut entries = BTreeMap::new();
+        for row in rows {
+            let number = row.number;
+            if entries.insert(number, row).is_some() {
+                faults.push(AuditFault::EntryInserted(id.to_owned(), number));
+            }
+        }
         let mut digests = Vec::new();
         for (number, name) in (0..).zip(self.entry_digests.as_bytes().chunks(NAMING_CHARS)) {
-            let Some(row) = self.entries.remove(&number) else {
+            let Some(row) = entries.remove(&number) else {
                 faults.push(AuditFault::EntryRemoved(id.to_owned(), number));
                 continue;
             };
@@ -172,7 +175,7 @@ impl Stored {
             }
             digests.push(digest);
         }
-        let inserted = self.entries.into_keys();
+        let inserted = entries.into_keys();
         faults.extend(inserted.map(|number| AuditFault::EntryInserted(id.to_owned(), number)));
         let is_sound = faults.len() == faults_before;
         if is_sound && (AuditEntry::digest_of_batch(&digests) != sealed || self.digest != sealed) {
@@ -191,23 +194,14 @@ async fn seals_after(conn: &mut Conn, number: i64) -> Result<Vec<Seal>, StoreErr
     Ok(rows.into_iter().map(SealRow::read).collect())
 }
 
-/// The ids of batches, and of those that entries name, in their order, after one of them.
-async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<BTreeSet<String>, StoreError> {
-    let batches = audit_batches::table
+/// The ids of batches, in their order, after one of them.
+async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreError> {
+    let query = audit_batches::table
         .filter(audit_batches::batch_id.gt(id))
         .order(audit_batches::batch_id)
         .limit(BATCHES as i64)
         .select(audit_batches::batch_id);
-    let named = audit_entries::table
-        .filter(audit_entries::batch_id.gt(id))
-        .order(audit_entries::batch_id)
-        .limit(BATCHES as i64)
-        .select(audit_entries::batch_id)
-        .distinct();
-    let mut ids: BTreeSet<String> = on!(conn, c => batches.load(c).await)?.into_iter().collect();
-    let named: Vec<String> = on!(conn, c => named.load(c).await)?;
-    ids.extend(named);
-    Ok(ids.into_iter().take(BATCHES).collect())
+    Ok(on!(conn, c => query.load(c).await)?)
 }
 
 async fn stored(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Stored>, StoreError> {
@@ -220,22 +214,17 @@ async fn stored(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Stored>
                 audit_batches::at,
                 audit_batches::digest,
                 audit_batches::entry_digests,
+                audit_batches::entries,
             ));
-        let rows: Vec<(String, NaiveDateTime, String, String)> = on!(conn, c => query.load(c).await)?;
-        for (id, at, digest, entry_digests) in rows {
+        let rows: Vec<(String, NaiveDateTime, String, String, String)> = on!(conn, c => query.load(c).await)?;
+        for (id, at, digest, entry_digests, entries) in rows {
             let batch = Stored {
                 at: at.and_utc(),
                 digest,
                 entry_digests,
-                entries: BTreeMap::new(),
+                entries,
             };
             found.insert(id, batch);
-        }
-        let query = audit_entries::table.filter(audit_entries::batch_id.eq_any(ids));
-        let rows: Vec<EntryRow> = on!(conn, c => query.select(EntryRow::as_select()).load(c).await)?;
-        for row in rows {
-            let batch = found.entry(row.batch_id.clone()).or_default();
-            batch.entries.insert(row.number, row);
         }
     }
     Ok(found)

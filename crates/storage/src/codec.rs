@@ -1,8 +1,9 @@
-//! How figures, totals and announcements are written into a column. Compact JSON, read by nobody but this crate.
+//! How figures, totals, announcements and entries of the audit trail are written into a column. Compact JSON, read by nobody but this crate.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tonghop_domain::{
     Announcement, Cell, CellKey, Counts, Coverage, Figure, Form, Line, RecordedRevision, Reported,
     SubmissionId, Total,
@@ -10,76 +11,100 @@ use tonghop_domain::{
 
 use crate::StoreError;
 
-#[derive(Serialize, Deserialize)]
-struct FigureRow {
-    #[serde(rename = "i")]
-    indicator: String,
-    #[serde(flatten)]
-    reported: ReportedRow,
+/// One of the five letters says what is reported.
+#[derive(Default, Serialize, Deserialize)]
+struct FigureRow<'a> {
+    #[serde(rename = "i", borrow)]
+    indicator: Cow<'a, str>,
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    value: Option<i64>,
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    flag: Option<bool>,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    items: Option<Cow<'a, [String]>>,
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    text: Option<Cow<'a, str>>,
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    state: Option<Cow<'a, str>>,
     #[serde(rename = "c", default, skip_serializing_if = "Vec::is_empty")]
     cells: Vec<(Vec<(String, String)>, i64)>,
 }
 
-#[derive(Serialize, Deserialize)]
-enum ReportedRow {
-    #[serde(rename = "v")]
-    Value(i64),
-    #[serde(rename = "b")]
-    Flag(bool),
-    #[serde(rename = "l")]
-    Items(Vec<String>),
-    #[serde(rename = "t")]
-    Text(String),
-    #[serde(rename = "s")]
-    State(String),
+impl<'a> FigureRow<'a> {
+    fn new(figure: &'a Figure) -> Self {
+        let row = Self {
+            indicator: figure.indicator.as_str().into(),
+            cells: figure
+                .cells
+                .iter()
+                .map(|cell| (write_key(&cell.key), cell.value))
+                .collect(),
+            ..Self::default()
+        };
+        match &figure.reported {
+            Reported::Value(value) => Self {
+                value: Some(*value),
+                ..row
+            },
+            Reported::Flag(flag) => Self {
+                flag: Some(*flag),
+                ..row
+            },
+            Reported::Items(items) => Self {
+                items: Some(items.into()),
+                ..row
+            },
+            Reported::Text(text) => Self {
+                text: Some(text.into()),
+                ..row
+            },
+            other => Self {
+                state: other.state().map(Cow::from),
+                ..row
+            },
+        }
+    }
+
+    fn read(self) -> Result<Figure, StoreError> {
+        let reported = match (self.value, self.flag, self.items, self.text, self.state) {
+            (Some(value), None, None, None, None) => Reported::Value(value),
+            (None, Some(flag), None, None, None) => Reported::Flag(flag),
+            (None, None, Some(items), None, None) => Reported::Items(items.into_owned()),
+            (None, None, None, Some(text), None) => Reported::Text(text.into_owned()),
+            (None, None, None, None, Some(word)) => {
+                Reported::from_state(&word).ok_or_else(|| StoreError::corrupt(format!("the state {word}")))?
+            }
+            _ => {
+                let indicator = self.indicator;
+                return Err(StoreError::corrupt(format!("{indicator} says no one thing")));
+            }
+        };
+        let cell = |(key, value)| {
+            Ok(Cell {
+                key: read_key(key)?,
+                value,
+            })
+        };
+        Ok(Figure {
+            indicator: self.indicator.parse().map_err(StoreError::corrupt)?,
+            reported,
+            cells: self
+                .cells
+                .into_iter()
+                .map(cell)
+                .collect::<Result<_, StoreError>>()?,
+        })
+    }
 }
 
 pub(crate) fn write_figures(figures: &[Figure]) -> Result<String, StoreError> {
-    let row = |figure: &Figure| FigureRow {
-        indicator: figure.indicator.to_string(),
-        reported: match &figure.reported {
-            Reported::Value(value) => ReportedRow::Value(*value),
-            Reported::Flag(flag) => ReportedRow::Flag(*flag),
-            Reported::Items(items) => ReportedRow::Items(items.clone()),
-            Reported::Text(text) => ReportedRow::Text(text.clone()),
-            other => ReportedRow::State(other.state().unwrap_or_default().to_owned()),
-        },
-        cells: figure
-            .cells
-            .iter()
-            .map(|cell| (write_key(&cell.key), cell.value))
-            .collect(),
-    };
-    to_json(&figures.iter().map(row).collect::<Vec<_>>())
+    to_json(&figures.iter().map(FigureRow::new).collect::<Vec<_>>())
 }
 
 pub(crate) fn read_figures(text: &str) -> Result<Vec<Figure>, StoreError> {
-    let figure = |row: FigureRow| {
-        Ok(Figure {
-            indicator: row.indicator.parse().map_err(StoreError::corrupt)?,
-            reported: match row.reported {
-                ReportedRow::Value(value) => Reported::Value(value),
-                ReportedRow::Flag(flag) => Reported::Flag(flag),
-                ReportedRow::Items(items) => Reported::Items(items),
-                ReportedRow::Text(text) => Reported::Text(text),
-                ReportedRow::State(word) => Reported::from_state(&word)
-                    .ok_or_else(|| StoreError::corrupt(format!("the state {word}")))?,
-            },
-            cells: row
-                .cells
-                .into_iter()
-                .map(|(key, value)| {
-                    Ok(Cell {
-                        key: read_key(key)?,
-                        value,
-                    })
-                })
-                .collect::<Result<_, StoreError>>()?,
-        })
-    };
-    from_json::<Vec<FigureRow>>(text)?
+    from_json::<Vec<FigureRow<'_>>>(text)?
         .into_iter()
-        .map(figure)
+        .map(FigureRow::read)
         .collect()
 }
 
@@ -295,10 +320,10 @@ pub(crate) fn read_announcement(text: &str) -> Result<Announcement, StoreError> 
     })
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::corrupt)
 }
 
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(StoreError::corrupt)
 }

@@ -128,7 +128,7 @@ GRANT INSERT, UPDATE, DELETE ON idempotency_keys TO tonghop_api;
 GRANT INSERT, UPDATE, DELETE ON outbox TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE ON write_probe TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE (revoked_at, last_used_at) ON access_keys TO tonghop_api;
-GRANT SELECT, INSERT ON audit_batches, audit_entries, audit_seals TO tonghop_api;
+GRANT SELECT, INSERT ON audit_batches, audit_seals TO tonghop_api;
 GRANT SELECT ON catalogue, units, reach, form_periods, submissions, revisions, totals, marks, outbox, write_probe,
     __diesel_schema_migrations TO tonghop_aggregator;
 GRANT SELECT (key_id, unit_id) ON access_keys TO tonghop_aggregator;

@@ -112,23 +112,7 @@ diesel::table! {
         at -> Timestamp,
         digest -> Text,
         entry_digests -> Text,
-    }
-}
-
-diesel::table! {
-    audit_entries (batch_id, number) {
-        batch_id -> Text,
-        number -> Integer,
-        actor -> Text,
-        action -> Text,
-        outcome -> Text,
-        form -> Nullable<Text>,
-        period -> Nullable<Text>,
-        unit_id -> Nullable<BigInt>,
-        about -> Nullable<Text>,
-        address -> Nullable<Text>,
-        request_id -> Nullable<Text>,
-        count -> BigInt,
+        entries -> Text,
     }
 }
 
@@ -159,4 +143,3 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(submissions, revisions);
-diesel::allow_tables_to_appear_in_same_query!(audit_batches, audit_entries);

@@ -283,7 +283,6 @@ async fn no_role_has_a_right_that_it_does_not_need() {
         "submissions",
         "revisions",
         "audit_batches",
-        "audit_entries",
         "audit_seals",
         "units",
         "reach",
@@ -300,7 +299,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
     }
     for (table, column) in [
         ("revisions", "figures"),
-        ("audit_entries", "outcome"),
+        ("audit_batches", "entries"),
         ("audit_batches", "digest"),
         ("audit_seals", "head"),
         ("catalogue", "digest"),
@@ -322,7 +321,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
         "UPDATE submissions SET status = 'withdrawn'",
         "INSERT INTO revisions SELECT * FROM revisions",
         "SELECT * FROM access_keys",
-        "SELECT * FROM audit_entries",
+        "SELECT * FROM audit_batches",
         "SELECT request FROM idempotency_keys",
         "UPDATE idempotency_keys SET revision = 1",
     ] {

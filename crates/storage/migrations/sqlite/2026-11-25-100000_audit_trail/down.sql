@@ -1,4 +1,3 @@
 ALTER TABLE revisions DROP COLUMN actor;
 DROP TABLE audit_seals;
-DROP TABLE audit_entries;
 DROP TABLE audit_batches;

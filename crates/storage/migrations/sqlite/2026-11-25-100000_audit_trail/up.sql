@@ -1,29 +1,14 @@
--- What each transaction wrote into the audit trail, with a digest of each entry and of all of them. Never updated,
--- never deleted, like the two tables below.
+-- Who did what: the entries that each transaction wrote, as a JSON array, with a digest of each entry and of all of them.
+-- Holds no figures. Never updated, never deleted, like the table below. A row an entry would cost as much as what the
+-- entry is about.
 CREATE TABLE audit_batches (
     batch_id      TEXT      PRIMARY KEY,
     at            TIMESTAMP NOT NULL,
     digest        TEXT      NOT NULL,
-    entry_digests TEXT      NOT NULL
+    entry_digests TEXT      NOT NULL,
+    entries       TEXT      NOT NULL
 );
 CREATE INDEX audit_batches_by_time ON audit_batches (at);
-
--- Who did what. Holds no figures.
-CREATE TABLE audit_entries (
-    batch_id   TEXT    NOT NULL REFERENCES audit_batches,
-    number     INTEGER NOT NULL,
-    actor      TEXT    NOT NULL,
-    action     TEXT    NOT NULL,
-    outcome    TEXT    NOT NULL,
-    form       TEXT,
-    period     TEXT,
-    unit_id    BIGINT,
-    about      TEXT,
-    address    TEXT,
-    request_id TEXT,
-    count      BIGINT  NOT NULL,
-    PRIMARY KEY (batch_id, number)
-);
 
 -- The chain: each seal names batches with their digests, a line each; its head holds the head before.
 CREATE TABLE audit_seals (
