@@ -34,10 +34,13 @@ const POSTGRES_CONNECTIONS: usize = 16;
 const SQLITE_READERS: usize = 4;
 
 /// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others, a statement ends before the
-/// deadline of its transaction, and the server notices a client that is gone without a word.
+/// deadline of its transaction, and the server notices a client that is gone without a word. A plan that is kept may be older
+/// than most of the rows: it is never one that reads a whole table where an index leads to them.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1700; SET statement_timeout = 4000; \
     SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
-    SET synchronous_commit = on; SET TIME ZONE 'UTC'";
+    SET synchronous_commit = on; SET enable_seqscan = off; SET TIME ZONE 'UTC'";
+/// Statements that find rows by their keys: made anew for the very numbers in hand, a plan takes longer than what it is for.
+const KEPT_PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
 pub(crate) const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 3000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
     PRAGMA foreign_keys = ON";
 
@@ -100,6 +103,9 @@ pub struct PoolState {
 pub(crate) enum Purpose {
     /// One snapshot, nothing written.
     Read,
+    /// The same, for what finds rows by their keys, again and again: what it plans, it plans once. Planning takes longer than
+    /// finding them.
+    Lookup,
     /// READ COMMITTED with row locks; on SQLite the only writer.
     Write,
     /// The same, for what records and refreshes, again and again: what it plans, it plans once. In a hurry, it waits for no
@@ -201,13 +207,15 @@ impl Pools {
                         whom.statement()
                     )
                 }
+                (Conn::Pg(_), Purpose::Lookup) => format!(
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {KEPT_PLANS}; {}",
+                    whom.statement()
+                ),
                 (Conn::Pg(_), Purpose::Write) => {
                     format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
                 }
-                // Its statements find rows by their keys; made anew for the very numbers in hand, a plan takes longer than
-                // what it is for.
                 (Conn::Pg(_), Purpose::Books { hurry }) => format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL plan_cache_mode = force_generic_plan; {}{}",
+                    "BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {}{}",
                     if hurry {
                         "SET LOCAL lock_timeout = 500; "
                     } else {
@@ -215,7 +223,7 @@ impl Pools {
                     },
                     whom.statement()
                 ),
-                (Conn::Lite(_), Purpose::Read) => "BEGIN".to_owned(),
+                (Conn::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
                 (Conn::Lite(_), Purpose::Write | Purpose::Books { .. }) => "BEGIN IMMEDIATE".to_owned(),
             };
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
@@ -252,7 +260,9 @@ impl Pools {
                 (Self::Lite { writer, .. }, Purpose::Write | Purpose::Books { .. }) => {
                     writer.get().await.map(Conn::Lite)
                 }
-                (Self::Lite { readers, .. }, Purpose::Read) => readers.get().await.map(Conn::Lite),
+                (Self::Lite { readers, .. }, Purpose::Read | Purpose::Lookup) => {
+                    readers.get().await.map(Conn::Lite)
+                }
             }
         };
         let none_free = "no connection became free";

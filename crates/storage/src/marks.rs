@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
@@ -120,13 +120,28 @@ pub(crate) async fn count(
     units: &[UnitId],
 ) -> Result<Vec<(UnitId, i64, DateTime<Utc>)>, StoreError> {
     use diesel::dsl::{count_star, min};
-    let query = marks::table
-        .filter(marks::form.eq(form.as_str()))
-        .filter(marks::period.eq(period.to_string()))
-        .filter(marks::unit_id.eq_any(units.iter().map(|unit| unit.0)))
-        .group_by(marks::unit_id)
-        .select((marks::unit_id, count_star(), min(marks::since)));
-    let rows: Vec<(i64, i64, Option<NaiveDateTime>)> = on!(conn, c => query.load(c).await)?;
+    let rows: Vec<(i64, i64, Option<NaiveDateTime>)> = match conn {
+        Conn::Pg(object) => {
+            let wanted = Wanted::of(form, period, units);
+            let query = OverColumns::<_, (BigInt, BigInt, Nullable<Timestamp>)>::new(
+                "SELECT wanted.unit_id, marked.count, marked.since FROM",
+                Wanted::columns(&wanted),
+                "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT count(*) AS count, min(since) AS since \
+                 FROM marks WHERE marks.form = wanted.form AND marks.period = wanted.period \
+                 AND marks.unit_id = wanted.unit_id) AS marked WHERE marked.count > 0",
+            );
+            query.load(&mut **object).await?
+        }
+        Conn::Lite(object) => {
+            let query = marks::table
+                .filter(marks::form.eq(form.as_str()))
+                .filter(marks::period.eq(period.to_string()))
+                .filter(marks::unit_id.eq_any(units.iter().map(|unit| unit.0)))
+                .group_by(marks::unit_id)
+                .select((marks::unit_id, count_star(), min(marks::since)));
+            query.load(&mut **object).await?
+        }
+    };
     let read = |(unit, count, since): (i64, i64, Option<NaiveDateTime>)| {
         since.map(|since| (UnitId(unit), count, since.and_utc()))
     };

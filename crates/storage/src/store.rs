@@ -212,7 +212,7 @@ impl Store {
     /// As for every call.
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
         let turn = self.turn()?;
-        let head = self.run(Purpose::Read, Beneficiary::Service, Some(turn), move |conn| {
+        let head = self.run(Purpose::Lookup, Beneficiary::Service, Some(turn), move |conn| {
             Box::pin(submissions::head(conn, id))
         });
         Ok(head.await?.map(|(key, _)| key))
@@ -223,7 +223,7 @@ impl Store {
     /// # Errors
     /// As for every call: `Unavailable`, `Corrupt`.
     pub async fn submission(&self, id: SubmissionId) -> Result<Option<Revision>, StoreError> {
-        self.read(move |conn| {
+        self.look_up(move |conn| {
             Box::pin(async move {
                 match submissions::head(conn, id).await? {
                     Some((_, head)) => submissions::revision(conn, id, head.revision).await,
@@ -239,7 +239,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn revision(&self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
-        self.read(move |conn| Box::pin(submissions::revision(conn, id, number)))
+        self.look_up(move |conn| Box::pin(submissions::revision(conn, id, number)))
             .await
     }
 
@@ -294,7 +294,7 @@ impl Store {
     /// As for every call; `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
-        self.read(move |conn| Box::pin(async move { reads::total(conn, &scope, &unit).await }))
+        self.look_up(move |conn| Box::pin(async move { reads::total(conn, &scope, &unit).await }))
             .await
     }
 
@@ -310,7 +310,7 @@ impl Store {
         indicator: &IndicatorCode,
     ) -> Result<Vec<Contribution>, StoreError> {
         let (scope, unit, indicator) = (scope.clone(), unit.clone(), indicator.clone());
-        self.read(move |conn| {
+        self.look_up(move |conn| {
             Box::pin(async move { reads::contributions(conn, &scope, &unit, &indicator).await })
         })
         .await
@@ -485,6 +485,16 @@ impl Store {
     ) -> Result<T, StoreError> {
         let turn = self.turn()?;
         self.run(Purpose::Read, self.whom.clone(), Some(turn), work).await
+    }
+
+    /// The same, of rows that are found by their keys.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.turn()?;
+        self.run(Purpose::Lookup, self.whom.clone(), Some(turn), work)
+            .await
     }
 
     /// For the service's own tasks, of which there are few.

@@ -131,18 +131,34 @@ pub(crate) async fn each_of_units(
     if units.is_empty() {
         return Ok(HashMap::new());
     }
-    let query = totals::table
-        .filter(totals::form.eq(form.code.as_str()))
-        .filter(totals::period.eq(period.to_string()))
-        .filter(totals::unit_id.eq_any(units.iter().map(|unit| unit.0)))
-        .filter(totals::version.gt(0))
-        .select((
-            totals::unit_id,
-            totals::version,
-            totals::refreshed_at,
-            totals::body,
-        ));
-    let rows: Vec<(i64, i64, NaiveDateTime, String)> = on!(conn, c => query.load(c).await)?;
+    let rows: Vec<(i64, i64, NaiveDateTime, String)> = match conn {
+        Conn::Pg(object) => {
+            let keys = Wanted::of(&form.code, period, units);
+            // Unit by unit: a plan for a list of them may be one that reads all of a period.
+            let query = OverColumns::<_, (BigInt, BigInt, Timestamp, Text)>::new(
+                "SELECT wanted.unit_id, version, refreshed_at, body FROM",
+                Wanted::columns(&keys),
+                "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT version, refreshed_at, body FROM totals \
+                 WHERE totals.form = wanted.form AND totals.period = wanted.period \
+                 AND totals.unit_id = wanted.unit_id LIMIT 1) AS total WHERE version > 0",
+            );
+            query.load(&mut **object).await?
+        }
+        Conn::Lite(object) => {
+            let query = totals::table
+                .filter(totals::form.eq(form.code.as_str()))
+                .filter(totals::period.eq(period.to_string()))
+                .filter(totals::unit_id.eq_any(units.iter().map(|unit| unit.0)))
+                .filter(totals::version.gt(0))
+                .select((
+                    totals::unit_id,
+                    totals::version,
+                    totals::refreshed_at,
+                    totals::body,
+                ));
+            query.load(&mut **object).await?
+        }
+    };
     let read = |(unit, version, refreshed_at, body): (i64, i64, NaiveDateTime, String)| {
         let total = codec::read_total(&body, form).map(|total| StoredTotal {
             total,

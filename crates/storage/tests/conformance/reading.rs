@@ -1,5 +1,7 @@
 //! What is read of totals: contributions, coverage, and whether a revision has arrived.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use tonghop_domain::{Reported, Revision};
 use tonghop_storage::{Contribution, StoreError, Write};
@@ -269,4 +271,52 @@ async fn a_unit_that_is_not_there_is_an_error_and_no_panic(store: TestStore) {
     let nothing = "NO.SUCH".parse().unwrap();
     let unit = "01".parse().unwrap();
     is_corrupt(store.contributions(&scope, &unit, &nothing).await.err());
+}
+
+/// A plan that was made while a table was small is kept while it grows, so it must never read much of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_found_by_its_key_costs_the_same_when_the_tables_have_grown() {
+    let store = TestStore::on_postgres().await;
+    let revision = store.reports("01-A-1", 7).await;
+    store.drain().await;
+    let read = async || {
+        assert_eq!(store.value("01-A").await, Some(7));
+        contributions(&store, "01", "FLOW").await;
+        assert!(store.submission(revision.id).await.unwrap().is_some());
+    };
+    // Now the server knows how small they are.
+    let mut session = store.session().await;
+    session.run("ANALYZE").await;
+    for _ in 0..20 {
+        read().await;
+    }
+    session
+        .run(
+            "SET session_replication_role = replica; \
+             INSERT INTO totals SELECT DISTINCT ON (n) form, period, 1000000 + n, 1, refreshed_at, body \
+             FROM totals, generate_series(1, 5000) AS n; \
+             INSERT INTO marks (form, period, unit_id, since) \
+             SELECT form, period, unit_id, refreshed_at FROM totals WHERE unit_id > 1000000",
+        )
+        .await;
+    let of =
+        |what: &str, table: &str| format!("SELECT {what} FROM pg_stat_user_tables WHERE relname = '{table}'");
+    let (scans, rows) = ("seq_scan + idx_scan", "seq_tup_read + idx_tup_fetch");
+    let mut before = Vec::new();
+    for table in ["totals", "marks"] {
+        let (scans, rows) = (of(scans, table), of(rows, table));
+        before.push((table, session.number(&scans).await, session.number(&rows).await));
+    }
+    // The server tells a session's scans a second later.
+    let start = Instant::now();
+    while session.number(&of(scans, "marks")).await < before[1].1 + 20 {
+        assert!(start.elapsed() < Duration::from_secs(30), "nothing is counted");
+        read().await;
+    }
+    for (table, scans_before, rows_before) in before {
+        let scans = session.number(&of(scans, table)).await - scans_before;
+        let rows = session.number(&of(rows, table)).await - rows_before;
+        // What wrote the many rows is told late, too: it read them once.
+        assert!(rows <= 2 * scans + 6000, "{table}: {rows} rows in {scans} scans");
+    }
 }
