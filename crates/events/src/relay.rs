@@ -211,3 +211,71 @@ impl<'a, O: Outbox> Windows<'a, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Notes when it is looked into, and has nothing.
+    #[derive(Default)]
+    struct Looks(Mutex<Vec<Instant>>);
+
+    impl Looks {
+        fn count(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    impl Outbox for Looks {
+        type Error = Infallible;
+
+        async fn claim(&self, _: usize) -> Result<Vec<Envelope>, Infallible> {
+            self.0.lock().unwrap().push(Instant::now());
+            Ok(Vec::new())
+        }
+
+        async fn settle(&self, _: &[Uuid]) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    struct Nobody;
+
+    impl Publish for Nobody {
+        async fn publish(&self, _: &[Envelope]) -> Vec<Uuid> {
+            Vec::new()
+        }
+
+        fn usable(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_load_announcements_gather_and_after_quiet_they_go_at_once() {
+        let (outbox, wake, stop) = (Looks::default(), Notify::new(), CancellationToken::new());
+        let mut windows = Windows::new(&outbox, &wake, &stop);
+        let load = async {
+            for _ in 0..1000 {
+                wake.notify_one();
+                sleep(Duration::from_millis(1)).await;
+            }
+            let under_load = outbox.count();
+            assert!((15..=21).contains(&under_load), "{under_load} windows a second");
+            sleep(Duration::from_millis(300)).await;
+            let (quiet, woken) = (outbox.count(), Instant::now());
+            wake.notify_one();
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(outbox.count(), quiet + 1);
+            assert_eq!(outbox.0.lock().unwrap().last(), Some(&woken));
+            stop.cancel();
+        };
+        let (moved, ()) = tokio::join!(windows.move_to(&Nobody, || {}), load);
+        assert_eq!(moved, Ok(()));
+    }
+}

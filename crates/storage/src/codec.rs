@@ -327,3 +327,25 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(StoreError::corrupt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_says_one_thing() {
+        assert!(read_figures(r#"[{"i":"TT.PT","v":7},{"i":"TT.PT","s":"not_done"}]"#).is_ok());
+        for wrong in [
+            "",
+            r#","v":7,"t":"7""#,
+            r#","b":true,"s":"not_done""#,
+            r#","s":"perhaps""#,
+        ] {
+            let text = format!(r#"[{{"i":"TT.PT"{wrong}}}]"#);
+            assert!(
+                matches!(read_figures(&text), Err(StoreError::Corrupt(_))),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,6 +1,5 @@
 -- Who did what: the entries that each transaction wrote, as a JSON array, with a digest of each entry and of all of them.
--- Holds no figures. Never updated, never deleted, like the table below. A row an entry would cost as much as what the
--- entry is about.
+-- Holds no figures. Never updated, never deleted, like the table below.
 CREATE TABLE audit_batches (
     batch_id      TEXT      PRIMARY KEY,
     at            TIMESTAMP NOT NULL,
