@@ -167,7 +167,8 @@ async fn operations_on_keys_are_in_the_trail(store: TestStore) {
 }
 
 async fn entries_are_read_page_by_page_in_their_order(store: TestStore) {
-    for batch in 0..5 {
+    // More batches than are read at a time.
+    for batch in 0..25 {
         store
             .note((0..4).map(|number| entry(4 * batch + number)).collect())
             .await
@@ -181,8 +182,15 @@ async fn entries_are_read_page_by_page_in_their_order(store: TestStore) {
         after = Some(last.clone());
         read.extend(page.into_iter().filter_map(|(_, entry)| entry.about));
     }
-    let wanted: Vec<String> = (0..20).map(|number: usize| number.to_string()).collect();
+    let wanted: Vec<String> = (0..100).map(|number: usize| number.to_string()).collect();
     assert_eq!(read, wanted);
+    let at_once: Vec<String> = store
+        .trail()
+        .await
+        .into_iter()
+        .filter_map(|entry| entry.about)
+        .collect();
+    assert_eq!(at_once, wanted);
 }
 
 async fn a_trail_that_nobody_touched_is_sound(store: TestStore) {
