@@ -55,11 +55,23 @@ pub(crate) fn markdown(results: &Results) -> String {
         &table(&["what", "wanted", "measured", "met"], bounds),
     );
     let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
-    let ratios = results
-        .ratios()
-        .into_iter()
-        .map(|(row, inserts, no_op)| vec![name(row), number(row.per_second), ratio(inserts), ratio(no_op)]);
-    let header = ["submissions", "per second", "× pgbench", "× no-op"];
+    let ratios = results.ratios().into_iter().map(|(row, inserts, no_op)| {
+        let each: Vec<String> = row.by_inserts.iter().map(|each| ratio(Some(*each))).collect();
+        vec![
+            name(row),
+            number(row.per_second),
+            ratio(inserts),
+            each.join(" "),
+            ratio(no_op),
+        ]
+    });
+    let header = [
+        "submissions",
+        "per second",
+        "× pgbench",
+        "all repetitions",
+        "× no-op",
+    ];
     page += &section("Ratios", &table(&header, ratios));
     page += &section(
         "Rates and latencies",

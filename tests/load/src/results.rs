@@ -45,6 +45,8 @@ pub(crate) struct Row {
     pub(crate) per_second: f64,
     /// The rates of all repetitions, of which this row is the median one.
     pub(crate) repetitions: Vec<f64>,
+    /// For each repetition, its rate by that of pgbench's one-row INSERTs just before it, if that was measured.
+    pub(crate) by_inserts: Vec<f64>,
     pub(crate) latency: Percentiles,
     /// From the submission's time to that of the provincial total which contains it.
     pub(crate) visible: Option<Percentiles>,
@@ -100,6 +102,7 @@ impl Row {
             seconds: tally.time.as_secs_f64(),
             per_second: tally.per_second(),
             repetitions: vec![tally.per_second()],
+            by_inserts: Vec::new(),
             latency: Percentiles::of(&tally.latency),
             visible: None,
             settled_after_s: None,
@@ -114,10 +117,18 @@ impl Row {
     pub(crate) fn median(mut rows: Vec<Self>) -> Self {
         rows.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
         let rates = rows.iter().map(|row| row.per_second).collect();
+        let by_inserts = rows.iter().flat_map(|row| row.by_inserts.clone()).collect();
         let middle = (rows.len() - 1) / 2;
         let mut row = rows.swap_remove(middle);
         row.repetitions = rates;
+        row.by_inserts = by_inserts;
         row
+    }
+
+    /// The median of the repetitions' ratios to pgbench just before each; else the ratio to a limit.
+    fn by_inserts(&self, limit: Option<f64>) -> Option<f64> {
+        let beside = (!self.by_inserts.is_empty()).then(|| median(self.by_inserts.clone()));
+        beside.or_else(|| limit.map(|limit| self.per_second / limit))
     }
 
     /// One of the numbers that make its case.
@@ -143,16 +154,12 @@ impl Results {
 
     /// Each rate of submissions that was not given beforehand against the limits, in the order of the rows.
     pub(crate) fn ratios(&self) -> Vec<(&Row, Option<f64>, Option<f64>)> {
-        let by = |rate: f64, limit: Option<f64>| limit.map(|limit| rate / limit);
         let is_written = |row: &&Row| row.bytes_per_submission.is_some() && !row.case.contains_key("rate");
         let written = self.rows.iter().filter(is_written);
         written
             .map(|row| {
-                (
-                    row,
-                    by(row.per_second, self.limits.inserts),
-                    by(row.per_second, self.limits.no_op),
-                )
+                let by_no_op = self.limits.no_op.map(|limit| row.per_second / limit);
+                (row, row.by_inserts(self.limits.inserts), by_no_op)
             })
             .collect()
     }
@@ -165,8 +172,7 @@ impl Results {
             ("submissions/s at 256 connections, 10 figures", 256.0, 0.7),
         ] {
             let row = self.row("ingest", &[("connections", connections), ("figures", 10.0)]);
-            if let (Some(row), Some(limit)) = (row, self.limits.inserts) {
-                let ratio = row.per_second / limit;
+            if let Some(ratio) = row.and_then(|row| row.by_inserts(self.limits.inserts)) {
                 bounds.push(Bound {
                     what,
                     wanted: format!("≥ {least} × pgbench"),
@@ -228,6 +234,12 @@ impl Results {
     }
 }
 
+/// The one in the middle; the lower of two.
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[(numbers.len() - 1) / 2]
+}
+
 fn at_most(what: &'static str, measured: f64, most: f64, unit: &str) -> Bound {
     Bound {
         what,
@@ -250,6 +262,7 @@ mod tests {
             seconds: 10.0,
             per_second,
             repetitions: vec![per_second],
+            by_inserts: Vec::new(),
             latency: Percentiles {
                 p99_ms,
                 ..Percentiles::default()
@@ -311,15 +324,24 @@ mod tests {
         );
         assert_eq!(results.ratios()[0].1, Some(0.4));
         assert_eq!(results.ratios()[0].2, None);
+        // A slow moment of the machine is one of both.
+        results.rows[0].by_inserts = vec![0.5, 0.3, 0.45];
+        assert_eq!(results.ratios()[0].1, Some(0.45));
+        results.judge();
+        assert_eq!(results.bounds[0].measured, "0.45 ×");
     }
 
     #[test]
     fn the_median_run_stands_for_all_and_knows_their_rates() {
         let rates = [3.0, 1.0, 2.0, 5.0, 4.0];
-        let rows = rates.map(|rate| row("ingest", &[], rate, 0.0)).to_vec();
+        let mut rows = rates.map(|rate| row("ingest", &[], rate, 0.0)).to_vec();
+        for row in &mut rows {
+            row.by_inserts = vec![row.per_second / 10.0];
+        }
         let median = Row::median(rows);
         assert_eq!(median.per_second, 3.0);
         assert_eq!(median.repetitions, [1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(median.by_inserts, [0.1, 0.2, 0.3, 0.4, 0.5]);
         assert_eq!(median.cpu_ms_per_answer(|process| process == "tonghop-api"), 2.0);
     }
 }

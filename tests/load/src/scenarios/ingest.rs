@@ -6,6 +6,7 @@ use crate::ground::Ground;
 use crate::plan::Arguments;
 use crate::reports::{Reports, months};
 use crate::results::{Results, Row};
+use crate::scenarios::limits::one_row_inserts;
 use crate::scenarios::{CONNECTIONS, write};
 
 /// Over connections and figures.
@@ -17,19 +18,22 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
             let case = [("connections", connections as f64), ("figures", figures as f64)];
             let mut rows = Vec::new();
             for _ in 0..plan.repeat() {
+                // Just before, since the machine is not as fast at one time as at another.
+                let inserts = one_row_inserts(ground, plan.time(5.0)).await;
                 let service = ground.service(&country, 1).await;
-                rows.push(
-                    write(
-                        service,
-                        "ingest",
-                        &case,
-                        connections,
-                        plan.saturated(),
-                        Wanted::CREATED,
-                        &reports,
-                    )
-                    .await,
-                );
+                let mut row = write(
+                    service,
+                    "ingest",
+                    &case,
+                    connections,
+                    plan.saturated(),
+                    Wanted::CREATED,
+                    &reports,
+                )
+                .await;
+                row.by_inserts = vec![row.per_second / inserts];
+                println!("  pgbench just before: {inserts:.0}/s");
+                rows.push(row);
             }
             results.rows.push(Row::median(rows));
         }

@@ -17,7 +17,7 @@ use crate::country::Reporters;
 use crate::ground::{Ground, connect};
 use crate::plan::Arguments;
 use crate::reports::months;
-use crate::results::Results;
+use crate::results::{Results, median};
 use crate::scenarios::{CONNECTIONS, submit};
 
 const WINDOW: usize = 512;
@@ -42,13 +42,8 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
     println!("{limits:.0?}");
 }
 
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[(rates.len() - 1) / 2]
-}
-
 /// By pgbench as it comes: 64 clients, two threads, one INSERT a transaction.
-async fn one_row_inserts(ground: &Ground, time: Duration) -> f64 {
+pub(super) async fn one_row_inserts(ground: &Ground, time: Duration) -> f64 {
     let database = postgres_database_at(&ground.postgres_url).await;
     let client = connect(database.url()).await;
     client
