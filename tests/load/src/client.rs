@@ -112,6 +112,16 @@ impl Tally {
         }
     }
 
+    /// Of answers that came one after the other, each after so long.
+    pub(crate) fn of(took: &[Duration]) -> Self {
+        let mut tally = Self::new();
+        for latency in took {
+            tally.note(Wanted::OK, StatusCode::OK, &[], Some(*latency));
+            tally.time += *latency;
+        }
+        tally
+    }
+
     /// How many answers had a status.
     pub(crate) fn count(&self, status: StatusCode) -> u64 {
         self.statuses.get(&status.as_u16()).copied().unwrap_or_default()

@@ -76,6 +76,8 @@ pub(crate) enum Scenario {
     DeadlineBurst,
     /// The cost of a submission while the country grows
     Growth,
+    /// From the start of a process until it is ready
+    Start,
     /// Half the rate for a long time
     Soak,
 }

@@ -5,6 +5,7 @@ mod ingest;
 mod limits;
 mod national_month;
 mod reads;
+mod start;
 mod visible;
 
 use crate::client::{Ask, Tally, Target, Wanted, drive};
@@ -33,6 +34,7 @@ pub(crate) async fn run(scenario: Scenario, ground: &Ground, plan: &Arguments, r
         Scenario::Embedded => ingest::embedded(plan, results).await,
         Scenario::DeadlineBurst => burst::run(ground, plan, results).await,
         Scenario::Growth => ingest::while_the_country_grows(ground, plan, results).await,
+        Scenario::Start => start::run(ground, plan, results).await,
         Scenario::Soak => visible::soak(ground, plan, results).await,
     }
 }
