@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use compact_str::CompactString;
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -76,7 +77,7 @@ impl fmt::Display for Role {
 
 /// The name of a key, which is no secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(Box<str>);
+pub struct KeyId(CompactString);
 
 /// What is no name of a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

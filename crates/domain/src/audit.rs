@@ -1,6 +1,6 @@
 //! The audit trail: who did what, when and from where. It names submissions and units, and holds no figures.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -27,12 +27,19 @@ pub struct InvalidActor(InvalidKeyId);
 /// Too long for the id of a key.
 const OPERATOR: &str = "local-operator";
 
+impl Actor {
+    /// The id of the key, or `local-operator`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key(id) => id.as_str(),
+            Self::Operator => OPERATOR,
+        }
+    }
+}
+
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(id) => fmt::Display::fmt(id, f),
-            Self::Operator => f.write_str(OPERATOR),
-        }
+        f.write_str(self.as_str())
     }
 }
 
@@ -127,32 +134,37 @@ impl AuditEntry {
     /// The SHA-256, in hexadecimal, of all that the entry says, with its place in the trail: the batch of entries that
     /// one transaction wrote, its time, and the entry's number in it.
     pub fn digest(&self, batch: Uuid, at: DateTime<Utc>, number: i32) -> String {
-        let text = |value: &dyn fmt::Display| Some(value.to_string());
-        let optional = |value: Option<&dyn fmt::Display>| value.map(ToString::to_string);
-        let fields = [
-            text(&batch),
-            text(&at.timestamp_micros()),
-            text(&number),
-            text(&self.origin.actor),
-            optional(self.origin.address.as_ref().map(|address| address as _)),
-            self.origin.request_id.clone(),
-            Some(self.action.clone()),
-            Some(self.outcome.clone()),
-            optional(self.form.as_ref().map(|form| form as _)),
-            optional(self.period.as_ref().map(|period| period as _)),
-            optional(self.unit.as_ref().map(|unit| &unit.0 as _)),
-            self.about.clone(),
-            text(&self.count),
+        fn optional<T: fmt::Display>(field: &Option<T>) -> Option<&dyn fmt::Display> {
+            field.as_ref().map(|field| field as _)
+        }
+        let (time, unit) = (at.timestamp_micros(), self.unit.map(|unit| unit.0));
+        let fields: [Option<&dyn fmt::Display>; 13] = [
+            Some(&batch),
+            Some(&time),
+            Some(&number),
+            Some(&self.origin.actor),
+            optional(&self.origin.address),
+            optional(&self.origin.request_id),
+            Some(&self.action),
+            Some(&self.outcome),
+            optional(&self.form),
+            optional(&self.period),
+            optional(&unit),
+            optional(&self.about),
+            Some(&self.count),
         ];
-        let mut hash = Sha256::new();
+        let (mut hash, mut text) = (Sha256::new(), String::new());
         for field in fields {
             // The length keeps two fields from running into the bytes of one; an absent one is not an empty one.
             match field {
                 None => hash.update([0]),
                 Some(field) => {
+                    text.clear();
+                    // Writing into a string cannot fail.
+                    write!(text, "{field}").ok();
                     hash.update([1]);
-                    hash.update((field.len() as u64).to_be_bytes());
-                    hash.update(field);
+                    hash.update((text.len() as u64).to_be_bytes());
+                    hash.update(&text);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Submissions and the rule by which a change becomes a revision.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::{Content, FormCode, Period, SubmissionId, UnitId};
@@ -76,14 +78,14 @@ pub struct Revision {
     /// When it was recorded.
     pub received_at: DateTime<Utc>,
     /// What it says; nothing but a note when it withdraws.
-    pub content: Content,
+    pub content: Arc<Content>,
 }
 
 /// What a caller asks to happen to a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Report this.
-    Report(Content),
+    Report(Arc<Content>),
     /// Take the report back.
     Withdraw,
 }

@@ -1,5 +1,7 @@
 //! Queries on the audit trail: what a transaction adds to it, and what is read of it.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Text, Timestamp};
@@ -32,39 +34,40 @@ struct BatchRow {
 /// An entry as it stands in its batch.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct EntryRow {
+pub(crate) struct EntryRow<'a> {
     pub(crate) number: i32,
-    actor: String,
-    action: String,
-    outcome: String,
+    #[serde(borrow)]
+    actor: Cow<'a, str>,
+    action: Cow<'a, str>,
+    outcome: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    form: Option<String>,
+    form: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     period: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unit_id: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    about: Option<String>,
+    about: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    request_id: Option<Cow<'a, str>>,
     count: i64,
 }
 
-impl EntryRow {
-    fn new(number: i32, entry: &AuditEntry) -> Self {
+impl<'a> EntryRow<'a> {
+    fn new(number: i32, entry: &'a AuditEntry) -> Self {
         Self {
             number,
-            actor: entry.origin.actor.to_string(),
-            action: entry.action.clone(),
-            outcome: entry.outcome.clone(),
-            form: entry.form.as_ref().map(ToString::to_string),
+            actor: entry.origin.actor.as_str().into(),
+            action: entry.action.as_str().into(),
+            outcome: entry.outcome.as_str().into(),
+            form: entry.form.as_ref().map(|form| form.as_str().into()),
             period: entry.period.map(|period| period.to_string()),
             unit_id: entry.unit.map(|unit| unit.0),
-            about: entry.about.clone(),
+            about: entry.about.as_deref().map(Cow::from),
             address: entry.origin.address.map(|address| address.to_string()),
-            request_id: entry.origin.request_id.clone(),
+            request_id: entry.origin.request_id.as_deref().map(Cow::from),
             count: entry.count,
         }
     }
@@ -74,14 +77,14 @@ impl EntryRow {
             origin: Origin {
                 actor: self.actor.parse().map_err(StoreError::corrupt)?,
                 address: read_optional(self.address.as_deref())?,
-                request_id: self.request_id,
+                request_id: self.request_id.map(Cow::into_owned),
             },
-            action: self.action,
-            outcome: self.outcome,
+            action: self.action.into_owned(),
+            outcome: self.outcome.into_owned(),
             form: read_optional(self.form.as_deref())?,
             period: read_optional(self.period.as_deref())?,
             unit: self.unit_id.map(UnitId),
-            about: self.about,
+            about: self.about.map(Cow::into_owned),
             count: self.count,
         })
     }
@@ -95,7 +98,7 @@ fn read_optional<T: std::str::FromStr<Err: std::fmt::Display>>(
 }
 
 /// The entries of a batch.
-pub(crate) fn read_entries(text: &str) -> Result<Vec<EntryRow>, StoreError> {
+pub(crate) fn read_entries(text: &str) -> Result<Vec<EntryRow<'_>>, StoreError> {
     codec::from_json(text)
 }
 
@@ -126,7 +129,7 @@ impl Batch {
         let digests: Vec<String> = numbered()
             .map(|(number, entry)| entry.digest(batch, at, number))
             .collect();
-        let rows: Vec<EntryRow> = numbered()
+        let rows: Vec<EntryRow<'_>> = numbered()
             .map(|(number, entry)| EntryRow::new(number, entry))
             .collect();
         Ok(Self(vec![BatchRow {

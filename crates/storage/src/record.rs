@@ -1,6 +1,7 @@
 //! One group commit: changes of many callers in one transaction, each decided by itself.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use tonghop_domain::{
@@ -142,7 +143,7 @@ impl Batch {
         let decision = decide(current, &write.change, write.condition);
         let content = match &write.change {
             Change::Report(content) => content.clone(),
-            Change::Withdraw => Content::default(),
+            Change::Withdraw => Arc::default(),
         };
         let (created, revision) = match decision {
             Decision::Conflict(current) => {
@@ -190,7 +191,7 @@ impl Batch {
         catalogue: &Catalogue,
         write: &Write,
         number: i32,
-        content: Content,
+        content: Arc<Content>,
         now: DateTime<Utc>,
     ) -> Result<Revision, StoreError> {
         let scope = scope_of(catalogue, &write.key)?;

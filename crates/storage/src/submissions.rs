@@ -1,6 +1,7 @@
 //! Queries on submissions and their revisions.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -103,10 +104,10 @@ impl RevisionRow {
             revision: self.revision,
             status: read_status(&self.status)?,
             received_at: self.received_at.and_utc(),
-            content: Content {
+            content: Arc::new(Content {
                 figures: codec::read_figures(&self.figures)?,
                 note: self.note,
-            },
+            }),
         })
     }
 }

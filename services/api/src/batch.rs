@@ -203,7 +203,7 @@ impl Batch {
     fn change(&self, submission: Submission, key: Option<String>, content: &[u8]) -> Write {
         Write {
             key: submission.key,
-            change: Change::Report(submission.content),
+            change: Change::Report(Arc::new(submission.content)),
             condition: Precondition::None,
             idempotency: self.wishes.idempotency(key, content),
             origin: self.access.trace().origin().clone(),

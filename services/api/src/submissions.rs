@@ -1,5 +1,7 @@
 //! Creating and withdrawing submissions.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, delete, post};
@@ -72,7 +74,7 @@ pub(crate) async fn create_submission(
         condition: wishes.condition(&access, &submission.key).await?,
         idempotency: wishes.idempotency(key, &body.bytes),
         key: submission.key,
-        change: Change::Report(submission.content),
+        change: Change::Report(Arc::new(submission.content)),
         origin: access.trace().origin().clone(),
         action: access.trace().action().to_owned(),
     };

@@ -148,6 +148,7 @@ impl Books for Transaction {
                 .revisions
                 .get(&(head.id.0, head.revision))?
                 .content
+                .as_ref()
                 .clone();
             let report = Report {
                 first_received_at: head.first_received_at,

@@ -204,7 +204,7 @@ async fn consume_in_process(bus: Bus, worker: Worker<Store>) {
 fn write(request: &Request) -> Write {
     Write {
         key: request.key.clone(),
-        change: Change::Report(content(request.value)),
+        change: Change::Report(content(request.value).into()),
         condition: Precondition::None,
         idempotency: Some(Idempotency {
             caller: "client".into(),

@@ -35,7 +35,7 @@ const CONDITIONS: [Precondition; 4] = [
 
 #[test]
 fn the_first_report_is_revision_1() {
-    let report = Change::Report(content(1));
+    let report = Change::Report(content(1).into());
     assert_eq!(decide(None, &report, Precondition::None), Decision::Record(1));
     assert_eq!(decide(None, &report, Precondition::Absent), Decision::Record(1));
     assert_eq!(
@@ -52,7 +52,8 @@ fn the_first_report_is_revision_1() {
 #[test]
 fn another_content_is_the_next_revision_if_the_condition_holds() {
     let head = head(3, Status::Accepted, 1);
-    let decisions = CONDITIONS.map(|condition| decide(Some(&head), &Change::Report(content(2)), condition));
+    let decisions =
+        CONDITIONS.map(|condition| decide(Some(&head), &Change::Report(content(2).into()), condition));
     assert_eq!(
         decisions,
         [
@@ -69,7 +70,7 @@ fn the_same_content_changes_nothing_whatever_the_condition() {
     let head = head(3, Status::Accepted, 1);
     for condition in CONDITIONS {
         assert_eq!(
-            decide(Some(&head), &Change::Report(content(1)), condition),
+            decide(Some(&head), &Change::Report(content(1).into()), condition),
             Decision::Unchanged
         );
     }
@@ -78,7 +79,7 @@ fn the_same_content_changes_nothing_whatever_the_condition() {
 #[test]
 fn a_withdrawn_report_may_be_sent_again_and_a_withdrawal_is_not_repeated() {
     let withdrawn = head(3, Status::Withdrawn, 1);
-    let again = Change::Report(content(1));
+    let again = Change::Report(content(1).into());
     assert_eq!(
         decide(Some(&withdrawn), &again, Precondition::None),
         Decision::Record(4)

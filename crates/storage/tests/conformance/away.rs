@@ -1,5 +1,6 @@
 //! A database that goes away: errors within seconds, and work goes on by itself when it is back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tonghop_domain::Outbox as _;
@@ -21,10 +22,10 @@ fn write(store: &Store, value: i64) -> Write {
             period: scope.period,
             unit: scope.tree.get("01-A-1").unwrap().id(),
         },
-        change: tonghop_domain::Change::Report(tonghop_domain::Content {
+        change: tonghop_domain::Change::Report(Arc::new(tonghop_domain::Content {
             figures: vec![flow(value)],
             note: None,
-        }),
+        })),
         condition: tonghop_domain::Precondition::None,
         idempotency: None,
         origin: tonghop_domain::Origin::OPERATOR,

@@ -1,6 +1,7 @@
 //! Many changes at the same time: they share transactions, and each is decided by itself.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tonghop_domain::{Change, Precondition, SubmissionKey, UnitId};
@@ -122,7 +123,7 @@ async fn a_change_that_the_database_rejects_fails_only_itself(store: TestStore) 
     let write = |at: i64| {
         let mut write = store.write(UNITS[at as usize % 4], [flow(at)]);
         if let Change::Report(content) = &mut write.change {
-            content.note = (at % 50 == 7).then(|| "the same".to_owned());
+            Arc::make_mut(content).note = (at % 50 == 7).then(|| "the same".to_owned());
         }
         write
     };

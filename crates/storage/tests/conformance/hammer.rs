@@ -1,7 +1,7 @@
 //! Writers, refreshers and readers all at once: what is read is never older than it says, and all is right in the end.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -207,10 +207,10 @@ async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore
                     period: key.period,
                     unit,
                 },
-                change: Change::Report(Content {
+                change: Change::Report(Arc::new(Content {
                     figures: vec![figure],
                     note: None,
-                }),
+                })),
                 condition: Precondition::None,
                 idempotency: None,
                 origin: tonghop_domain::Origin::OPERATOR,

@@ -1,5 +1,7 @@
 //! Recording one change: revisions, corrections, withdrawals and conditions.
 
+use std::sync::Arc;
+
 use chrono::Duration;
 use tonghop_domain::{Change, Content, Precondition, Status, SubmissionId};
 use tonghop_storage::{Outcome, SubmissionFilter, Write};
@@ -50,10 +52,10 @@ async fn a_first_report_is_revision_1(store: TestStore) {
 }
 
 async fn everything_that_is_said_comes_back_as_it_went_in(store: TestStore) {
-    let content = Content {
+    let content = Arc::new(Content {
         figures: everything(),
         note: Some("lý do: số liệu cũ\nsai".into()),
-    };
+    });
     let write = Write {
         change: Change::Report(content.clone()),
         ..store.write("01-A-1", [])
@@ -113,7 +115,7 @@ async fn a_note_is_content(store: TestStore) {
             note: Some(note.into()),
         };
         Write {
-            change: Change::Report(content),
+            change: Change::Report(content.into()),
             ..store.write("01-A-1", [])
         }
     };
@@ -134,7 +136,7 @@ async fn a_withdrawal_is_a_revision_and_a_second_one_changes_nothing(store: Test
         (withdrawn.id, withdrawn.revision, withdrawn.status),
         (first.id, 2, Status::Withdrawn)
     );
-    assert_eq!(withdrawn.content, Content::default());
+    assert_eq!(*withdrawn.content, Content::default());
     assert_eq!(store.submission(first.id).await.unwrap(), Some(withdrawn.clone()));
     match store.send(store.withdrawal("01-A-1")).await {
         Outcome::Unchanged { revision, .. } => assert_eq!(revision, withdrawn),

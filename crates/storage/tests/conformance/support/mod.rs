@@ -160,7 +160,7 @@ impl TestStore {
         };
         Write {
             key: self.key_for(PERIOD, unit),
-            change: Change::Report(content),
+            change: Change::Report(content.into()),
             condition: Precondition::None,
             idempotency: None,
             origin: Origin::OPERATOR,
