@@ -1,6 +1,7 @@
 //! From what a caller sent to what may be recorded, with every fault at once.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -173,17 +174,18 @@ pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<Faul
     let note = draft
         .note
         .map(|note| checked_text("/note", note, MAX_TEXT_CHARS, &mut faults));
+    let repeated = repeated(&draft.figures);
     let mut figures = Vec::with_capacity(draft.figures.len());
-    let mut seen = HashSet::new();
     for (at, figure) in draft.figures.into_iter().enumerate() {
-        let pointer = format!("/figures/{at}");
-        if let Some(code) = &figure.indicator
-            && !seen.insert(code.clone())
-        {
-            faults.add(format!("{pointer}/indicator"), FaultKind::RepeatedIndicator);
+        if repeated.contains(&at) {
+            faults.add(
+                format_args!("/figures/{at}/indicator"),
+                FaultKind::RepeatedIndicator,
+            );
         }
         if let Some(scope) = &scope {
-            figures.extend(check_figure(&pointer, figure, scope, catalogue, &mut faults));
+            let pointer = format_args!("/figures/{at}");
+            figures.extend(check_figure(pointer, figure, scope, catalogue, &mut faults));
         }
     }
     match (scope.as_ref(), place) {
@@ -205,12 +207,23 @@ pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<Faul
 struct Faults(Vec<Fault>);
 
 impl Faults {
-    fn add(&mut self, pointer: impl Into<String>, kind: FaultKind) {
+    fn add(&mut self, pointer: impl Display, kind: FaultKind) {
         self.0.push(Fault {
-            pointer: pointer.into(),
+            pointer: pointer.to_string(),
             kind,
         });
     }
+}
+
+/// Which figures are of an indicator that one before them is of.
+fn repeated(figures: &[DraftFigure]) -> HashSet<usize> {
+    let mut seen = HashSet::with_capacity(figures.len());
+    let coded = figures.iter().enumerate();
+    coded
+        .filter_map(|(at, figure)| Some((at, figure.indicator.as_deref()?)))
+        .filter(|(_, code)| !seen.insert(*code))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 fn check_scope(draft: &Draft, catalogue: &Catalogue, faults: &mut Faults) -> Option<Scope> {
@@ -235,7 +248,7 @@ fn check_scope(draft: &Draft, catalogue: &Catalogue, faults: &mut Faults) -> Opt
 }
 
 fn check_figure(
-    pointer: &str,
+    pointer: impl Display + Copy,
     draft: DraftFigure,
     scope: &Scope,
     catalogue: &Catalogue,
@@ -243,11 +256,11 @@ fn check_figure(
 ) -> Option<Figure> {
     let code = draft.indicator?;
     let Some(indicator) = scope.form.indicator(&code) else {
-        faults.add(format!("{pointer}/indicator"), FaultKind::UnknownIndicator);
+        faults.add(format_args!("{pointer}/indicator"), FaultKind::UnknownIndicator);
         return None;
     };
     if matches!(indicator.kind, Kind::Ratio(_)) {
-        faults.add(format!("{pointer}/indicator"), FaultKind::ComputedIndicator);
+        faults.add(format_args!("{pointer}/indicator"), FaultKind::ComputedIndicator);
         return None;
     }
     let reported = check_reported(pointer, draft.reported?, indicator, faults);
@@ -259,7 +272,12 @@ fn check_figure(
     })
 }
 
-fn check_reported(pointer: &str, reported: Reported, indicator: &Indicator, faults: &mut Faults) -> Reported {
+fn check_reported(
+    pointer: impl Display + Copy,
+    reported: Reported,
+    indicator: &Indicator,
+    faults: &mut Faults,
+) -> Reported {
     let (place, expected) = match (&reported, &indicator.kind) {
         (Reported::Value(_), Kind::Flow | Kind::Stock)
         | (Reported::Flag(_), Kind::Flag)
@@ -282,33 +300,36 @@ fn check_reported(pointer: &str, reported: Reported, indicator: &Indicator, faul
         }
     };
     if let Some(place) = place {
-        faults.add(format!("{pointer}/{place}"), FaultKind::WrongContent(expected));
+        faults.add(
+            format_args!("{pointer}/{place}"),
+            FaultKind::WrongContent(expected),
+        );
         return reported;
     }
     match reported {
         Reported::Value(value) => {
-            check_bounds(&format!("{pointer}/value"), value, indicator, faults);
+            check_bounds(format_args!("{pointer}/value"), value, indicator, faults);
             Reported::Value(value)
         }
         Reported::Text(text) => Reported::Text(checked_text(
-            &format!("{pointer}/text"),
+            format_args!("{pointer}/text"),
             text,
             MAX_TEXT_CHARS,
             faults,
         )),
         Reported::Items(items) => {
             if items.len() > MAX_ITEMS {
-                faults.add(format!("{pointer}/items"), FaultKind::TooMany(MAX_ITEMS));
+                faults.add(format_args!("{pointer}/items"), FaultKind::TooMany(MAX_ITEMS));
             }
             let checked =
-                |(at, item)| checked_text(&format!("{pointer}/items/{at}"), item, MAX_ITEM_CHARS, faults);
+                |(at, item)| checked_text(format_args!("{pointer}/items/{at}"), item, MAX_ITEM_CHARS, faults);
             Reported::Items(items.into_iter().enumerate().map(checked).collect())
         }
         other => other,
     }
 }
 
-fn check_bounds(pointer: &str, value: i64, indicator: &Indicator, faults: &mut Faults) {
+fn check_bounds(pointer: impl Display + Copy, value: i64, indicator: &Indicator, faults: &mut Faults) {
     let min = indicator.min.unwrap_or(-MAX_VALUE).max(-MAX_VALUE);
     let max = indicator.max.unwrap_or(MAX_VALUE).min(MAX_VALUE);
     if value < min {
@@ -319,7 +340,7 @@ fn check_bounds(pointer: &str, value: i64, indicator: &Indicator, faults: &mut F
 }
 
 /// The text in NFC.
-fn checked_text(pointer: &str, text: String, max: usize, faults: &mut Faults) -> String {
+fn checked_text(pointer: impl Display + Copy, text: String, max: usize, faults: &mut Faults) -> String {
     let text: String = text.nfc().collect();
     if text.trim().is_empty() {
         faults.add(pointer, FaultKind::Empty);
@@ -337,14 +358,14 @@ fn checked_text(pointer: &str, text: String, max: usize, faults: &mut Faults) ->
 }
 
 fn check_cells(
-    pointer: &str,
+    pointer: impl Display + Copy,
     cells: Vec<DraftCell>,
     reported: &Reported,
     indicator: &Indicator,
     catalogue: &Catalogue,
     faults: &mut Faults,
 ) -> Vec<Cell> {
-    let all = format!("{pointer}/breakdowns");
+    let all = format_args!("{pointer}/breakdowns");
     if cells.is_empty() {
         return Vec::new();
     }
@@ -361,27 +382,27 @@ fn check_cells(
     let mut checked = Vec::with_capacity(count);
     let mut seen = HashSet::new();
     for (at, cell) in cells.into_iter().enumerate() {
-        let pointer = format!("{all}/{at}");
+        let pointer = format_args!("{all}/{at}");
         let before_key = faults.0.len();
-        let key = check_key(&pointer, cell.key, indicator, catalogue, faults);
+        let key = check_key(pointer, cell.key, indicator, catalogue, faults);
         // A faulty key lacks its faulty part, without which it may look like another.
         if faults.0.len() == before_key && !seen.insert(key.clone()) {
-            faults.add(&pointer, FaultKind::RepeatedCell);
+            faults.add(pointer, FaultKind::RepeatedCell);
         }
         if let Some(value) = cell.value {
-            check_bounds(&format!("{pointer}/value"), value, indicator, faults);
+            check_bounds(format_args!("{pointer}/value"), value, indicator, faults);
             checked.push(Cell { key, value });
         }
     }
     // A value that was found faulty before is not there to be summed.
     if faults.0.len() == before && checked.len() == count {
-        check_sums(&all, &checked, value, faults);
+        check_sums(all, &checked, value, faults);
     }
     checked
 }
 
 fn check_key(
-    pointer: &str,
+    pointer: impl Display + Copy,
     key: Vec<(String, String)>,
     indicator: &Indicator,
     catalogue: &Catalogue,
@@ -418,7 +439,7 @@ fn check_key(
 }
 
 /// The cells of one set of dimensions add up to the figure.
-fn check_sums(pointer: &str, cells: &[Cell], value: i64, faults: &mut Faults) {
+fn check_sums(pointer: impl Display + Copy, cells: &[Cell], value: i64, faults: &mut Faults) {
     let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     for cell in cells {
         let dimensions: Vec<&str> = cell.key.iter().map(|(dimension, _)| dimension.as_str()).collect();
