@@ -110,7 +110,7 @@ impl Content {
         for unit in &form.reporting_units {
             self.text("reporting_unit", unit.as_str());
         }
-        for indicator in &form.indicators {
+        for indicator in form.indicators.iter() {
             self.text("form_indicator", indicator.code.as_str());
         }
     }

@@ -116,7 +116,7 @@ fn read_form(mut keys: Keys<'_>, indicators: Option<&[Entry<Indicator>]>) -> Opt
         offset: offset.unwrap_or(FixedOffset::east_opt(0)?),
         reporting_levels,
         reporting_units,
-        indicators: form_indicators,
+        indicators: form_indicators.into_iter().collect(),
     };
     Some(Entry {
         value: form,

@@ -327,7 +327,7 @@ fn check_forms(forms: &[Form], units: &[Unit], faults: &mut Vec<CatalogueFault>)
             fault(format!("the reporting unit {code} does not exist"));
         }
         let mut seen = HashSet::new();
-        for indicator in &form.indicators {
+        for indicator in form.indicators.iter() {
             if !seen.insert(&indicator.code) {
                 fault(format!("the indicator {} is on the form twice", indicator.code));
             }

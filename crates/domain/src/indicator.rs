@@ -1,5 +1,7 @@
 //! Indicators, dimensions and forms: what is counted, and who reports it when.
 
+use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, Utc};
@@ -127,7 +129,7 @@ pub struct Form {
     /// Units that report it besides.
     pub reporting_units: Vec<UnitCode>,
     /// Its indicators in its order, ratios among them.
-    pub indicators: Vec<Arc<Indicator>>,
+    pub indicators: Indicators,
 }
 
 impl Form {
@@ -167,8 +169,48 @@ impl Form {
 
     /// The indicator with a code, if it is on the form.
     pub fn indicator(&self, code: &str) -> Option<&Arc<Indicator>> {
-        self.indicators
-            .iter()
-            .find(|indicator| indicator.code.as_str() == code)
+        let at = self.indicators.places.get(code)?.at;
+        self.indicators.list.get(at)
+    }
+
+    /// Which of the [reportable](Self::reportable) indicators has a code, counted from 0.
+    pub fn line(&self, code: &str) -> Option<usize> {
+        self.indicators.places.get(code)?.line
+    }
+}
+
+/// Indicators in an order, found by their codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indicators {
+    list: Vec<Arc<Indicator>>,
+    places: HashMap<IndicatorCode, IndicatorPlace>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct IndicatorPlace {
+    at: usize,
+    /// Among those that units report.
+    line: Option<usize>,
+}
+
+impl FromIterator<Arc<Indicator>> for Indicators {
+    fn from_iter<I: IntoIterator<Item = Arc<Indicator>>>(indicators: I) -> Self {
+        let list: Vec<Arc<Indicator>> = indicators.into_iter().collect();
+        let (mut places, mut lines) = (HashMap::with_capacity(list.len()), 0..);
+        for (at, indicator) in list.iter().enumerate() {
+            let is_reported = !matches!(indicator.kind, Kind::Ratio(_));
+            let line = is_reported.then(|| lines.next()).flatten();
+            let place = IndicatorPlace { at, line };
+            places.entry(indicator.code.clone()).or_insert(place);
+        }
+        Self { list, places }
+    }
+}
+
+impl Deref for Indicators {
+    type Target = [Arc<Indicator>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.list
     }
 }

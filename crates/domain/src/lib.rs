@@ -34,7 +34,7 @@ pub use code::{
     CategoryCode, DimensionCode, FormCode, IndicatorCode, InvalidCode, SubmissionId, UnitCode, UnitId,
 };
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
-pub use indicator::{Category, Dimension, Form, Formula, Indicator, Kind};
+pub use indicator::{Category, Dimension, Form, Formula, Indicator, Indicators, Kind};
 pub use period::{Calendar, Frequency, InvalidPeriod, Period};
 pub use reach::Reach;
 pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};

@@ -119,13 +119,9 @@ impl Total {
             total.coverage.late.push(place.code().clone());
             total.coverage.late_count = 1;
         }
-        for (line, indicator) in total.lines.iter_mut().zip(form.reportable()) {
-            let figure = report
-                .content
-                .figures
-                .iter()
-                .find(|figure| figure.indicator == indicator.code);
-            if let Some(figure) = figure {
+        for figure in &report.content.figures {
+            let line = form.line(figure.indicator.as_str());
+            if let Some(line) = line.and_then(|at| total.lines.get_mut(at)) {
                 line.take(&figure.reported);
                 line.cells
                     .extend(figure.cells.iter().map(|cell| (cell.key.clone(), cell.value)));
@@ -162,10 +158,7 @@ impl Total {
 
     /// The ratios of the form: none over nothing, or over 0.
     pub fn ratios(&self, form: &Form) -> Vec<(IndicatorCode, Option<f64>)> {
-        let value = |code: &IndicatorCode| {
-            let at = form.reportable().position(|indicator| indicator.code == *code)?;
-            self.lines.get(at)?.value
-        };
+        let value = |code: &IndicatorCode| self.lines.get(form.line(code.as_str())?)?.value;
         let ratio = |indicator: &crate::Indicator| match &indicator.kind {
             Kind::Ratio(formula) => {
                 let above = value(&formula.numerator);

@@ -70,7 +70,7 @@ pub(crate) async fn contributions(
     indicator: &IndicatorCode,
 ) -> Result<Vec<Contribution>, StoreError> {
     let place = place_of(scope, unit)?;
-    let at = scope.form.reportable().position(|other| other.code == *indicator);
+    let at = scope.form.line(indicator.as_str());
     let at =
         at.ok_or_else(|| StoreError::corrupt(format!("the indicator {indicator} is not on the form")))?;
     let parts = Parts::read(conn, scope, &[place]).await?;

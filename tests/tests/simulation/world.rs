@@ -66,7 +66,7 @@ pub(crate) fn catalogue() -> Catalogue {
             .iter()
             .map(|code| code.parse().expect("a code"))
             .collect(),
-        indicators: vec![indicator.clone().into()],
+        indicators: [indicator.clone().into()].into_iter().collect(),
     };
     let units = UNITS.iter().enumerate().map(unit).collect();
     Catalogue::new("simulated".into(), units, Vec::new(), vec![indicator], vec![form]).expect("a catalogue")

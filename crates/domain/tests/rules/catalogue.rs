@@ -74,9 +74,8 @@ fn a_form_is_at_one_with_its_units_indicators_and_frequency() {
     let mut parts = parts();
     let form = &mut parts.forms[0];
     form.reporting_units = vec!["99".parse().unwrap()];
-    form.indicators
-        .retain(|indicator| indicator.code.as_str() != "STOCK");
-    form.indicators.push(form.indicators[0].clone());
+    let without = form.indicators.iter().filter(|one| one.code.as_str() != "STOCK");
+    form.indicators = without.chain(form.indicators.first()).cloned().collect();
     form.frequency = Frequency::Quarterly;
     form.numbers = vec![0, 4, 5];
     assert_eq!(

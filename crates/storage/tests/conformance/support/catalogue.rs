@@ -86,8 +86,8 @@ impl Parts {
 
     pub(crate) fn without_indicator(mut self, code: &str) -> Self {
         for form in &mut self.forms {
-            form.indicators
-                .retain(|indicator| indicator.code.as_str() != code);
+            let without = form.indicators.iter().filter(|one| one.code.as_str() != code);
+            form.indicators = without.cloned().collect();
         }
         self
     }
