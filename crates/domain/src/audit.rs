@@ -263,6 +263,15 @@ mod tests {
         assert_eq!(of(&entry()), of(&entry()));
     }
 
+    /// Computed by another program from the fields as they are described: trails that are stored must stay verifiable.
+    #[test]
+    fn a_digest_stays_what_it_was() {
+        assert_eq!(
+            entry().digest(Uuid::nil(), DateTime::UNIX_EPOCH, 1),
+            "841d0251e17b7aa5f4266905586fb2bc1513248d333257ae557a85c4f01d2ffe"
+        );
+    }
+
     #[test]
     fn a_head_holds_all_before_it() {
         let at = DateTime::UNIX_EPOCH;
