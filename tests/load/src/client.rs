@@ -10,7 +10,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -166,7 +166,9 @@ impl Connection {
             .await
             .expect("the service listens");
         stream.set_nodelay(true).expect("a socket takes options");
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP can be spoken");
+        // A small body is copied behind its head in less time than the system takes to gather them.
+        let handshake = Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = handshake.expect("HTTP can be spoken");
         // Its error is also that of the request in flight.
         spawn_local(async move { connection.await.ok() });
         Self {

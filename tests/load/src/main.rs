@@ -30,6 +30,10 @@ use crate::ground::{Ground, build_programs};
 use crate::plan::{Arguments, Scenario};
 use crate::results::Results;
 
+/// As in the programs that are measured: the no-op handler and the client are to be as light.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(listen) = arguments.serve_no_op {
