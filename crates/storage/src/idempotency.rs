@@ -7,12 +7,13 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer, Text, Timestamp};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use crate::books::{Answer, Used};
 use crate::columns::{Rows, With, rows};
 use crate::conn::{Conn, Lite, on};
+use crate::id::{Id, StoredId};
 use crate::schema::idempotency_keys;
-use crate::submissions::read_id;
 use crate::{Idempotency, StoreError};
 
 #[derive(Queryable, Selectable, Insertable, Clone)]
@@ -22,13 +23,13 @@ pub(crate) struct KeyRow {
     key: String,
     request: String,
     created: bool,
-    submission_id: String,
+    submission_id: StoredId,
     revision: i32,
     created_at: NaiveDateTime,
 }
 
 rows!(KeyRow => idempotency_keys(
-    caller: Text, key: Text, request: Text, created: Bool, submission_id: Text, revision: Integer, created_at: Timestamp,
+    caller: Text, key: Text, request: Text, created: Bool, submission_id: Id, revision: Integer, created_at: Timestamp,
 ));
 
 impl KeyRow {
@@ -39,7 +40,7 @@ impl KeyRow {
             key: key.key.clone(),
             request: key.request.clone(),
             created: answer.is_some_and(|answer| answer.created),
-            submission_id: answer.map(|answer| answer.id.to_string()).unwrap_or_default(),
+            submission_id: StoredId(answer.map_or(Uuid::nil(), |answer| answer.id.0)),
             revision: answer.map_or(0, |answer| answer.revision),
             created_at,
         }
@@ -80,7 +81,7 @@ pub(crate) async fn reserve(
     for row in rows {
         let answer = Answer {
             created: row.created,
-            id: read_id(&row.submission_id)?,
+            id: row.submission_id.into(),
             revision: row.revision,
         };
         let request = row.request;

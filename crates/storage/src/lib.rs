@@ -17,6 +17,7 @@ mod conn;
 mod error;
 mod file;
 mod held;
+mod id;
 mod idempotency;
 mod journal;
 mod lock;

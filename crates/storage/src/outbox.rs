@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::columns::rows;
 use crate::conn::{Conn, bounded_count, clock, on};
+use crate::id::{Id, StoredId};
 use crate::schema::outbox;
 use crate::{Store, StoreError, codec};
 
@@ -18,17 +19,17 @@ const CLAIM: Duration = Duration::seconds(15);
 #[derive(Insertable)]
 #[diesel(table_name = outbox)]
 pub(crate) struct OutboxRow {
-    outbox_id: String,
+    outbox_id: StoredId,
     announcement: String,
     created_at: NaiveDateTime,
 }
 
-rows!(OutboxRow => outbox(outbox_id: Text, announcement: Text, created_at: Timestamp));
+rows!(OutboxRow => outbox(outbox_id: Id, announcement: Text, created_at: Timestamp));
 
 pub(crate) fn rows(news: &[Announcement], now: DateTime<Utc>) -> Result<Vec<OutboxRow>, StoreError> {
     let row = |announcement: &Announcement| {
         Ok(OutboxRow {
-            outbox_id: Uuid::now_v7().to_string(),
+            outbox_id: StoredId(Uuid::now_v7()),
             announcement: codec::write_announcement(announcement)?,
             created_at: now.naive_utc(),
         })
@@ -50,32 +51,32 @@ pub(crate) async fn claim(
         .order(outbox::outbox_id)
         .limit(limit as i64)
         .select((outbox::outbox_id, outbox::announcement, outbox::created_at));
-    let rows: Vec<(String, String, NaiveDateTime)> = match conn {
+    let rows: Vec<(StoredId, String, NaiveDateTime)> = match conn {
         Conn::Pg(object) => query.for_update().skip_locked().load(&mut **object).await?,
         Conn::Lite(object) => query.load(&mut **object).await?,
     };
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let claimed = outbox::table.filter(outbox::outbox_id.eq_any(rows.iter().map(|row| row.0.clone())));
+    let claimed = outbox::table.filter(outbox::outbox_id.eq_any(rows.iter().map(|row| row.0)));
     let update = diesel::update(claimed).set(outbox::claimed_until.eq((now + CLAIM).naive_utc()));
     on!(conn, c => update.execute(c).await)?;
     let mut envelopes = Vec::with_capacity(rows.len());
     for (id, announcement, created_at) in rows {
-        match read(&id, &announcement, created_at) {
+        match read(id, &announcement, created_at) {
             Ok(envelope) => envelopes.push(envelope),
             // One that cannot be read must not hold up the others. What it announced is marked, and swept up.
             Err(error) => {
-                tracing::error!(%error, outbox_id = id, "an announcement in the outbox cannot be read")
+                tracing::error!(%error, outbox_id = %id.0, "an announcement in the outbox cannot be read")
             }
         }
     }
     Ok(envelopes)
 }
 
-fn read(id: &str, announcement: &str, created_at: NaiveDateTime) -> Result<Envelope, StoreError> {
+fn read(id: StoredId, announcement: &str, created_at: NaiveDateTime) -> Result<Envelope, StoreError> {
     Ok(Envelope {
-        id: Uuid::parse_str(id).map_err(StoreError::corrupt)?,
+        id: id.0,
         at: created_at.and_utc(),
         announcement: codec::read_announcement(announcement)?,
     })
@@ -83,7 +84,7 @@ fn read(id: &str, announcement: &str, created_at: NaiveDateTime) -> Result<Envel
 
 /// Forgets announcements that were published.
 pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), StoreError> {
-    let published = outbox::table.filter(outbox::outbox_id.eq_any(published.iter().map(ToString::to_string)));
+    let published = outbox::table.filter(outbox::outbox_id.eq_any(published.iter().map(|id| StoredId(*id))));
     on!(conn, c => diesel::delete(published).execute(c).await)?;
     Ok(())
 }

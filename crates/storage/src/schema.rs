@@ -18,8 +18,12 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+
+    use crate::id::Id;
+
     submissions (submission_id) {
-        submission_id -> Text,
+        submission_id -> Id,
         form -> Text,
         period -> Text,
         unit_id -> BigInt,
@@ -32,8 +36,12 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+
+    use crate::id::Id;
+
     revisions (submission_id, revision) {
-        submission_id -> Text,
+        submission_id -> Id,
         revision -> Integer,
         status -> Text,
         received_at -> Timestamp,
@@ -65,20 +73,28 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+
+    use crate::id::Id;
+
     idempotency_keys (caller, key) {
         caller -> Text,
         key -> Text,
         request -> Text,
         created -> Bool,
-        submission_id -> Text,
+        submission_id -> Id,
         revision -> Integer,
         created_at -> Timestamp,
     }
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+
+    use crate::id::Id;
+
     outbox (outbox_id) {
-        outbox_id -> Text,
+        outbox_id -> Id,
         announcement -> Text,
         created_at -> Timestamp,
         claimed_until -> Nullable<Timestamp>,

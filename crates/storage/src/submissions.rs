@@ -10,11 +10,11 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{
     Actor, Content, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, UnitId,
 };
-use uuid::Uuid;
 
 use crate::books::{FiledReport, Recording};
 use crate::columns::{OverColumns, Rows, Wanted, With, columns, rows};
 use crate::conn::{Conn, Lite, on};
+use crate::id::{Id, StoredId};
 use crate::schema::{revisions, submissions};
 use crate::{StoreError, SubmissionFilter, codec};
 
@@ -24,7 +24,7 @@ const MAX_NAMED_UNITS: usize = 1000;
 #[derive(Queryable, Selectable, Insertable, AsChangeset, Clone)]
 #[diesel(table_name = submissions, primary_key(submission_id))]
 struct HeadRow {
-    submission_id: String,
+    submission_id: StoredId,
     form: String,
     period: String,
     unit_id: i64,
@@ -38,7 +38,7 @@ struct HeadRow {
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = revisions)]
 struct RevisionRow {
-    submission_id: String,
+    submission_id: StoredId,
     revision: i32,
     status: String,
     received_at: NaiveDateTime,
@@ -51,7 +51,7 @@ struct RevisionRow {
 #[derive(Queryable)]
 struct ReportRow {
     unit_id: i64,
-    submission_id: String,
+    submission_id: StoredId,
     revision: i32,
     first_received_at: NaiveDateTime,
     received_at: NaiveDateTime,
@@ -60,7 +60,7 @@ struct ReportRow {
 }
 
 /// A [`ReportRow`] in SQL.
-type ReportSql = (BigInt, Text, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
+type ReportSql = (BigInt, Id, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
 
 impl HeadRow {
     fn new((key, head): &(SubmissionKey, Head)) -> Self {
@@ -70,7 +70,7 @@ impl HeadRow {
             unit_id,
         } = Wanted::new(&key.form, key.period, key.unit);
         Self {
-            submission_id: head.id.to_string(),
+            submission_id: head.id.into(),
             form,
             period,
             unit_id,
@@ -85,7 +85,7 @@ impl HeadRow {
     fn read(self) -> Result<(SubmissionKey, Head), StoreError> {
         let key = read_key(&self.form, &self.period, self.unit_id)?;
         let head = Head {
-            id: read_id(&self.submission_id)?,
+            id: self.submission_id.into(),
             revision: self.revision,
             status: read_status(&self.status)?,
             digest: self.digest,
@@ -99,7 +99,7 @@ impl HeadRow {
 impl RevisionRow {
     fn read(self, key: SubmissionKey) -> Result<Revision, StoreError> {
         Ok(Revision {
-            id: read_id(&self.submission_id)?,
+            id: self.submission_id.into(),
             key,
             revision: self.revision,
             status: read_status(&self.status)?,
@@ -118,12 +118,6 @@ fn read_key(form: &str, period: &str, unit: i64) -> Result<SubmissionKey, StoreE
         period: period.parse().map_err(StoreError::corrupt)?,
         unit: UnitId(unit),
     })
-}
-
-pub(crate) fn read_id(text: &str) -> Result<SubmissionId, StoreError> {
-    Uuid::parse_str(text)
-        .map(SubmissionId)
-        .map_err(StoreError::corrupt)
 }
 
 fn read_status(text: &str) -> Result<Status, StoreError> {
@@ -195,11 +189,11 @@ pub(crate) async fn held_heads(
 }
 
 rows!(HeadRow => submissions(
-    submission_id: Text, form: Text, period: Text, unit_id: BigInt, revision: Integer, status: Text, digest: Text,
+    submission_id: Id, form: Text, period: Text, unit_id: BigInt, revision: Integer, status: Text, digest: Text,
     first_received_at: Timestamp, received_at: Timestamp,
 ));
 rows!(RevisionRow => revisions(
-    submission_id: Text, revision: Integer, status: Text, received_at: Timestamp, figures: Text, note: Nullable<Text>,
+    submission_id: Id, revision: Integer, status: Text, received_at: Timestamp, figures: Text, note: Nullable<Text>,
     actor: Text,
 ));
 
@@ -214,7 +208,7 @@ impl Recorded {
     pub(crate) fn new(new: &Recording) -> Result<Self, StoreError> {
         let revision = |(revision, actor): &(Revision, Actor)| {
             Ok(RevisionRow {
-                submission_id: revision.id.to_string(),
+                submission_id: revision.id.into(),
                 revision: revision.revision,
                 status: revision.status.as_str().to_owned(),
                 received_at: revision.received_at.naive_utc(),
@@ -243,7 +237,7 @@ impl Recorded {
                 "UPDATE submissions SET revision = later.revision, status = later.status, digest = later.digest, \
                  first_received_at = later.first_received_at, received_at = later.received_at FROM",
                 columns!(
-                    self.later => submission_id: Text, revision: Integer, status: Text, digest: Text,
+                    self.later => submission_id: Id, revision: Integer, status: Text, digest: Text,
                     first_received_at: Timestamp, received_at: Timestamp,
                 ),
                 "AS later (submission_id, revision, status, digest, first_received_at, received_at) \
@@ -257,7 +251,7 @@ impl Recorded {
         Rows::insert_each(&self.first, conn).await?;
         Rows::insert_each(&self.revisions, conn).await?;
         for head in &self.later {
-            let row = submissions::table.find(&head.submission_id);
+            let row = submissions::table.find(head.submission_id);
             diesel::update(row).set(head).execute(conn).await?;
         }
         Ok(())
@@ -282,7 +276,7 @@ pub(crate) async fn head(
     conn: &mut Conn,
     id: SubmissionId,
 ) -> Result<Option<(SubmissionKey, Head)>, StoreError> {
-    let query = submissions::table.filter(submissions::submission_id.eq(id.to_string()));
+    let query = submissions::table.filter(submissions::submission_id.eq(StoredId::from(id)));
     let row: Option<HeadRow> = on!(conn, c => query.select(HeadRow::as_select()).first(c).await.optional())?;
     row.map(HeadRow::read).transpose()
 }
@@ -296,7 +290,7 @@ pub(crate) async fn revision(
         return Ok(None);
     };
     let query = revisions::table
-        .filter(revisions::submission_id.eq(id.to_string()))
+        .filter(revisions::submission_id.eq(StoredId::from(id)))
         .filter(revisions::revision.eq(number));
     let row: Option<RevisionRow> =
         on!(conn, c => query.select(RevisionRow::as_select()).first(c).await.optional())?;
@@ -314,7 +308,7 @@ pub(crate) async fn history(
         return Ok(Vec::new());
     };
     let query = revisions::table
-        .filter(revisions::submission_id.eq(id.to_string()))
+        .filter(revisions::submission_id.eq(StoredId::from(id)))
         .filter(revisions::revision.lt(before.unwrap_or(i32::MAX)))
         .order(revisions::revision.desc())
         .limit(limit as i64);
@@ -357,7 +351,7 @@ pub(crate) async fn list(
                 let time = time.naive_utc();
                 let same_time = submissions::received_at
                     .eq(time)
-                    .and(submissions::submission_id.lt(id.to_string()));
+                    .and(submissions::submission_id.lt(StoredId::from(id)));
                 query = query.filter(submissions::received_at.lt(time).or(same_time));
             }
             query.load::<(HeadRow, RevisionRow)>($c).await
@@ -428,7 +422,7 @@ pub(crate) async fn reports(
             content,
         };
         let filed = FiledReport {
-            id: read_id(&row.submission_id)?,
+            id: row.submission_id.into(),
             revision: row.revision,
             received_at: row.received_at.and_utc(),
             report,

@@ -332,7 +332,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
         "UPDATE submissions SET status = 'withdrawn'",
         "INSERT INTO submissions (submission_id, form, period, unit_id, revision, status, digest, first_received_at, \
              received_at) \
-         SELECT 'made up', form, 'made up', unit_id, revision, status, digest, first_received_at, received_at \
+         SELECT gen_random_uuid(), form, 'made up', unit_id, revision, status, digest, first_received_at, received_at \
          FROM submissions LIMIT 1",
     ] {
         let hidden = api
@@ -349,7 +349,7 @@ async fn a_revision_is_of_a_submission_and_a_submission_of_a_unit_whoever_writes
     site.reports("01-A-1", 3).await;
     let owner = session(&site.owner.postgres_url()).await;
     for statement in [
-        "INSERT INTO revisions SELECT 'of nothing', revision, status, received_at, figures, note, actor FROM revisions",
+        "INSERT INTO revisions SELECT gen_random_uuid(), revision, status, received_at, figures, note, actor FROM revisions",
         "UPDATE submissions SET unit_id = 9999999",
     ] {
         let refused = owner.batch_execute(statement).await.expect_err(statement);

@@ -15,7 +15,7 @@ CREATE TABLE units (
 
 -- One row a submission: its current state. Of a unit: see check_heads.
 CREATE TABLE submissions (
-    submission_id     TEXT      PRIMARY KEY,
+    submission_id     UUID      PRIMARY KEY,
     form              TEXT      NOT NULL,
     period            TEXT      NOT NULL,
     unit_id           BIGINT    NOT NULL,
@@ -30,7 +30,7 @@ CREATE INDEX submissions_by_time ON submissions (received_at, submission_id);
 
 -- Never updated, never deleted. Of a submission: see check_revisions.
 CREATE TABLE revisions (
-    submission_id TEXT      NOT NULL,
+    submission_id UUID      NOT NULL,
     revision      INTEGER   NOT NULL CHECK (revision > 0),
     status        TEXT      NOT NULL CHECK (status IN ('accepted', 'withdrawn')),
     received_at   TIMESTAMP NOT NULL,
@@ -67,7 +67,7 @@ CREATE TABLE idempotency_keys (
     key           TEXT      NOT NULL,
     request       TEXT      NOT NULL,
     created       BOOLEAN   NOT NULL,
-    submission_id TEXT      NOT NULL,
+    submission_id UUID      NOT NULL,
     revision      INTEGER   NOT NULL,
     created_at    TIMESTAMP NOT NULL,
     PRIMARY KEY (caller, key)
@@ -76,7 +76,7 @@ CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at);
 
 -- Announcements that wait to be published.
 CREATE TABLE outbox (
-    outbox_id     TEXT      PRIMARY KEY,
+    outbox_id     UUID      PRIMARY KEY,
     announcement  TEXT      NOT NULL,
     created_at    TIMESTAMP NOT NULL,
     claimed_until TIMESTAMP

@@ -2,7 +2,7 @@
 -- owns the tables passes it, so the service's processes are not to.
 --
 -- Every transaction says for whom it is: tonghop.key is the id of a key, or * for the service's own work. Where it says
--- nothing, it sees nothing.
+-- nothing, it sees nothing. Read by a SELECT of its own, it is read once a statement and not once a row.
 
 -- Who is at or below whom, and when: from the first day to before the last one. Days are ISO 8601, and compare as texts;
 -- '' is before all days, NULL after all.
@@ -30,17 +30,17 @@ ALTER TABLE revisions ENABLE ROW LEVEL SECURITY;
 ALTER TABLE totals ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY reached ON submissions FOR SELECT USING (
-    current_setting('tonghop.key', true) = '*'
+    (SELECT current_setting('tonghop.key', true)) = '*'
     OR EXISTS (
         SELECT FROM access_keys k
         JOIN form_periods p ON p.form = submissions.form AND p.period = submissions.period
         JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = submissions.unit_id
             AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
-        WHERE k.key_id = current_setting('tonghop.key', true)
+        WHERE k.key_id = (SELECT current_setting('tonghop.key', true))
     )
 );
-CREATE POLICY begun ON submissions FOR INSERT WITH CHECK (current_setting('tonghop.key', true) = '*');
-CREATE POLICY changed ON submissions FOR UPDATE USING (current_setting('tonghop.key', true) = '*');
+CREATE POLICY begun ON submissions FOR INSERT WITH CHECK ((SELECT current_setting('tonghop.key', true)) = '*');
+CREATE POLICY changed ON submissions FOR UPDATE USING ((SELECT current_setting('tonghop.key', true)) = '*');
 
 -- What is looked at below is looked at once a statement: a query for every row, as the check of a foreign key is, costs most of
 -- what the change itself does. So submissions and revisions have no foreign keys. From the changed rows on, one by one: a plan that was
@@ -50,7 +50,7 @@ CREATE POLICY changed ON submissions FOR UPDATE USING (current_setting('tonghop.
 CREATE FUNCTION check_heads() RETURNS TRIGGER LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-    unfounded TEXT;
+    unfounded UUID;
 BEGIN
     SELECT c.submission_id INTO unfounded FROM changed c
     WHERE NOT EXISTS (
@@ -77,15 +77,15 @@ CREATE TRIGGER check_changed_heads AFTER UPDATE ON submissions
 REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION check_heads();
 
 CREATE POLICY of_a_submission ON revisions FOR SELECT USING (
-    current_setting('tonghop.key', true) = '*'
+    (SELECT current_setting('tonghop.key', true)) = '*'
     OR EXISTS (SELECT FROM submissions s WHERE s.submission_id = revisions.submission_id)
 );
 -- A revision is of a submission. Changes of many keys share a transaction, so each revision is checked against its own.
-CREATE POLICY made ON revisions FOR INSERT WITH CHECK (current_setting('tonghop.key', true) = '*');
+CREATE POLICY made ON revisions FOR INSERT WITH CHECK ((SELECT current_setting('tonghop.key', true)) = '*');
 CREATE FUNCTION check_revisions() RETURNS TRIGGER LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-    unfounded TEXT;
+    unfounded UUID;
 BEGIN
     -- Whoever passes the policies passes this, too.
     IF row_security_active('revisions') THEN
@@ -118,13 +118,13 @@ CREATE TRIGGER check_new_revisions AFTER INSERT ON revisions
 REFERENCING NEW TABLE AS recorded FOR EACH STATEMENT EXECUTE FUNCTION check_revisions();
 
 CREATE POLICY reached ON totals FOR SELECT USING (
-    current_setting('tonghop.key', true) = '*'
+    (SELECT current_setting('tonghop.key', true)) = '*'
     OR EXISTS (
         SELECT FROM access_keys k
         JOIN form_periods p ON p.form = totals.form AND p.period = totals.period
         JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = totals.unit_id
             AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
-        WHERE k.key_id = current_setting('tonghop.key', true)
+        WHERE k.key_id = (SELECT current_setting('tonghop.key', true))
     )
 );
-CREATE POLICY refreshed ON totals FOR ALL USING (current_setting('tonghop.key', true) = '*');
+CREATE POLICY refreshed ON totals FOR ALL USING ((SELECT current_setting('tonghop.key', true)) = '*');

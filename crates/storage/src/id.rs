@@ -1,0 +1,63 @@
+//! Ids as either database keeps them: a `uuid` on PostgreSQL, which is shorter than a text and compared faster; on SQLite, which has
+//! no such type, a text in lower case. Both are in the order of time, by which a version 7 begins (RFC 9562, section 5.7).
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::pg::{Pg, PgValue};
+use diesel::query_builder::QueryId;
+use diesel::serialize::{self, IsNull, Output, ToSql};
+use diesel::sql_types::{SqlType, Text};
+use diesel::sqlite::Sqlite;
+use std::io::Write;
+use tonghop_domain::SubmissionId;
+use uuid::Uuid;
+
+/// The type of a column of ids.
+#[derive(Clone, Copy, Debug, QueryId, SqlType)]
+#[diesel(postgres_type(oid = 2950, array_oid = 2951), sqlite_type(name = "Text"))]
+pub struct Id;
+
+/// What stands in such a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Id)]
+pub(crate) struct StoredId(pub(crate) Uuid);
+
+impl From<SubmissionId> for StoredId {
+    fn from(id: SubmissionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<StoredId> for SubmissionId {
+    fn from(id: StoredId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl ToSql<Id, Pg> for StoredId {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Id, Pg> for StoredId {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Self(Uuid::from_slice(value.as_bytes())?))
+    }
+}
+
+impl ToSql<Id, Sqlite> for StoredId {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Sqlite>) -> serialize::Result {
+        out.set_value(self.0.to_string());
+        Ok(IsNull::No)
+    }
+}
+
+impl FromSql<Id, Sqlite> for StoredId {
+    fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
+        let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
+        Ok(Self(Uuid::parse_str(&text)?))
+    }
+}
