@@ -25,6 +25,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The pause after a window that was not full. Under load more gathers meanwhile: a window costs two transactions and a
 /// confirm, and wakes an aggregator, however much is in it. What comes after a while of quiet goes at once.
 const GATHER: Duration = Duration::from_millis(50);
+/// A window of so many is followed by twice the pause.
+const CROWD: usize = 32;
 
 /// Takes announcements to where they can no longer be lost.
 pub trait Publish: Sync {
@@ -127,7 +129,7 @@ impl<'a, O: Outbox> Windows<'a, O> {
                 up();
                 self.unconfirmed = self.claim().await;
             }
-            let window_is_full = self.unconfirmed.len() >= WINDOW;
+            let window = self.unconfirmed.len();
             if !self.unconfirmed.is_empty() {
                 tracing::trace!(target: "tonghop::step", step = "claimed");
                 let confirmed = publisher.publish(&self.unconfirmed).await;
@@ -142,8 +144,8 @@ impl<'a, O: Outbox> Windows<'a, O> {
                 return Err(Interrupted::Unconfirmed(self.unconfirmed.len()));
             }
             up();
-            if !window_is_full {
-                self.rest().await;
+            if window < WINDOW {
+                self.rest(if window < CROWD { GATHER } else { 2 * GATHER }).await;
             }
             if self.stop.is_cancelled() {
                 return Ok(());
@@ -183,9 +185,9 @@ impl<'a, O: Outbox> Windows<'a, O> {
     }
 
     /// Waits until enough may have gathered in the outbox, or it is time to stop.
-    async fn rest(&self) {
+    async fn rest(&self, gathering: Duration) {
         let rest = async {
-            sleep(GATHER).await;
+            sleep(gathering).await;
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep(POLL_INTERVAL) => {}
@@ -218,12 +220,13 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::time::Instant;
+    use tonghop_domain::Announcement;
 
     use super::*;
 
-    /// Notes when it is looked into, and has nothing.
+    /// Notes when it is looked into, and has so many announcements each time.
     #[derive(Default)]
-    struct Looks(Mutex<Vec<Instant>>);
+    struct Looks(Mutex<Vec<Instant>>, usize);
 
     impl Looks {
         fn count(&self) -> usize {
@@ -236,7 +239,18 @@ mod tests {
 
         async fn claim(&self, _: usize) -> Result<Vec<Envelope>, Infallible> {
             self.0.lock().unwrap().push(Instant::now());
-            Ok(Vec::new())
+            let announcement = Announcement::SubmissionsRecorded {
+                form: "ngay-30-7".parse().unwrap(),
+                period: "2021-07".parse().unwrap(),
+                province: "87".parse().unwrap(),
+                submissions: Vec::new(),
+            };
+            let envelope = || Envelope {
+                id: Uuid::now_v7(),
+                at: chrono::DateTime::UNIX_EPOCH,
+                announcement: announcement.clone(),
+            };
+            Ok(std::iter::repeat_with(envelope).take(self.1).collect())
         }
 
         async fn settle(&self, _: &[Uuid]) -> Result<(), Infallible> {
@@ -244,11 +258,12 @@ mod tests {
         }
     }
 
-    struct Nobody;
+    /// Takes everything.
+    struct Everybody;
 
-    impl Publish for Nobody {
-        async fn publish(&self, _: &[Envelope]) -> Vec<Uuid> {
-            Vec::new()
+    impl Publish for Everybody {
+        async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
+            window.iter().map(|envelope| envelope.id).collect()
         }
 
         fn usable(&self) -> bool {
@@ -275,7 +290,28 @@ mod tests {
             assert_eq!(outbox.0.lock().unwrap().last(), Some(&woken));
             stop.cancel();
         };
-        let (moved, ()) = tokio::join!(windows.move_to(&Nobody, || {}), load);
+        let (moved, ()) = tokio::join!(windows.move_to(&Everybody, || {}), load);
+        assert_eq!(moved, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowded_window_more_gather() {
+        let (outbox, wake, stop) = (
+            Looks(Mutex::default(), CROWD),
+            Notify::new(),
+            CancellationToken::new(),
+        );
+        let mut windows = Windows::new(&outbox, &wake, &stop);
+        let load = async {
+            for _ in 0..1000 {
+                wake.notify_one();
+                sleep(Duration::from_millis(1)).await;
+            }
+            let under_load = outbox.count();
+            assert!((8..=11).contains(&under_load), "{under_load} windows a second");
+            stop.cancel();
+        };
+        let (moved, ()) = tokio::join!(windows.move_to(&Everybody, || {}), load);
         assert_eq!(moved, Ok(()));
     }
 }

@@ -21,6 +21,10 @@ use crate::{Idempotency, Outcome, StoreError, Write, record};
 const QUEUE: usize = 2048;
 /// How many changes share a transaction at the most.
 const BATCH: usize = 256;
+/// After a batch of so many changes, the next one waits for this long before it is taken: more are on their way then, and a
+/// transaction costs as much as some dozen changes, whatever is in it. Where few are sent at a time nobody waits.
+const CROWD: usize = 16;
+const GATHER: Duration = Duration::from_millis(3);
 /// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
 /// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
 const TRIES: u32 = 8;
@@ -102,6 +106,20 @@ impl Journal {
 /// The journal takes no more changes.
 pub(crate) fn closed() -> StoreError {
     StoreError::Unavailable("the journal is closed".into())
+}
+
+impl Changes {
+    /// What waits, or else comes first. After a crowd, what comes within a moment, too. Nothing when every [`Journal`] that
+    /// leads here is gone.
+    async fn take(&self, after_a_crowd: bool) -> Vec<Waiting> {
+        let mut receiver = self.receiver.lock().await;
+        if after_a_crowd && receiver.len() < BATCH {
+            tokio::time::sleep(GATHER).await;
+        }
+        let mut taken = Vec::new();
+        receiver.recv_many(&mut taken, BATCH).await;
+        taken
+    }
 }
 
 /// Takes what may share a transaction: of changes with one idempotency key, the first; the others follow later.
@@ -202,15 +220,15 @@ impl<L: Ledger> Recorder<L> {
     /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
     pub async fn work(self, changes: Changes) {
         let mut deferred: Vec<Waiting> = Vec::new();
+        let mut crowded = false;
         loop {
             let mut batch = take_apart(&mut deferred);
             if batch.is_empty() {
-                let mut receiver = changes.receiver.lock().await;
-                if receiver.recv_many(&mut batch, BATCH).await == 0 {
+                deferred = changes.take(crowded).await;
+                if deferred.is_empty() {
                     return;
                 }
-                drop(receiver);
-                deferred = batch;
+                crowded = deferred.len() >= CROWD;
                 batch = take_apart(&mut deferred);
             }
             tracing::trace!(target: "tonghop::step", step = "batch_taken");
@@ -342,5 +360,61 @@ impl<L: Ledger> Recorder<L> {
         tracing::trace!(target: "tonghop::step", step = "committed");
         self.news.notify_one();
         Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+    use tonghop_domain::{Change, Origin, Precondition, UnitId};
+
+    use super::*;
+
+    fn write() -> Write {
+        Write {
+            key: SubmissionKey {
+                form: "ngay-30-7".parse().unwrap(),
+                period: "2021-07".parse().unwrap(),
+                unit: UnitId(1),
+            },
+            change: Change::Withdraw,
+            condition: Precondition::None,
+            idempotency: None,
+            origin: Origin::OPERATOR,
+            action: "withdraw_submission".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowd_changes_gather_for_a_moment_and_else_nobody_waits() {
+        let (journal, changes) = Journal::new();
+        let callers = tokio::spawn(async move {
+            for _ in 0..8 {
+                tokio::spawn(journal.clone().record(write()));
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let start = Instant::now();
+        assert_eq!(changes.take(false).await.len(), 1);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let gathered = changes.take(true).await.len();
+        assert!((2..=3).contains(&gathered), "{gathered}");
+        callers.await.unwrap();
+        assert_eq!(changes.take(false).await.len(), 7 - gathered);
+        assert!(changes.take(false).await.is_empty(), "nobody is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_is_full_does_not_wait_for_more() {
+        let (journal, changes) = Journal::new();
+        for _ in 0..=BATCH {
+            tokio::spawn(journal.clone().record(write()));
+        }
+        drop(journal);
+        sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        assert_eq!(changes.take(true).await.len(), BATCH);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(changes.take(true).await.len(), 1);
     }
 }
