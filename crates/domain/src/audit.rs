@@ -153,7 +153,7 @@ impl AuditEntry {
             optional(&self.about),
             Some(&self.count),
         ];
-        let (mut hash, mut text) = (Sha256::new(), String::new());
+        let (mut hash, mut text) = (Sha256::new(), String::with_capacity(64));
         for field in fields {
             // The length keeps two fields from running into the bytes of one; an absent one is not an empty one.
             match field {

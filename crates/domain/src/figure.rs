@@ -1,5 +1,6 @@
 //! Figures: what a unit says of one indicator.
 
+use compact_str::ToCompactString;
 use sha2::{Digest, Sha256};
 
 use crate::{CategoryCode, DimensionCode, IndicatorCode};
@@ -89,8 +90,8 @@ impl Content {
         for figure in figures {
             text(&mut hash, "figure", figure.indicator.as_str());
             match &figure.reported {
-                Reported::Value(value) => text(&mut hash, "value", &value.to_string()),
-                Reported::Flag(flag) => text(&mut hash, "flag", &flag.to_string()),
+                Reported::Value(value) => text(&mut hash, "value", &value.to_compact_string()),
+                Reported::Flag(flag) => text(&mut hash, "flag", &flag.to_compact_string()),
                 Reported::Items(items) => items.iter().for_each(|item| text(&mut hash, "item", item)),
                 Reported::Text(words) => text(&mut hash, "text", words),
                 other => text(&mut hash, "state", other.state().unwrap_or_default()),
@@ -98,7 +99,7 @@ impl Content {
             let mut cells: Vec<&Cell> = figure.cells.iter().collect();
             cells.sort_by(|a, b| a.key.cmp(&b.key));
             for cell in cells {
-                text(&mut hash, "cell", &cell.value.to_string());
+                text(&mut hash, "cell", &cell.value.to_compact_string());
                 for (dimension, category) in &cell.key {
                     text(&mut hash, dimension.as_str(), category.as_str());
                 }

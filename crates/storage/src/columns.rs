@@ -54,7 +54,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     pub(crate) fn new(form: &FormCode, period: Period, unit: UnitId) -> Self {
         Self {
-            form: form.to_string(),
+            form: form.as_str().to_owned(),
             period: period.to_string(),
             unit_id: unit.0,
         }

@@ -1,5 +1,6 @@
 //! Queries on submissions and their revisions.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ struct HeadRow {
     period: String,
     unit_id: i64,
     revision: i32,
-    status: String,
+    status: Cow<'static, str>,
     digest: String,
     first_received_at: NaiveDateTime,
     received_at: NaiveDateTime,
@@ -40,7 +41,7 @@ struct HeadRow {
 struct RevisionRow {
     submission_id: StoredId,
     revision: i32,
-    status: String,
+    status: Cow<'static, str>,
     received_at: NaiveDateTime,
     figures: String,
     note: Option<String>,
@@ -75,7 +76,7 @@ impl HeadRow {
             period,
             unit_id,
             revision: head.revision,
-            status: head.status.as_str().to_owned(),
+            status: head.status.as_str().into(),
             digest: head.digest.clone(),
             first_received_at: head.first_received_at.naive_utc(),
             received_at: head.received_at.naive_utc(),
@@ -210,7 +211,7 @@ impl Recorded {
             Ok(RevisionRow {
                 submission_id: revision.id.into(),
                 revision: revision.revision,
-                status: revision.status.as_str().to_owned(),
+                status: revision.status.as_str().into(),
                 received_at: revision.received_at.naive_utc(),
                 figures: codec::write_figures(&revision.content.figures)?,
                 note: revision.content.note.clone(),
