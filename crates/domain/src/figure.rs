@@ -118,3 +118,51 @@ fn text(hash: &mut Sha256, label: &str, text: &str) {
     hash.update((text.len() as u64).to_be_bytes());
     hash.update(text.as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(indicator: &str, reported: Reported) -> Figure {
+        Figure {
+            indicator: indicator.parse().unwrap(),
+            reported,
+            cells: Vec::new(),
+        }
+    }
+
+    fn cell(sex: &str, value: i64) -> Cell {
+        let part = |dimension: &str, category: &str| (dimension.parse().unwrap(), category.parse().unwrap());
+        Cell {
+            key: vec![part("age", "16_17"), part("sex", sex)],
+            value,
+        }
+    }
+
+    /// Stored digests are compared with those of later programs. The value was made by another program.
+    #[test]
+    fn a_digest_stays_what_it_was_whatever_the_order() {
+        let broadcasts = Figure {
+            cells: vec![cell("nu", 64), cell("nam", -1)],
+            ..figure("TT.PT", Reported::Value(63))
+        };
+        let mut content = Content {
+            figures: vec![
+                figure("TT.VB", Reported::Text("Kịp thời".to_owned())),
+                broadcasts,
+                figure("TT.TQ", Reported::Flag(true)),
+                figure(
+                    "TT.KH",
+                    Reported::Items(vec!["Khẩu hiệu".to_owned(), String::new()]),
+                ),
+                figure("TT.NC", Reported::DoneNoNumber),
+            ],
+            note: Some("Sửa số".to_owned()),
+        };
+        let digest = "a9dd9bed1e560b8e5db1d5f71421a2e1b06a5d3fdf253025755dbae2785f88fe";
+        assert_eq!(content.digest(), digest);
+        content.figures.reverse();
+        content.figures[3].cells.reverse();
+        assert_eq!(content.digest(), digest);
+    }
+}

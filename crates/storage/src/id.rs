@@ -1,6 +1,8 @@
 //! Ids as either database keeps them: a `uuid` on PostgreSQL, which is shorter than a text and compared faster; on SQLite, which has
 //! no such type, a text in lower case. Both are in the order of time, by which a version 7 begins (RFC 9562, section 5.7).
 
+use std::io::Write;
+
 use diesel::backend::Backend;
 use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
@@ -9,7 +11,6 @@ use diesel::query_builder::QueryId;
 use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{SqlType, Text};
 use diesel::sqlite::Sqlite;
-use std::io::Write;
 use tonghop_domain::SubmissionId;
 use uuid::Uuid;
 
