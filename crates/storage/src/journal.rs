@@ -21,10 +21,13 @@ use crate::{Idempotency, Outcome, StoreError, Write, record};
 const QUEUE: usize = 2048;
 /// How many changes share a transaction at the most.
 const BATCH: usize = 256;
-/// After a batch of so many changes, the next one waits for this long before it is taken: more are on their way then, and a
-/// transaction costs as much as some dozen changes, whatever is in it. Where few are sent at a time nobody waits.
+/// After a batch of so many changes, the next one is taken when so many of a hundred of them wait again, or after so many
+/// looks: their callers come back together, and a transaction costs as much as some dozen changes, whatever is in it. Where
+/// few are sent at a time nobody waits.
 const CROWD: usize = 16;
-const GATHER: Duration = Duration::from_millis(3);
+const PERCENT_BACK: usize = 60;
+const LOOKS: u32 = 6;
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 /// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
 /// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
 const TRIES: u32 = 8;
@@ -109,12 +112,20 @@ pub(crate) fn closed() -> StoreError {
 }
 
 impl Changes {
-    /// What waits, or else comes first. After a crowd, what comes within a moment, too. Nothing when every [`Journal`] that
-    /// leads here is gone.
-    async fn take(&self, after_a_crowd: bool) -> Vec<Waiting> {
+    /// What waits, or else comes first. After a crowd, what comes within a moment, too, unless most of as many wait.
+    /// Nothing when every [`Journal`] that leads here is gone.
+    async fn take(&self, last: usize) -> Vec<Waiting> {
         let mut receiver = self.receiver.lock().await;
-        if after_a_crowd && receiver.len() < BATCH {
-            tokio::time::sleep(GATHER).await;
+        let enough = if last < CROWD {
+            0
+        } else {
+            last * PERCENT_BACK / 100
+        };
+        for _ in 0..LOOKS {
+            if receiver.len() >= enough {
+                break;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
         let mut taken = Vec::new();
         receiver.recv_many(&mut taken, BATCH).await;
@@ -220,15 +231,15 @@ impl<L: Ledger> Recorder<L> {
     /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
     pub async fn work(self, changes: Changes) {
         let mut deferred: Vec<Waiting> = Vec::new();
-        let mut crowded = false;
+        let mut last = 0;
         loop {
             let mut batch = take_apart(&mut deferred);
             if batch.is_empty() {
-                deferred = changes.take(crowded).await;
+                deferred = changes.take(last).await;
                 if deferred.is_empty() {
                     return;
                 }
-                crowded = deferred.len() >= CROWD;
+                last = deferred.len();
                 batch = take_apart(&mut deferred);
             }
             tracing::trace!(target: "tonghop::step", step = "batch_taken");
@@ -385,36 +396,47 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn after_a_crowd_changes_gather_for_a_moment_and_else_nobody_waits() {
+    /// What a worker takes after a batch of so many, while one change comes each millisecond: how many, and after how long.
+    async fn taken_after(last: usize) -> (usize, Duration) {
         let (journal, changes) = Journal::new();
         let callers = tokio::spawn(async move {
-            for _ in 0..8 {
+            for _ in 0..100 {
                 tokio::spawn(journal.clone().record(write()));
                 sleep(Duration::from_millis(1)).await;
             }
         });
         let start = Instant::now();
-        assert_eq!(changes.take(false).await.len(), 1);
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        let gathered = changes.take(true).await.len();
-        assert!((2..=3).contains(&gathered), "{gathered}");
-        callers.await.unwrap();
-        assert_eq!(changes.take(false).await.len(), 7 - gathered);
-        assert!(changes.take(false).await.is_empty(), "nobody is left");
+        let taken = changes.take(last).await.len();
+        callers.abort();
+        (taken, start.elapsed())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_that_is_full_does_not_wait_for_more() {
+    async fn after_a_few_changes_nobody_waits() {
+        assert_eq!(taken_after(CROWD - 1).await, (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowd_changes_gather_for_a_moment() {
+        let (taken, waited) = taken_after(CROWD).await;
+        assert!((5..=7).contains(&taken), "{taken}");
+        assert_eq!(waited, LOOKS * LOOK_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_most_of_a_crowd_are_back_they_do_not_wait_for_more() {
         let (journal, changes) = Journal::new();
-        for _ in 0..=BATCH {
-            tokio::spawn(journal.clone().record(write()));
+        for back in [CROWD * 2, BATCH + 1] {
+            for _ in 0..back {
+                tokio::spawn(journal.clone().record(write()));
+            }
+            sleep(Duration::from_millis(1)).await;
+            let start = Instant::now();
+            let taken = changes.take(back * 3 / 2).await.len();
+            assert_eq!((taken, start.elapsed()), (back.min(BATCH), Duration::ZERO));
         }
+        assert_eq!(changes.take(CROWD).await.len(), 1, "the one that did not fit");
         drop(journal);
-        sleep(Duration::from_millis(1)).await;
-        let start = Instant::now();
-        assert_eq!(changes.take(true).await.len(), BATCH);
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        assert_eq!(changes.take(true).await.len(), 1);
+        assert!(changes.take(CROWD).await.is_empty(), "nobody is left");
     }
 }
