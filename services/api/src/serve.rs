@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Bytes, Data, ServiceConfig, get, to};
 use actix_web::{App, HttpServer};
+use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use tonghop_metrics::Metrics;
 use tonghop_storage::Store;
@@ -39,6 +40,10 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many connections the process takes, on however many processors; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_000;
+
+/// How many connections may wait to be accepted, as far as the system lets them (Linux: `net.core.somaxconn`, 4,096 by
+/// itself). One more is not heard, and tries again after a second; what the standard library asks for is 128.
+const BACKLOG: i32 = 4_096;
 
 /// How long requests in flight may take after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
@@ -73,7 +78,15 @@ pub struct Settings {
 /// # Errors
 /// The address is taken or not ours.
 pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(listen).map_err(|error| StartError::Bind(listen, error))
+    let listening = || {
+        let socket = Socket::new(Domain::for_address(listen), Type::STREAM, None)?;
+        // Connections of the process before may still be ending.
+        socket.set_reuse_address(cfg!(unix))?;
+        socket.bind(&listen.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    listening().map_err(|error| StartError::Bind(listen, error))
 }
 
 /// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
@@ -200,5 +213,33 @@ impl Shared {
             .app_data(self.requests.clone())
             .app_data(self.metrics.clone())
             .route("/metrics", get().to(get_metrics));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Nobody accepts them: as many as that may come while the process has no turn.
+    #[test]
+    fn hundreds_may_connect_at_once() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(800));
+        let connected: Result<Vec<TcpStream>, _> = (0..500).map(connect).collect();
+        assert_eq!(connected.unwrap().len(), 500);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let refused = bind(address).unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("cannot listen on {address}: ")),
+            "{refused}"
+        );
     }
 }
