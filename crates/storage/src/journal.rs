@@ -112,8 +112,8 @@ pub(crate) fn closed() -> StoreError {
 }
 
 impl Changes {
-    /// What waits, or else comes first. After a crowd, what comes within a moment, too, unless most of as many wait.
-    /// Nothing when every [`Journal`] that leads here is gone.
+    /// What waits, or else comes first; after a crowd not before most of as many wait, or a moment has passed. Nothing when
+    /// every [`Journal`] that leads here is gone.
     async fn take(&self, last: usize) -> Vec<Waiting> {
         let mut receiver = self.receiver.lock().await;
         let enough = if last < CROWD {
