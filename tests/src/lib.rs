@@ -73,7 +73,7 @@ pub fn program(name: &str) -> PathBuf {
 /// # Panics
 /// When rustls cannot be set up.
 pub fn http_client() -> ClientBuilder {
-    http_client_trusting(&Trust::in_anybody().expect("a trust"))
+    http_client_trusting(&Trust::danger_accept_any_certificate().expect("a trust"))
 }
 
 /// An HTTP client that takes these certificates.

@@ -95,7 +95,7 @@ impl AmqpSettings {
     ///
     /// # Errors
     /// The file cannot be used, the system has no authorities, or the URL is without TLS.
-    pub fn vouched_for_by(mut self, authority: Option<&Path>) -> Result<Self, InvalidAmqpAuthority> {
+    pub fn with_ca(mut self, authority: Option<&Path>) -> Result<Self, InvalidAmqpAuthority> {
         match (&self.uri.scheme, authority) {
             (AMQPScheme::AMQP, Some(_)) => return Err(InvalidAmqpAuthority::Plain),
             (AMQPScheme::AMQP, None) => {}
@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn an_authority_of_ones_own_does_not_go_with_a_url_without_tls() {
         let plain = parse("amqp://broker").unwrap();
-        assert!(plain.clone().vouched_for_by(None).is_ok());
-        let refused = plain.vouched_for_by(Some("ca.pem".as_ref())).unwrap_err();
+        assert!(plain.clone().with_ca(None).is_ok());
+        let refused = plain.with_ca(Some("ca.pem".as_ref())).unwrap_err();
         assert_eq!(refused, InvalidAmqpAuthority::Plain);
     }
 

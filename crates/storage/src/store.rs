@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// Woken after each commit that put announcements into the outbox.
-    pub fn news(&self) -> &Notify {
+    pub fn outbox_changed(&self) -> &Notify {
         &self.inner.news
     }
 

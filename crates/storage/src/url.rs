@@ -49,7 +49,7 @@ impl DatabaseUrl {
     ///
     /// # Errors
     /// The file cannot be used, the system has no authorities, or the URL forbids TLS.
-    pub fn vouched_for_by(self, authority: Option<&Path>) -> Result<Self, InvalidAuthority> {
+    pub fn with_ca(self, authority: Option<&Path>) -> Result<Self, InvalidAuthority> {
         let Self::Postgres(mut server) = self else {
             return Ok(self);
         };
@@ -84,7 +84,7 @@ impl PostgresUrl {
     pub(crate) fn trust(&self) -> Result<Trust, InvalidTrust> {
         match (&self.authority, self.config().get_ssl_mode()) {
             (Some(authority), _) => Ok(authority.clone()),
-            (None, SslMode::Disable | SslMode::Prefer) => Trust::in_anybody(),
+            (None, SslMode::Disable | SslMode::Prefer) => Trust::danger_accept_any_certificate(),
             (None, _) => Trust::in_system(),
         }
     }
@@ -173,8 +173,8 @@ mod tests {
     #[test]
     fn an_authority_of_ones_own_does_not_go_with_a_url_that_forbids_tls() {
         let url: DatabaseUrl = "postgres://db.example/figures?sslmode=disable".parse().unwrap();
-        assert_eq!(url.clone().vouched_for_by(None), Ok(url.clone()));
-        let refused = url.vouched_for_by(Some("ca.pem".as_ref())).unwrap_err();
+        assert_eq!(url.clone().with_ca(None), Ok(url.clone()));
+        let refused = url.with_ca(Some("ca.pem".as_ref())).unwrap_err();
         assert_eq!(refused, InvalidAuthority::Disabled);
     }
 }

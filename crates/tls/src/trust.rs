@@ -95,7 +95,7 @@ impl Trust {
     ///
     /// # Errors
     /// rustls cannot be set up.
-    pub fn in_anybody() -> Result<Self, InvalidTrust> {
+    pub fn danger_accept_any_certificate() -> Result<Self, InvalidTrust> {
         let verifier = Arc::new(Anybody(provider()));
         let config = builder()?
             .dangerous()

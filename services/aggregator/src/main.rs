@@ -76,11 +76,11 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
         ));
     }
     let url = url
-        .vouched_for_by(arguments.database_ca.as_deref())
+        .with_ca(arguments.database_ca.as_deref())
         .map_err(wrong_setting)?;
     let amqp = AmqpSettings::parse(&arguments.amqp_url, &arguments.amqp_namespace).map_err(wrong_setting)?;
     let amqp = amqp
-        .vouched_for_by(arguments.amqp_ca.as_deref())
+        .with_ca(arguments.amqp_ca.as_deref())
         .map_err(wrong_setting)?;
     let catalogue = match &arguments.catalogue {
         Some(folder) => tonghop_catalogue::load(folder),
@@ -110,7 +110,7 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
     let (served, (), (), ()) = tokio::join!(
         serve,
         run(store.clone(), &bus, settings, &consuming, &metrics, &stop),
-        relay(&store, &bus, store.news(), &relaying, &stop),
+        relay(&store, &bus, store.outbox_changed(), &relaying, &stop),
         signalled,
     );
     store.close().await;

@@ -138,7 +138,7 @@ fn database(arguments: &Arguments) -> Result<DatabaseUrl, Failure> {
     let url = arguments.database_url.as_deref();
     match url.and_then(|url| url.parse().ok()) {
         Some(database @ DatabaseUrl::Postgres(_)) => database
-            .vouched_for_by(arguments.database_ca.as_deref())
+            .with_ca(arguments.database_ca.as_deref())
             .map_err(|error| Failure::Configuration(error.to_string())),
         Some(DatabaseUrl::Sqlite(_)) | None => Err(Failure::Configuration(WANTED.into())),
     }
@@ -154,7 +154,7 @@ fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
     let configuration = |error: &dyn std::fmt::Display| Failure::Configuration(error.to_string());
     let settings =
         AmqpSettings::parse(url, &arguments.amqp_namespace).map_err(|error| configuration(&error))?;
-    let settings = settings.vouched_for_by(arguments.amqp_ca.as_deref());
+    let settings = settings.with_ca(arguments.amqp_ca.as_deref());
     settings.map(Bus::Amqp).map_err(|error| configuration(&error))
 }
 
@@ -171,12 +171,12 @@ async fn work(
     let serving = async {
         let served = serve(listener, store.clone(), settings, stop.clone()).await;
         store.close().await;
-        store.news().notify_one();
+        store.outbox_changed().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;
         relay_stop.cancel();
         served
     };
-    let relaying = relay(store, bus, store.news(), health, &relay_stop);
+    let relaying = relay(store, bus, store.outbox_changed(), health, &relay_stop);
     let (served, ()) = tokio::join!(serving, relaying);
     served.map_err(|error| Failure::RunTime(error.to_string()))
 }

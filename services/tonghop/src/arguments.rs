@@ -216,15 +216,14 @@ impl Settings {
     pub(crate) fn database(&self) -> Result<DatabaseUrl, Failure> {
         let url = self.database_url.as_deref().unwrap_or("sqlite:tonghop.db");
         let url: DatabaseUrl = url.parse().map_err(wrong_setting)?;
-        url.vouched_for_by(self.database_ca.as_deref())
-            .map_err(wrong_setting)
+        url.with_ca(self.database_ca.as_deref()).map_err(wrong_setting)
     }
 
     pub(crate) fn bus(&self) -> Result<Bus, Failure> {
         match &self.amqp_url {
             Some(url) => {
                 let settings = AmqpSettings::parse(url, &self.amqp_namespace).map_err(wrong_setting)?;
-                let settings = settings.vouched_for_by(self.amqp_ca.as_deref());
+                let settings = settings.with_ca(self.amqp_ca.as_deref());
                 settings.map(Bus::Amqp).map_err(wrong_setting)
             }
             None => Ok(Bus::in_process()),

@@ -101,7 +101,9 @@ async fn submit_lines(client: &Client, url: &str, key: &Token, lines: String) ->
 /// not about, it need not show one to be believed.
 pub(crate) async fn healthcheck(url: &str, ca: Option<&Path>) -> Result<(), Failure> {
     let trust = match ca {
-        None if is_this_machine(&parsed(url)?) => Trust::in_anybody().map_err(wrong_setting)?,
+        None if is_this_machine(&parsed(url)?) => {
+            Trust::danger_accept_any_certificate().map_err(wrong_setting)?
+        }
         ca => trusting(url, ca)?,
     };
     ask_whether_ready(&client(trust)?, url).await
@@ -120,11 +122,11 @@ async fn ask_whether_ready(client: &Client, url: &str) -> Result<(), Failure> {
 }
 
 /// A client for a service in this very process, whatever its certificate says.
-pub(crate) struct Oneself(Client);
+pub(crate) struct LocalClient(Client);
 
-impl Oneself {
+impl LocalClient {
     pub(crate) fn new() -> Result<Self, Failure> {
-        client(Trust::in_anybody().map_err(failed)?).map(Self)
+        client(Trust::danger_accept_any_certificate().map_err(failed)?).map(Self)
     }
 
     /// Waits until the service is ready, ten seconds at the most.
@@ -161,7 +163,7 @@ fn trusting(url: &str, ca: Option<&Path>) -> Result<Trust, Failure> {
         });
     }
     // Without TLS nobody is asked for a certificate.
-    Trust::in_anybody().map_err(wrong_setting)
+    Trust::danger_accept_any_certificate().map_err(wrong_setting)
 }
 
 fn parsed(url: &str) -> Result<Url, Failure> {

@@ -8,7 +8,7 @@ use tonghop_domain::{Origin, Role, Token};
 use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::{ServeOptions, Settings};
-use crate::client::Oneself;
+use crate::client::LocalClient;
 use crate::failure::{Failure, failed, print};
 use crate::keys::unit_called;
 use crate::serve::serve;
@@ -71,10 +71,10 @@ impl DemoKeys {
 }
 
 async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
-    let oneself = Oneself::new()?;
-    oneself.wait_until_ready(url).await?;
+    let client = LocalClient::new()?;
+    client.wait_until_ready(url).await?;
     let keys = DemoKeys::create(store).await?;
-    oneself
+    client
         .submit_lines(url, &keys.admin, SUBMISSIONS.to_owned())
         .await?;
     let mut looks = tokio::time::interval(Duration::from_millis(50));

@@ -68,7 +68,7 @@ pub(crate) async fn serve(
             &metrics,
             &workers_stop
         ),
-        relay(&store, &bus, store.news(), &relaying, &workers_stop),
+        relay(&store, &bus, store.outbox_changed(), &relaying, &workers_stop),
         signalled,
     );
     drop(lock);

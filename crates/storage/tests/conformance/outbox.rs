@@ -223,7 +223,7 @@ async fn a_claim_that_is_never_settled_lapses(store: TestStore) {
 
 async fn whoever_waits_for_news_is_woken(store: TestStore) {
     let woken = async || {
-        tokio::time::timeout(Duration::from_secs(2), store.news().notified())
+        tokio::time::timeout(Duration::from_secs(2), store.outbox_changed().notified())
             .await
             .is_ok()
     };
