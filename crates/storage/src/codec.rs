@@ -9,7 +9,7 @@ use tonghop_domain::{
     SubmissionId, Total,
 };
 
-use crate::StoreError;
+use crate::error::StoreError;
 
 /// One of the five letters says what is reported.
 #[derive(Default, Serialize, Deserialize)]

@@ -38,6 +38,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(crate) fn unavailable(cause: impl std::fmt::Display) -> Self {
+        Self::Unavailable(cause.to_string())
+    }
+
     pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }

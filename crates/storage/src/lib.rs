@@ -4,62 +4,36 @@
 //! finds; it never adds: totals come from `tonghop_domain::Total::roll_up`. This crate knows nothing of HTTP or
 //! RabbitMQ.
 
-mod access_keys;
-mod adoption;
 mod audit;
-mod audit_verification;
-mod backup;
-mod books;
 mod codec;
-mod columns;
-mod commits;
-mod conn;
+mod database;
 mod error;
-mod file;
-mod held;
-mod id;
-mod idempotency;
-mod journal;
-mod lock;
-mod marks;
-mod migrations;
+mod group_commit;
 mod model;
-mod outbox;
-mod probe;
+mod queries;
 mod reads;
-mod record;
-mod refresh;
-mod row_security;
-mod schema;
-mod seal_file;
-mod seals;
-mod standing;
 mod store;
-mod submissions;
-mod totals;
-mod url;
-mod verification;
-mod writes;
+mod unit_of_work;
 
-pub use access_keys::NewKey;
-pub use audit::AuditPlace;
-pub use audit_verification::{AuditFault, AuditVerification};
-pub use backup::copy_sqlite;
-pub use books::{
-    Answer, Books, FiledReport, Ledger, MarksRead, Recording, Refreshing, StoredTotal, Transaction, Used,
-};
-pub use commits::Commits;
-pub use conn::PoolState;
+pub use audit::entries::AuditPlace;
+pub use audit::head_file::SealFile;
+pub use audit::verification::{AuditFault, AuditVerification};
+pub use database::backup::copy_sqlite;
+pub use database::pool::PoolState;
+pub use database::roles::{AGGREGATOR_ROLE, API_ROLE};
+pub use database::service_lock::ServiceLock;
+pub use database::url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};
 pub use error::StoreError;
-pub use journal::{Changes, Journal, Recorder};
-pub use lock::ServiceLock;
+pub use group_commit::metrics::Commits;
+pub use group_commit::{Changes, Journal, Recorder};
 pub use model::{
     Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes,
     SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
 };
-pub use record::record;
-pub use refresh::{MAX_TOGETHER, groups, refresh, refresh_totals};
-pub use row_security::{AGGREGATOR_ROLE, API_ROLE};
-pub use seal_file::SealFile;
+pub use queries::access_keys::NewKey;
 pub use store::Store;
-pub use url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};
+pub use unit_of_work::record::record;
+pub use unit_of_work::refresh::{MAX_TOGETHER, groups, refresh, refresh_totals};
+pub use unit_of_work::{
+    Answer, Books, FiledReport, Ledger, MarksRead, Recording, Refreshing, StoredTotal, Transaction, Used,
+};

@@ -1,0 +1,6 @@
+//! The audit trail: its entries, the hash chain that seals them, and the check of both.
+
+pub(crate) mod entries;
+pub(crate) mod head_file;
+pub(crate) mod seals;
+pub(crate) mod verification;

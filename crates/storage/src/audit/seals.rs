@@ -1,0 +1,120 @@
+//! The seals of the audit trail: a hash chain over everything that was written, lengthened every second.
+//!
+//! A seal takes in what was committed since the last one. Transactions commit out of order, so it looks back for as long
+//! as any of them can take. What is older than that and not sealed was not written by the service.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Duration, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::SealHead;
+
+use crate::database::pool::{Conn, on};
+use crate::database::schema::{audit_batches, audit_seals};
+use crate::error::StoreError;
+
+/// Longer than any transaction takes from its clock's reading to its commit.
+pub(crate) const LOOK_BACK: Duration = Duration::seconds(30);
+
+/// A seal as it is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Seal {
+    pub(crate) sealed_at: DateTime<Utc>,
+    /// The batches with their digests, a line each.
+    pub(crate) batches: String,
+    pub(crate) head: SealHead,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = audit_seals)]
+pub(crate) struct SealRow {
+    number: i64,
+    sealed_at: NaiveDateTime,
+    batches: String,
+    head: String,
+}
+
+impl SealRow {
+    pub(crate) fn read(self) -> Seal {
+        Seal {
+            sealed_at: self.sealed_at.and_utc(),
+            batches: self.batches,
+            head: SealHead {
+                number: self.number,
+                digest: self.head,
+            },
+        }
+    }
+}
+
+impl Seal {
+    /// The ids of the batches with their digests.
+    pub(crate) fn sealed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.batches
+            .lines()
+            .map(|line| line.split_once(' ').unwrap_or((line, "")))
+    }
+}
+
+/// The last seal.
+pub(crate) async fn last(conn: &mut Conn) -> Result<Option<Seal>, StoreError> {
+    let query = audit_seals::table.order(audit_seals::number.desc());
+    let row: Option<SealRow> = on!(conn, c => query.select(SealRow::as_select()).first(c).await.optional())?;
+    Ok(row.map(SealRow::read))
+}
+
+/// Batches with their digests, in their order, that no seal has. Of those that are older than `from` nothing is said.
+async fn unsealed(conn: &mut Conn, from: Option<DateTime<Utc>>) -> Result<Vec<(String, String)>, StoreError> {
+    let from = from.unwrap_or(DateTime::UNIX_EPOCH).naive_utc();
+    let query = audit_seals::table
+        .filter(audit_seals::sealed_at.ge(from))
+        .select(audit_seals::batches);
+    let sealed: Vec<String> = on!(conn, c => query.load(c).await)?;
+    let sealed: HashSet<&str> = sealed
+        .iter()
+        .flat_map(|batches| batches.lines())
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let query = audit_batches::table
+        .filter(audit_batches::at.ge(from))
+        .order((audit_batches::at, audit_batches::batch_id))
+        .select((audit_batches::batch_id, audit_batches::digest));
+    let mut written: Vec<(String, String)> = on!(conn, c => query.load(c).await)?;
+    written.retain(|(id, _)| !sealed.contains(id.as_str()));
+    Ok(written)
+}
+
+/// Lengthens the chain by what is not sealed yet. None when there is nothing, or another process did it.
+pub(crate) async fn seal(conn: &mut Conn, now: DateTime<Utc>) -> Result<Option<SealHead>, StoreError> {
+    let last = last(conn).await?;
+    let new = unsealed(conn, last.as_ref().map(|last| last.sealed_at - LOOK_BACK)).await?;
+    if new.is_empty() {
+        return Ok(None);
+    }
+    let sealed_at = last.as_ref().map_or(now, |last| now.max(last.sealed_at));
+    let batches: String = new
+        .iter()
+        .map(|(id, digest)| format!("{id} {digest}\n"))
+        .collect();
+    let before = last.as_ref().map(|last| &last.head);
+    let number = before.map_or(1, |before| before.number + 1);
+    let head = SealHead::next(before, number, sealed_at, &batches);
+    let row = SealRow {
+        number,
+        sealed_at: sealed_at.naive_utc(),
+        batches,
+        head: head.digest.clone(),
+    };
+    let insert = diesel::insert_into(audit_seals::table)
+        .values(row)
+        .on_conflict_do_nothing();
+    let inserted = on!(conn, c => insert.execute(c).await)?;
+    Ok((inserted > 0).then_some(head))
+}
+
+/// The digest of a seal.
+pub(crate) async fn digest(conn: &mut Conn, number: i64) -> Result<Option<String>, StoreError> {
+    let query = audit_seals::table.find(number).select(audit_seals::head);
+    Ok(on!(conn, c => query.first(c).await.optional())?)
+}

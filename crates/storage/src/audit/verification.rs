@@ -1,0 +1,231 @@
+//! Recomputes the digests of the whole audit trail, and names what was changed, inserted, removed or cut off.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{AuditEntry, SealHead};
+use uuid::Uuid;
+
+use crate::audit::entries::{NAMING_CHARS, read_entries};
+use crate::audit::seals::{Seal, SealRow};
+use crate::database::pool::{Conn, on};
+use crate::database::schema::{audit_batches, audit_seals};
+use crate::error::StoreError;
+
+/// How many seals, or batches that no seal names, are read at a time.
+const PAGE: i64 = 100;
+/// How many batches are read in one statement.
+const BATCHES: usize = 500;
+
+/// What is wrong with the trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuditFault {
+    /// An entry is not as it was written: the batch and the entry's number in it.
+    EntryChanged(String, i32),
+    /// An entry is there that was not written.
+    EntryInserted(String, i32),
+    /// An entry is gone.
+    EntryRemoved(String, i32),
+    /// What was written about a batch itself is not as it was.
+    BatchChanged(String),
+    /// A batch is there that was not written by the service at its time.
+    BatchInserted(String),
+    /// A batch is gone, which a seal names.
+    BatchRemoved(String, i64),
+    /// A seal is not as it was made.
+    SealChanged(i64),
+    /// A seal is gone.
+    SealRemoved(i64),
+    /// The chain was made anew: the head of this seal was noted to be another one.
+    HeadDiffers(i64),
+    /// The chain was cut off after this seal: the head of a later one was noted.
+    Truncated(i64),
+}
+
+impl fmt::Display for AuditFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EntryChanged(batch, number) => write!(f, "entry {batch}/{number} was changed"),
+            Self::EntryInserted(batch, number) => write!(f, "entry {batch}/{number} was inserted"),
+            Self::EntryRemoved(batch, number) => write!(f, "entry {batch}/{number} was removed"),
+            Self::BatchChanged(batch) => write!(f, "batch {batch} was changed"),
+            Self::BatchInserted(batch) => write!(f, "batch {batch} was inserted, and is in no seal"),
+            Self::BatchRemoved(batch, seal) => {
+                write!(f, "batch {batch} was removed, which seal {seal} names")
+            }
+            Self::SealChanged(seal) => write!(f, "seal {seal} was changed"),
+            Self::SealRemoved(seal) => write!(f, "seal {seal} was removed"),
+            Self::HeadDiffers(seal) => {
+                write!(
+                    f,
+                    "the chain was made anew: seal {seal} had another head when it was noted"
+                )
+            }
+            Self::Truncated(seal) => write!(
+                f,
+                "the trail was cut off after seal {seal}: later heads were noted"
+            ),
+        }
+    }
+}
+
+/// What was found of the trail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditVerification {
+    /// How many entries were compared with their seals.
+    pub sealed: u64,
+    /// How many entries wait to be sealed.
+    pub unsealed: u64,
+    /// The head of the chain.
+    pub head: Option<SealHead>,
+    /// Everything that is wrong, in the order of the chain.
+    pub faults: Vec<AuditFault>,
+}
+
+/// What is looked for while the trail is gone through.
+#[derive(Default)]
+pub(crate) struct Audit {
+    pub(crate) verification: AuditVerification,
+    /// The ids of all batches that seals name.
+    pub(crate) sealed: HashSet<String>,
+}
+
+/// A batch as it is stored.
+pub(crate) struct Stored {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) digest: String,
+    entry_digests: String,
+    entries: String,
+}
+
+impl Audit {
+    /// Compares a seal with the one before, and what it names with what is stored.
+    pub(crate) fn seal(&mut self, seal: &Seal, mut stored: HashMap<String, Stored>) {
+        let found = &mut self.verification;
+        let before = found.head.take();
+        let expected = before.as_ref().map_or(1, |before| before.number + 1);
+        let number = seal.head.number;
+        found
+            .faults
+            .extend((expected..number).map(AuditFault::SealRemoved));
+        // The head of one that is gone is not known, so nothing can be said of the next one's.
+        let is_linked = SealHead::next(before.as_ref(), number, seal.sealed_at, &seal.batches) == seal.head;
+        if expected == number && !is_linked {
+            found.faults.push(AuditFault::SealChanged(number));
+        }
+        found.head = Some(seal.head.clone());
+        for (id, digest) in seal.sealed() {
+            match stored.remove(id) {
+                Some(batch) => found.sealed += batch.compare(id, digest, &mut found.faults),
+                None => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
+            }
+            self.sealed.insert(id.to_owned());
+        }
+    }
+
+    /// What was noted elsewhere of the chain must be in it.
+    pub(crate) fn noted(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
+        let last = self.verification.head.as_ref().map_or(0, |head| head.number);
+        let faults = &mut self.verification.faults;
+        let differing = noted.iter().filter(|head| {
+            kept.get(&head.number)
+                .is_some_and(|digest| *digest != head.digest)
+        });
+        faults.extend(differing.map(|head| AuditFault::HeadDiffers(head.number)));
+        if noted.iter().any(|head| head.number > last) {
+            faults.push(AuditFault::Truncated(last));
+        }
+    }
+}
+
+impl Stored {
+    /// Compares each entry with its digest, and all of them with what was sealed. Answers how many entries there are.
+    pub(crate) fn compare(&self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
+        let Ok(rows) = read_entries(&self.entries) else {
+            faults.push(AuditFault::BatchChanged(id.to_owned()));
+            return 0;
+        };
+        let (batch, count, faults_before) = (
+            Uuid::parse_str(id).unwrap_or_default(),
+            rows.len() as u64,
+            faults.len(),
+        );
+        let mut entries = BTreeMap::new();
+        for row in rows {
+            let number = row.number;
+            if entries.insert(number, row).is_some() {
+                faults.push(AuditFault::EntryInserted(id.to_owned(), number));
+            }
+        }
+        let mut digests = Vec::new();
+        for (number, name) in (0..).zip(self.entry_digests.as_bytes().chunks(NAMING_CHARS)) {
+            let Some(row) = entries.remove(&number) else {
+                faults.push(AuditFault::EntryRemoved(id.to_owned(), number));
+                continue;
+            };
+            // One that cannot be read is not as it was written.
+            let digest = row
+                .read()
+                .map_or_else(|_| String::new(), |entry| entry.digest(batch, self.at, number));
+            if !digest.as_bytes().starts_with(name) {
+                faults.push(AuditFault::EntryChanged(id.to_owned(), number));
+            }
+            digests.push(digest);
+        }
+        let inserted = entries.into_keys();
+        faults.extend(inserted.map(|number| AuditFault::EntryInserted(id.to_owned(), number)));
+        let is_sound = faults.len() == faults_before;
+        if is_sound && (AuditEntry::digest_of_batch(&digests) != sealed || self.digest != sealed) {
+            faults.push(AuditFault::BatchChanged(id.to_owned()));
+        }
+        count
+    }
+}
+
+pub(crate) async fn seals_after(conn: &mut Conn, number: i64) -> Result<Vec<Seal>, StoreError> {
+    let query = audit_seals::table
+        .filter(audit_seals::number.gt(number))
+        .order(audit_seals::number)
+        .limit(PAGE);
+    let rows: Vec<SealRow> = on!(conn, c => query.select(SealRow::as_select()).load(c).await)?;
+    Ok(rows.into_iter().map(SealRow::read).collect())
+}
+
+/// The ids of batches, in their order, after one of them.
+pub(crate) async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreError> {
+    let query = audit_batches::table
+        .filter(audit_batches::batch_id.gt(id))
+        .order(audit_batches::batch_id)
+        .limit(BATCHES as i64)
+        .select(audit_batches::batch_id);
+    Ok(on!(conn, c => query.load(c).await)?)
+}
+
+pub(crate) async fn stored(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Stored>, StoreError> {
+    let mut found: HashMap<String, Stored> = HashMap::new();
+    for ids in ids.chunks(BATCHES) {
+        let query = audit_batches::table
+            .filter(audit_batches::batch_id.eq_any(ids))
+            .select((
+                audit_batches::batch_id,
+                audit_batches::at,
+                audit_batches::digest,
+                audit_batches::entry_digests,
+                audit_batches::entries,
+            ));
+        let rows: Vec<(String, NaiveDateTime, String, String, String)> = on!(conn, c => query.load(c).await)?;
+        for (id, at, digest, entry_digests, entries) in rows {
+            let batch = Stored {
+                at: at.and_utc(),
+                digest,
+                entry_digests,
+                entries,
+            };
+            found.insert(id, batch);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,34 @@
+//! Copies of a SQLite file that is in use.
+
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::Text;
+use diesel::{Connection, RunQueryDsl, SqliteConnection};
+
+use crate::database::sqlite_settings::SQLITE_SETTINGS;
+use crate::error::StoreError;
+
+/// Writes everything that was committed by now into another file, which must be empty or not there yet. Others go on
+/// reading and writing meanwhile. When it fails, or the process ends, the file may hold anything.
+///
+/// # Errors
+/// `Unavailable` when either file cannot be used.
+pub async fn copy_sqlite(from: &Path, into: &Path) -> Result<(), StoreError> {
+    let text = |path: &Path| {
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| StoreError::unavailable(format!("{} is not in UTF-8", path.display())))
+    };
+    let (from, into) = (text(from)?, text(into)?);
+    let copying = move || {
+        let mut conn = SqliteConnection::establish(&from).map_err(StoreError::unavailable)?;
+        conn.batch_execute(SQLITE_SETTINGS)
+            .map_err(StoreError::unavailable)?;
+        let copy = diesel::sql_query("VACUUM INTO ?").bind::<Text, _>(into);
+        copy.execute(&mut conn).map_err(StoreError::unavailable)?;
+        Ok(())
+    };
+    tokio::task::spawn_blocking(copying)
+        .await
+        .map_err(StoreError::unavailable)?
+}

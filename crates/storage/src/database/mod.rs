@@ -1,0 +1,17 @@
+//! The databases themselves: where they are, connections and transactions on either, tables, and who may do what in them.
+
+pub(crate) mod acting_as;
+pub(crate) mod backup;
+pub(crate) mod clock;
+pub(crate) mod pool;
+pub(crate) mod roles;
+pub(crate) mod row_security;
+pub(crate) mod schema;
+pub(crate) mod service_lock;
+pub(crate) mod sqlite_file;
+pub(crate) mod sqlite_settings;
+pub(crate) mod unnest;
+pub(crate) mod url;
+pub(crate) mod uuid;
+pub(crate) mod write_health;
+pub(crate) mod write_probe;

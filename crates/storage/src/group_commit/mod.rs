@@ -1,0 +1,367 @@
+//! The journal: concurrent changes of all callers share transactions.
+//!
+//! Callers wait at a bounded queue; workers take what waits there, a batch at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use tonghop_domain::{Catalogue, SubmissionKey};
+
+use crate::database::write_health::Standing;
+use crate::error::StoreError;
+use crate::group_commit::batch::{Batch, Waiting, take_apart};
+use crate::group_commit::contended::Held;
+use crate::group_commit::metrics::Commits;
+use crate::model::{Outcome, Write};
+use crate::unit_of_work::record::record;
+use crate::unit_of_work::{Books, DEADLINE, Ledger, Transaction};
+
+mod batch;
+mod contended;
+pub(crate) mod metrics;
+
+/// How many changes may wait.
+const QUEUE: usize = 2048;
+/// How many changes share a transaction at the most.
+const BATCH: usize = 256;
+/// After a batch of so many changes, the next one is taken when so many of a hundred of them wait again, or after so many
+/// looks: their callers come back together, and a transaction costs as much as some dozen changes, whatever is in it. Where
+/// few are sent at a time nobody waits.
+const CROWD: usize = 16;
+const PERCENT_BACK: usize = 60;
+const LOOKS: u32 = 6;
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+/// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
+/// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
+const TRIES: u32 = 8;
+const TRYING: Duration = Duration::from_millis(1500);
+const MOMENT: Duration = Duration::from_millis(400);
+/// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The same where there is one lock for all, which takes longer to wait for.
+const LONGEST_WAIT_FOR_ONE: Duration = Duration::from_millis(3500);
+/// How long the changes of a batch that cannot be recorded as a whole are tried in smaller ones, from its beginning.
+const APART: Duration = Duration::from_millis(5500);
+
+/// Where callers leave changes. Clones lead to the same queue.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    sender: mpsc::Sender<Waiting>,
+}
+
+/// Where workers take them. Clones take turns.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+}
+
+/// What records changes; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder<L> {
+    ledger: L,
+    catalogue: Arc<Catalogue>,
+    news: Arc<Notify>,
+    held: Held,
+    standing: Arc<Standing>,
+    commits: Commits,
+}
+
+impl Journal {
+    /// An empty queue.
+    pub fn new() -> (Self, Changes) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let receiver = Arc::new(Mutex::new(receiver));
+        (Self { sender }, Changes { receiver })
+    }
+
+    /// Has a change recorded. Answers after the commit.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    pub async fn record(self, write: Write) -> Result<Outcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let since = Instant::now();
+        let waiting = Waiting { write, reply, since };
+        self.sender.try_send(waiting).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })?;
+        // While it waits for the answer, it does not keep the queue open.
+        drop(self);
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+/// The journal takes no more changes.
+pub(crate) fn closed() -> StoreError {
+    StoreError::Unavailable("the journal is closed".into())
+}
+
+impl Changes {
+    /// What waits, or else comes first; after a crowd not before most of as many wait, or a moment has passed. Nothing when
+    /// every [`Journal`] that leads here is gone.
+    async fn take(&self, last: usize) -> Vec<Waiting> {
+        let mut receiver = self.receiver.lock().await;
+        let enough = if last < CROWD {
+            0
+        } else {
+            last * PERCENT_BACK / 100
+        };
+        for _ in 0..LOOKS {
+            if receiver.len() >= enough {
+                break;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+        let mut taken = Vec::new();
+        receiver.recv_many(&mut taken, BATCH).await;
+        taken
+    }
+}
+
+/// Whether a single change of a batch is the cause, whoever holds what.
+fn is_of_one(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt(_) | StoreError::Rejected(_) | StoreError::Overflow(_)
+    )
+}
+
+impl<L: Ledger> Recorder<L> {
+    /// Records by a catalogue; `news` is woken after each commit that put announcements into the outbox.
+    pub fn new(ledger: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
+        Self {
+            ledger,
+            catalogue,
+            news,
+            held: Held::default(),
+            standing: Arc::default(),
+            commits: Commits::default(),
+        }
+    }
+
+    /// Whether the database took the last changes.
+    pub(crate) fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
+    /// What was committed.
+    pub(crate) fn commits(&self) -> &Commits {
+        &self.commits
+    }
+
+    /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
+    pub async fn work(self, changes: Changes) {
+        let mut deferred: Vec<Waiting> = Vec::new();
+        let mut last = 0;
+        loop {
+            let mut batch = take_apart(&mut deferred);
+            if batch.is_empty() {
+                deferred = changes.take(last).await;
+                if deferred.is_empty() {
+                    return;
+                }
+                last = deferred.len();
+                batch = take_apart(&mut deferred);
+            }
+            tracing::trace!(target: "tonghop::step", step = "batch_taken");
+            let admitted: Batch = batch
+                .into_iter()
+                .filter_map(|waiting| self.admit(waiting))
+                .map(|waiting| (waiting.write, waiting.reply))
+                .collect();
+            if !admitted.writes.is_empty() {
+                self.record_all(admitted).await;
+            }
+        }
+    }
+
+    /// Refuses what has waited for too long, and what is about a submission that is held.
+    fn admit(&self, waiting: Waiting) -> Option<Waiting> {
+        let longest = if self.ledger.locks_rows() {
+            LONGEST_WAIT
+        } else {
+            LONGEST_WAIT_FOR_ONE
+        };
+        let refusal = if waiting.since.elapsed() > longest {
+            StoreError::Overloaded
+        } else if self.held.is_held(&waiting.write.key) {
+            StoreError::Contention("another session holds the submission".into())
+        } else {
+            return Some(waiting);
+        };
+        drop(waiting.reply.send(Err(refusal)));
+        None
+    }
+
+    /// Records a batch and answers its callers. When one of its changes cannot be recorded, the others shall not suffer:
+    /// the batch is taken apart until that one stands alone. A batch holds the locks of all while it waits for one, so
+    /// it is in a hurry; a change that waits for who holds its submission does so alone, until the database ends him.
+    async fn record_all(&self, batch: Batch) {
+        let deadline = Instant::now() + APART;
+        let mut parts = vec![(batch, true)];
+        while let Some((part, hurry)) = parts.pop() {
+            if Instant::now() > deadline || part.single().is_some_and(|write| self.held.is_held(&write.key)) {
+                part.refuse(&StoreError::Overloaded);
+                continue;
+            }
+            match self.record_batch(&part.writes, hurry).await {
+                Ok(outcomes) => part.answer(outcomes),
+                Err(StoreError::Contention(_)) if hurry && self.ledger.locks_rows() => {
+                    let held = self.held_among(&part.writes).await;
+                    let (waiting, free) = if held.is_empty() {
+                        (part, Batch::default())
+                    } else {
+                        part.partition(|write| held.contains(&write.key))
+                    };
+                    parts.extend(waiting.chunks(1).into_iter().rev().map(|one| (one, false)));
+                    if !free.writes.is_empty() {
+                        parts.push((free, true));
+                    }
+                }
+                Err(error) if part.single().is_none() && is_of_one(&error) => {
+                    let half = part.writes.len().div_ceil(2);
+                    parts.extend(part.chunks(half).into_iter().rev().map(|half| (half, true)));
+                }
+                Err(error) => {
+                    self.tell(&part, &error);
+                    part.refuse(&error);
+                }
+            }
+        }
+    }
+
+    /// Which of the submissions that changes are about another session holds now. None when nobody can say.
+    async fn held_among(&self, writes: &[Write]) -> BTreeSet<SubmissionKey> {
+        let keys: BTreeSet<SubmissionKey> = writes.iter().map(|write| write.key.clone()).collect();
+        let keys: Vec<SubmissionKey> = keys.into_iter().collect();
+        let looking = async {
+            let mut tx = self.ledger.begin(true).await?;
+            let held = tx.books()?.held_heads(&keys).await?;
+            tx.rollback().await?;
+            Ok(held)
+        };
+        // Each change is tried alone then.
+        self.ledger.within(DEADLINE, looking).await.unwrap_or_default()
+    }
+
+    /// Tells the log, and remembers what is held.
+    fn tell(&self, part: &Batch, error: &StoreError) {
+        let Some(write) = part.single() else {
+            tracing::warn!(%error, changes = part.writes.len(), "changes were not recorded");
+            return;
+        };
+        let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
+        tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
+        if self.ledger.locks_rows() && matches!(error, StoreError::Contention(_)) {
+            self.held.note(&write.key);
+        }
+    }
+
+    async fn record_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
+        let (mut tries, started) = (0, Instant::now());
+        loop {
+            let tried_at = Instant::now();
+            match self.ledger.within(DEADLINE, self.try_batch(writes, hurry)).await {
+                Err(StoreError::Contention(_))
+                    if tries < TRIES && started.elapsed() < TRYING && tried_at.elapsed() < MOMENT =>
+                {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
+                }
+                done => {
+                    self.standing.note(&done);
+                    return done;
+                }
+            }
+        }
+    }
+
+    async fn try_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
+        let started = Instant::now();
+        let mut tx = self.ledger.begin(hurry).await?;
+        let outcomes = match record(tx.books()?, &self.catalogue, writes).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                // When this fails too, the connection is dropped, and the database rolls back by itself.
+                tx.rollback().await.ok();
+                return Err(error);
+            }
+        };
+        tx.commit().await?;
+        self.commits.committed(writes.len(), started.elapsed());
+        tracing::trace!(target: "tonghop::step", step = "committed");
+        self.news.notify_one();
+        Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+    use tonghop_domain::{Change, Origin, Precondition, UnitId};
+
+    use super::*;
+
+    fn write() -> Write {
+        Write {
+            key: SubmissionKey {
+                form: "ngay-30-7".parse().unwrap(),
+                period: "2021-07".parse().unwrap(),
+                unit: UnitId(1),
+            },
+            change: Change::Withdraw,
+            condition: Precondition::None,
+            idempotency: None,
+            origin: Origin::OPERATOR,
+            action: "withdraw_submission".to_owned(),
+        }
+    }
+
+    /// What a worker takes after a batch of so many, while one change comes each millisecond: how many, and after how long.
+    async fn taken_after(last: usize) -> (usize, Duration) {
+        let (journal, changes) = Journal::new();
+        let callers = tokio::spawn(async move {
+            for _ in 0..100 {
+                tokio::spawn(journal.clone().record(write()));
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let start = Instant::now();
+        let taken = changes.take(last).await.len();
+        callers.abort();
+        (taken, start.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_few_changes_nobody_waits() {
+        assert_eq!(taken_after(CROWD - 1).await, (1, Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowd_changes_gather_for_a_moment() {
+        let (taken, waited) = taken_after(CROWD).await;
+        assert!((5..=7).contains(&taken), "{taken}");
+        assert_eq!(waited, LOOKS * LOOK_INTERVAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_most_of_a_crowd_are_back_they_do_not_wait_for_more() {
+        let (journal, changes) = Journal::new();
+        for back in [CROWD * 2, BATCH + 1] {
+            for _ in 0..back {
+                tokio::spawn(journal.clone().record(write()));
+            }
+            sleep(Duration::from_millis(1)).await;
+            let start = Instant::now();
+            let taken = changes.take(back * 3 / 2).await.len();
+            assert_eq!((taken, start.elapsed()), (back.min(BATCH), Duration::ZERO));
+        }
+        assert_eq!(changes.take(CROWD).await.len(), 1, "the one that did not fit");
+        drop(journal);
+        assert!(changes.take(CROWD).await.is_empty(), "nobody is left");
+    }
+}

@@ -1,0 +1,104 @@
+//! Queries on access keys. Few keys exist beside many figures, so they are read all at once.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{Key, KeyId, Role, TokenDigest, UnitId};
+
+use crate::database::pool::{Conn, on};
+use crate::database::schema::access_keys;
+use crate::error::StoreError;
+
+/// What a new key is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// What it may do.
+    pub role: Role,
+    /// On whose figures: this unit's and those of all below it.
+    pub unit: UnitId,
+    /// Whose it is, in words.
+    pub label: String,
+    /// From when on it is no longer taken.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = access_keys)]
+struct AccessKeyRow {
+    key_id: String,
+    digest: String,
+    role: String,
+    unit_id: i64,
+    label: String,
+    created_at: NaiveDateTime,
+    expires_at: Option<NaiveDateTime>,
+    revoked_at: Option<NaiveDateTime>,
+    last_used_at: Option<NaiveDateTime>,
+}
+
+impl AccessKeyRow {
+    fn new(key: &Key, digest: TokenDigest) -> Self {
+        let naive = |time: Option<DateTime<Utc>>| time.map(|time| time.naive_utc());
+        Self {
+            key_id: key.id.to_string(),
+            digest: digest.to_string(),
+            role: key.role.as_str().to_owned(),
+            unit_id: key.unit.0,
+            label: key.label.clone(),
+            created_at: key.created_at.naive_utc(),
+            expires_at: naive(key.expires_at),
+            revoked_at: naive(key.revoked_at),
+            last_used_at: naive(key.last_used_at),
+        }
+    }
+
+    fn read(self) -> Result<(Key, TokenDigest), StoreError> {
+        let utc = |time: Option<NaiveDateTime>| time.map(|time| time.and_utc());
+        let key = Key {
+            id: self.key_id.parse().map_err(StoreError::corrupt)?,
+            role: self.role.parse().map_err(StoreError::corrupt)?,
+            unit: UnitId(self.unit_id),
+            label: self.label,
+            created_at: self.created_at.and_utc(),
+            expires_at: utc(self.expires_at),
+            revoked_at: utc(self.revoked_at),
+            last_used_at: utc(self.last_used_at),
+        };
+        Ok((key, self.digest.parse().map_err(StoreError::corrupt)?))
+    }
+}
+
+pub(crate) async fn insert(conn: &mut Conn, key: &Key, digest: TokenDigest) -> Result<(), StoreError> {
+    let insert = diesel::insert_into(access_keys::table).values(AccessKeyRow::new(key, digest));
+    on!(conn, c => insert.execute(c).await)?;
+    Ok(())
+}
+
+pub(crate) async fn all(conn: &mut Conn) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
+    let query = access_keys::table.order((access_keys::created_at, access_keys::key_id));
+    let rows: Vec<AccessKeyRow> = on!(conn, c => query.select(AccessKeyRow::as_select()).load(c).await)?;
+    rows.into_iter().map(AccessKeyRow::read).collect()
+}
+
+pub(crate) async fn revoke(conn: &mut Conn, id: &KeyId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let valid = access_keys::table
+        .find(id.as_str())
+        .filter(access_keys::revoked_at.is_null());
+    let update = diesel::update(valid).set(access_keys::revoked_at.eq(now.naive_utc()));
+    let revoked = on!(conn, c => update.execute(c).await)?;
+    Ok(revoked > 0)
+}
+
+pub(crate) async fn note_uses(conn: &mut Conn, uses: &[(KeyId, DateTime<Utc>)]) -> Result<(), StoreError> {
+    for (id, at) in uses {
+        let at = at.naive_utc();
+        let older = access_keys::table.find(id.as_str()).filter(
+            access_keys::last_used_at
+                .is_null()
+                .or(access_keys::last_used_at.lt(at)),
+        );
+        let update = diesel::update(older).set(access_keys::last_used_at.eq(at));
+        on!(conn, c => update.execute(c).await)?;
+    }
+    Ok(())
+}

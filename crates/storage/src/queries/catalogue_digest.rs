@@ -1,0 +1,39 @@
+//! The digest of the catalogue, which every process must share.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::database::pool::{Conn, on};
+use crate::database::schema::catalogue;
+use crate::error::StoreError;
+
+/// Holds the catalogue as it is until the transaction ends.
+///
+/// # Errors
+/// `OtherCatalogue` when this process has another one.
+pub(crate) async fn share_lock(conn: &mut Conn, digest: &str) -> Result<(), StoreError> {
+    let query = catalogue::table.find(1).select(catalogue::digest);
+    let held: Option<String> = match conn {
+        Conn::Pg(object) => query.for_share().first(&mut **object).await.optional()?,
+        Conn::Lite(object) => query.first(&mut **object).await.optional()?,
+    };
+    compare(held, digest)
+}
+
+/// Compares the catalogues without holding anything.
+///
+/// # Errors
+/// As for [`share_lock`].
+pub(crate) async fn check(conn: &mut Conn, digest: &str) -> Result<(), StoreError> {
+    let query = catalogue::table.find(1).select(catalogue::digest);
+    let held: Option<String> = on!(conn, c => query.first(c).await.optional())?;
+    compare(held, digest)
+}
+
+fn compare(held: Option<String>, digest: &str) -> Result<(), StoreError> {
+    match held {
+        Some(held) if held == digest => Ok(()),
+        Some(_) => Err(StoreError::OtherCatalogue),
+        None => Err(StoreError::NotMigrated),
+    }
+}

@@ -1,0 +1,107 @@
+//! The accepted reports that totals are made of.
+
+use std::collections::HashMap;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
+use diesel_async::RunQueryDsl;
+use tonghop_domain::{Content, FormCode, Period, Report, Status, UnitId};
+
+use crate::codec;
+use crate::database::pool::{Conn, on};
+use crate::database::schema::{revisions, submissions};
+use crate::database::unnest::{OverColumns, Wanted};
+use crate::database::uuid::{Id, StoredId};
+use crate::error::StoreError;
+use crate::unit_of_work::FiledReport;
+
+/// Above so many units a query reads all of a form and period and picks in memory.
+const MAX_NAMED_UNITS: usize = 1000;
+
+/// What a report of a unit is read from.
+#[derive(Queryable)]
+struct ReportRow {
+    unit_id: i64,
+    submission_id: StoredId,
+    revision: i32,
+    first_received_at: NaiveDateTime,
+    received_at: NaiveDateTime,
+    figures: String,
+    note: Option<String>,
+}
+
+/// A [`ReportRow`] in SQL.
+type ReportSql = (BigInt, Id, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
+
+/// The accepted reports of some units for a form and period.
+pub(crate) async fn reports(
+    conn: &mut Conn,
+    form: &FormCode,
+    period: Period,
+    units: &[UnitId],
+) -> Result<HashMap<UnitId, FiledReport>, StoreError> {
+    if units.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let all = submissions::table
+        .inner_join(
+            revisions::table.on(revisions::submission_id
+                .eq(submissions::submission_id)
+                .and(revisions::revision.eq(submissions::revision))),
+        )
+        .filter(submissions::form.eq(form.as_str()))
+        .filter(submissions::period.eq(period.to_string()))
+        .filter(submissions::status.eq(Status::Accepted.as_str()))
+        .select((
+            submissions::unit_id,
+            submissions::submission_id,
+            submissions::revision,
+            submissions::first_received_at,
+            submissions::received_at,
+            revisions::figures,
+            revisions::note,
+        ));
+    let ids = units.iter().map(|unit| unit.0);
+    let rows: Vec<ReportRow> = match conn {
+        Conn::Pg(object) if units.len() <= MAX_NAMED_UNITS => {
+            let keys = Wanted::of(form, period, units);
+            // From the keys on, or a plan for many of them reads all of a period.
+            let query = OverColumns::<_, ReportSql>::new(
+                "SELECT unit_id, submission_id, submissions.revision, submissions.first_received_at, \
+                 submissions.received_at, figures, note FROM",
+                Wanted::columns(&keys),
+                "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
+                 JOIN revisions USING (submission_id, revision) WHERE submissions.status = 'accepted'",
+            );
+            query.load(&mut **object).await?
+        }
+        Conn::Lite(object) if units.len() <= MAX_NAMED_UNITS => {
+            let named = all.filter(submissions::unit_id.eq_any(ids));
+            named.load(&mut **object).await?
+        }
+        conn => on!(conn, c => all.load(c).await)?,
+    };
+    let wanted: std::collections::HashSet<UnitId> = units.iter().copied().collect();
+    let read = |row: ReportRow| {
+        let content = Content {
+            figures: codec::read_figures(&row.figures)?,
+            note: row.note,
+        };
+        let report = Report {
+            first_received_at: row.first_received_at.and_utc(),
+            content,
+        };
+        let filed = FiledReport {
+            id: row.submission_id.into(),
+            revision: row.revision,
+            received_at: row.received_at.and_utc(),
+            report,
+        };
+        Ok((UnitId(row.unit_id), filed))
+    };
+    rows.into_iter()
+        .filter(|row| wanted.contains(&UnitId(row.unit_id)))
+        .map(read)
+        .collect()
+}

@@ -1,0 +1,66 @@
+//! What a transaction writes when everything is decided: on PostgreSQL in one statement.
+//!
+//! Each statement costs a message there and back, and those of a small batch took longer than its rows.
+
+use tonghop_domain::Form;
+
+use crate::audit::entries;
+use crate::database::clock::clock;
+use crate::database::pool::Conn;
+use crate::database::unnest::{Rows, With};
+use crate::error::StoreError;
+use crate::queries::{idempotency, marks, outbox, submissions, totals};
+use crate::unit_of_work::{Recording, Refreshing};
+
+/// Writes what a batch of changes leaves.
+pub(crate) async fn record(conn: &mut Conn, new: &Recording) -> Result<(), StoreError> {
+    let recorded = submissions::Recorded::new(new)?;
+    let stale = marks::rows(&new.marks);
+    let news = outbox::rows(&new.news, new.at)?;
+    let trail = entries::Batch::new(conn, &new.trail, new.at).await?;
+    let answers = idempotency::answers(&new.answers);
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            recorded.add_to(&mut with);
+            with.insert(&stale);
+            with.insert(&news);
+            trail.add_to(&mut with);
+            idempotency::add_to(&mut with, &answers);
+            with.execute(object).await.map_err(submissions::begun_by_another)
+        }
+        Conn::Lite(object) => {
+            recorded.insert(object).await?;
+            Rows::insert_each(&stale, object).await?;
+            Rows::insert_each(&news, object).await?;
+            trail.insert(object).await?;
+            idempotency::insert_each(&answers, object).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Writes totals that are locked, and what follows from it.
+pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &Refreshing) -> Result<(), StoreError> {
+    let now = clock(conn).await?;
+    let totals = totals::Refreshed::rows(form, new, now)?;
+    let stale = marks::rows(&new.marks);
+    let news = outbox::rows(&new.news, now)?;
+    match conn {
+        Conn::Pg(object) => {
+            let mut with = With::default();
+            totals::Refreshed::add_to(&mut with, &totals);
+            marks::add_deletion(&mut with, &new.read);
+            with.insert(&stale);
+            with.insert(&news);
+            Ok(with.execute(object).await?)
+        }
+        Conn::Lite(object) => {
+            totals::Refreshed::update_each(&totals, object).await?;
+            marks::delete(&new.read, object).await?;
+            Rows::insert_each(&stale, object).await?;
+            Rows::insert_each(&news, object).await?;
+            Ok(())
+        }
+    }
+}

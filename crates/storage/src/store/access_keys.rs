@@ -1,0 +1,84 @@
+//! Access keys.
+
+use chrono::{DateTime, Utc};
+use tonghop_domain::{AuditEntry, Key, KeyId, Origin, Token, TokenDigest, UnitId};
+
+use crate::audit::entries;
+use crate::database::clock::clock;
+use crate::error::StoreError;
+use crate::queries::access_keys::{self, NewKey};
+use crate::store::Store;
+
+impl Store {
+    /// Keeps a new key, of which only the holder has the token.
+    ///
+    /// # Errors
+    /// As for every call; `Rejected` when the unit does not exist.
+    pub async fn create_key(&self, token: &Token, new: NewKey, origin: Origin) -> Result<Key, StoreError> {
+        let (id, digest) = (token.id(), token.digest());
+        self.write(move |conn| {
+            Box::pin(async move {
+                let key = Key {
+                    id,
+                    role: new.role,
+                    unit: new.unit,
+                    label: new.label,
+                    created_at: clock(conn).await?,
+                    expires_at: new.expires_at,
+                    revoked_at: None,
+                    last_used_at: None,
+                };
+                access_keys::insert(conn, &key, digest).await?;
+                let entry = entry_of(origin, "create_key", "created", &key.id, Some(key.unit));
+                entries::insert(conn, &[entry], key.created_at).await?;
+                Ok(key)
+            })
+        })
+        .await
+    }
+
+    /// Every key that ever was, the oldest first.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn keys(&self) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
+        self.look(|conn| Box::pin(access_keys::all(conn))).await
+    }
+
+    /// Revokes a key; false when there is none of this name that is not revoked yet.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn revoke_key(&self, id: KeyId, origin: Origin) -> Result<bool, StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                let revoked = access_keys::revoke(conn, &id, now).await?;
+                let outcome = if revoked { "revoked" } else { "unchanged" };
+                let entry = entry_of(origin, "revoke_key", outcome, &id, None);
+                entries::insert(conn, &[entry], now).await?;
+                Ok(revoked)
+            })
+        })
+        .await
+    }
+
+    /// Notes when keys were last used.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn note_key_uses(&self, mut uses: Vec<(KeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
+        // In one order, so that no two processes wait for each other.
+        uses.sort();
+        self.write(move |conn| Box::pin(async move { access_keys::note_uses(conn, &uses).await }))
+            .await
+    }
+}
+
+/// What the audit trail says of an operation on a key.
+fn entry_of(origin: Origin, action: &str, outcome: &str, id: &KeyId, unit: Option<UnitId>) -> AuditEntry {
+    AuditEntry {
+        unit,
+        ..AuditEntry::new(origin, action, outcome).about(id)
+    }
+}

@@ -1,0 +1,146 @@
+//! The audit trail.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use tonghop_domain::{AuditEntry, SealHead};
+
+use crate::audit::entries::{self, AuditPlace};
+use crate::audit::seals::{self, LOOK_BACK};
+use crate::audit::verification::{
+    Audit, AuditFault, AuditVerification, batch_ids_after, seals_after, stored,
+};
+use crate::database::clock::clock;
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// Adds entries to the trail, in a transaction of their own.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn note(&self, new: Vec<AuditEntry>) -> Result<(), StoreError> {
+        self.write(move |conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                entries::insert(conn, &new, now).await
+            })
+        })
+        .await
+    }
+
+    /// Entries of the trail, from the oldest on, after one of them.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn audit_entries(
+        &self,
+        after: Option<AuditPlace>,
+        limit: usize,
+    ) -> Result<Vec<(AuditPlace, AuditEntry)>, StoreError> {
+        self.look(move |conn| Box::pin(async move { entries::page(conn, after.as_ref(), limit).await }))
+            .await
+    }
+
+    /// Seals what was written into the audit trail and is not sealed yet. Answers the new head of the chain; none when
+    /// there was nothing to seal, or another process sealed it.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn seal(&self) -> Result<Option<SealHead>, StoreError> {
+        self.write(|conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                seals::seal(conn, now).await
+            })
+        })
+        .await
+    }
+
+    /// The digest of a seal, as the database has it.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn seal_digest(&self, number: i64) -> Result<Option<String>, StoreError> {
+        self.look(move |conn| Box::pin(seals::digest(conn, number))).await
+    }
+
+    /// Goes through the whole audit trail, in pages, so that it may be as long as it likes. `noted` are heads of the
+    /// chain that were noted outside the database.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn verify_audit(&self, noted: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
+        let mut audit = Audit::default();
+        let mut kept: HashMap<i64, String> = noted.iter().map(|head| (head.number, String::new())).collect();
+        let mut last_sealed_at = None;
+        loop {
+            let after = audit.verification.head.as_ref().map_or(0, |head| head.number);
+            let page = self
+                .look(move |conn| {
+                    Box::pin(async move {
+                        let mut page = Vec::new();
+                        for seal in seals_after(conn, after).await? {
+                            let ids: Vec<&str> = seal.sealed().map(|(id, _)| id).collect();
+                            let stored = stored(conn, &ids).await?;
+                            page.push((seal, stored));
+                        }
+                        Ok(page)
+                    })
+                })
+                .await?;
+            if page.is_empty() {
+                break;
+            }
+            for (seal, stored) in page {
+                if let Some(digest) = kept.get_mut(&seal.head.number) {
+                    digest.clone_from(&seal.head.digest);
+                }
+                last_sealed_at = Some(seal.sealed_at);
+                audit.seal(&seal, stored);
+            }
+        }
+        kept.retain(|_, digest| !digest.is_empty());
+        self.look_for_unsealed(&mut audit, last_sealed_at).await?;
+        audit.noted(&noted, &kept);
+        Ok(audit.verification)
+    }
+
+    /// What no seal names is new, or was not written by the service.
+    async fn look_for_unsealed(
+        &self,
+        audit: &mut Audit,
+        last_sealed_at: Option<DateTime<Utc>>,
+    ) -> Result<(), StoreError> {
+        let mut after = String::new();
+        loop {
+            let from = after.clone();
+            let ids = self
+                .look(move |conn| Box::pin(async move { batch_ids_after(conn, &from).await }))
+                .await?;
+            let Some(last) = ids.last() else {
+                return Ok(());
+            };
+            after.clone_from(last);
+            let unsealed: Vec<String> = ids.into_iter().filter(|id| !audit.sealed.contains(id)).collect();
+            let found = self
+                .look(move |conn| {
+                    Box::pin(async move {
+                        let ids: Vec<&str> = unsealed.iter().map(String::as_str).collect();
+                        stored(conn, &ids).await
+                    })
+                })
+                .await?;
+            for (id, batch) in found {
+                let faults = &mut audit.verification.faults;
+                let is_late = last_sealed_at.is_some_and(|sealed_at| batch.at < sealed_at - LOOK_BACK);
+                if is_late {
+                    faults.push(AuditFault::BatchInserted(id));
+                } else {
+                    let digest = batch.digest.clone();
+                    audit.verification.unsealed += batch.compare(&id, &digest, faults);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The store: what the services call. Each call is one transaction, run to its end whatever becomes of the caller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tonghop_domain::{Catalogue, KeyId};
+
+use crate::database::acting_as::Beneficiary;
+use crate::database::pool::{Conn, Pools, Purpose};
+use crate::database::url::DatabaseUrl;
+use crate::database::write_health::Standing;
+use crate::error::StoreError;
+use crate::group_commit::metrics::Commits;
+use crate::group_commit::{Journal, Recorder};
+use crate::queries::{catalogue, catalogue_digest};
+use crate::unit_of_work::DEADLINE;
+
+mod access_keys;
+mod audit;
+mod migrate;
+mod outbox;
+mod status;
+mod submissions;
+mod totals;
+
+/// How many reads and rehearsals of callers are in hand or wait for a connection; more are refused at once.
+const CALLERS: usize = 256;
+/// The store; cheap to clone. Made on a multi-threaded tokio runtime, on which all its work runs, wherever it is
+/// called from.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+    /// For whom callers' reads are.
+    whom: Beneficiary,
+}
+
+struct Inner {
+    pools: Pools,
+    catalogue: Arc<Catalogue>,
+    news: Arc<Notify>,
+    /// None once it is closed.
+    journal: Mutex<Option<Journal>>,
+    recorders: Mutex<JoinSet<()>>,
+    standing: Arc<Standing>,
+    commits: Commits,
+    callers: Arc<Semaphore>,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    /// Opens a database. SQLite is migrated and given the catalogue on the way; PostgreSQL must have been.
+    ///
+    /// # Errors
+    /// `Unavailable` when it cannot be reached, `NotMigrated`, `OtherCatalogue`, `CatalogueInUse`.
+    pub async fn open(url: &DatabaseUrl, catalogue: Catalogue) -> Result<Self, StoreError> {
+        match url {
+            DatabaseUrl::Sqlite(_) => Self::migrate(url, &catalogue).await?,
+            DatabaseUrl::Postgres(_) => Self::check_migrated(url).await?,
+        }
+        let pools = Pools::new(url)?;
+        let service = &Beneficiary::Service;
+        let catalogue = run(&pools, Purpose::Read, service, DEADLINE, move |conn| {
+            Box::pin(async move {
+                catalogue_digest::check(conn, catalogue.digest()).await?;
+                catalogue::with_ids(conn, &catalogue).await
+            })
+        })
+        .await?;
+        let news = Arc::new(Notify::new());
+        let catalogue = Arc::new(catalogue);
+        let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
+        let standing = recorder.standing().clone();
+        let commits = recorder.commits().clone();
+        let (journal, changes) = Journal::new();
+        let mut recorders = JoinSet::new();
+        for _ in 0..pools.writers() {
+            recorders.spawn(recorder.clone().work(changes.clone()));
+        }
+        let inner = Inner {
+            pools,
+            catalogue,
+            news,
+            journal: Mutex::new(Some(journal)),
+            recorders: Mutex::new(recorders),
+            standing,
+            commits,
+            callers: Arc::new(Semaphore::new(CALLERS)),
+            runtime: Handle::current(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            whom: Beneficiary::Service,
+        })
+    }
+
+    /// The same store for the holder of a key: on PostgreSQL, what callers read through it is what the key reaches.
+    #[must_use]
+    pub fn on_behalf_of(&self, key: &KeyId) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            whom: Beneficiary::Key(key.clone()),
+        }
+    }
+
+    /// The catalogue, with the database's unit ids.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.inner.catalogue
+    }
+
+    /// Woken after each commit that put announcements into the outbox.
+    pub fn outbox_changed(&self) -> &Notify {
+        &self.inner.news
+    }
+
+    /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
+    pub async fn close(&self) {
+        drop(self.inner.journal.lock().await.take());
+        let mut recorders = self.inner.recorders.lock().await;
+        while let Some(ended) = recorders.join_next().await {
+            if let Err(panic) = ended {
+                tracing::error!(%panic, "a recorder failed");
+            }
+        }
+    }
+
+    /// For callers, of whom there may be any number.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.turn()?;
+        self.run(Purpose::Read, self.whom.clone(), Some(turn), work).await
+    }
+
+    /// The same, of rows that are found by their keys.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let turn = self.turn()?;
+        self.run(Purpose::Lookup, self.whom.clone(), Some(turn), work)
+            .await
+    }
+
+    /// For the service's own tasks, of which there are few.
+    async fn look<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(Purpose::Read, Beneficiary::Service, None, work).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let written = self.run(Purpose::Write, Beneficiary::Service, None, work).await;
+        self.inner.standing.note(&written);
+        written
+    }
+
+    /// One of the places that callers share. It is kept until the work is done, even if the caller has gone away.
+    fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let turn = self.inner.callers.clone().try_acquire_owned();
+        turn.map_err(|_| StoreError::Overloaded)
+    }
+
+    /// In a task of its own: a transaction whose caller goes away must still end.
+    async fn run<T: Send + 'static>(
+        &self,
+        purpose: Purpose,
+        whom: Beneficiary,
+        turn: Option<OwnedSemaphorePermit>,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let pools = self.inner.pools.clone();
+        let task = self.inner.runtime.spawn(async move {
+            let done = run(&pools, purpose, &whom, DEADLINE, work).await;
+            drop(turn);
+            done
+        });
+        task.await.map_err(StoreError::unavailable)?
+    }
+}
+
+async fn run<T>(
+    pools: &Pools,
+    purpose: Purpose,
+    whom: &Beneficiary,
+    deadline: Duration,
+    work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let transaction = async {
+        let mut tx = pools.begin(purpose, whom).await?;
+        match work(tx.conn()?).await {
+            Ok(answer) => tx.commit().await.map(|()| answer),
+            Err(error) => {
+                tx.rollback().await.ok();
+                Err(error)
+            }
+        }
+    };
+    pools.within(deadline, transaction).await
+}

@@ -1,0 +1,108 @@
+//! How the database is, and what waits in it.
+
+use chrono::{DateTime, Utc};
+use diesel::QueryableByName;
+use diesel::sql_types::Bool;
+use diesel_async::RunQueryDsl;
+
+use crate::database::clock::clock;
+use crate::database::pool::{Conn, PoolState};
+use crate::database::write_probe;
+use crate::error::StoreError;
+use crate::group_commit::metrics::Commits;
+use crate::model::Backlog;
+use crate::queries::{catalogue_digest, marks, outbox};
+use crate::store::Store;
+
+impl Store {
+    /// Whether the database answers, holds this process's catalogue and takes changes. It is asked for the last by a
+    /// change that means nothing, and only when it has refused one.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.look(move |conn| {
+            Box::pin(async move { catalogue_digest::check(conn, catalogue.digest()).await })
+        })
+        .await?;
+        self.inner
+            .standing
+            .settle(async || self.try_to_write().await)
+            .await
+    }
+
+    async fn try_to_write(&self) -> Result<(), StoreError> {
+        let catalogue = self.inner.catalogue.clone();
+        self.write(move |conn| {
+            Box::pin(async move {
+                catalogue_digest::share_lock(conn, catalogue.digest()).await?;
+                write_probe::write(conn).await
+            })
+        })
+        .await
+    }
+
+    /// What waits to be done.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.look(|conn| {
+            Box::pin(async move {
+                let (marks, oldest_mark) = marks::backlog(conn).await?;
+                let (announcements, oldest_announcement) = outbox::backlog(conn).await?;
+                Ok(Backlog {
+                    marks,
+                    oldest_mark,
+                    announcements,
+                    oldest_announcement,
+                    at: clock(conn).await?,
+                })
+            })
+        })
+        .await
+    }
+
+    /// What was committed to it by this process.
+    pub fn commits(&self) -> &Commits {
+        &self.inner.commits
+    }
+
+    /// The pools of connections to it.
+    pub fn pools(&self) -> Vec<PoolState> {
+        self.inner.pools.states()
+    }
+
+    /// The database's time.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.look(|conn| Box::pin(clock(conn))).await
+    }
+
+    /// Whether the database itself keeps this process from rows that the key it works for does not reach. It does not
+    /// for the tables' owner, for superusers, and in SQLite.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn has_row_security(&self) -> Result<bool, StoreError> {
+        #[derive(QueryableByName)]
+        struct Active {
+            #[diesel(sql_type = Bool)]
+            active: bool,
+        }
+        self.look(|conn| {
+            Box::pin(async move {
+                let Conn::Pg(object) = conn else {
+                    return Ok(false);
+                };
+                let query = diesel::sql_query("SELECT row_security_active('submissions') AS active");
+                let Active { active } = query.get_result(&mut **object).await?;
+                Ok(active)
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,164 @@
+//! Submissions: recording and reading them.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use tonghop_domain::{Revision, Scope, SubmissionId, SubmissionKey};
+
+use crate::database::acting_as::Beneficiary;
+use crate::database::clock::clock;
+use crate::database::pool::Purpose;
+use crate::error::StoreError;
+use crate::group_commit;
+use crate::model::{Outcome, SubmissionFilter, Write};
+use crate::queries::{idempotency, submissions};
+use crate::reads;
+use crate::store::Store;
+use crate::unit_of_work::DEADLINE;
+use crate::unit_of_work::record::record;
+
+/// How long idempotency keys are kept.
+const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
+
+impl Store {
+    /// Records a change, together with others that come at the same time. Answers after the commit.
+    ///
+    /// # Errors
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    pub async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
+        let journal = self.inner.journal.lock().await.clone();
+        journal.ok_or_else(group_commit::closed)?.record(write).await
+    }
+
+    /// What [`Store::record`] would answer now. Nothing is kept.
+    ///
+    /// # Errors
+    /// As for [`Store::record`].
+    pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
+        let (inner, turn) = (self.inner.clone(), self.turn()?);
+        let pools = inner.pools.clone();
+        let rehearsal = async move {
+            let _turn = turn;
+            let mut tx = inner.pools.begin(Purpose::Write, &Beneficiary::Service).await?;
+            let outcomes = record(tx.conn()?, &inner.catalogue, &[write]).await;
+            tx.rollback().await?;
+            outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
+        };
+        let timed = async move { pools.within(DEADLINE, rehearsal).await };
+        self.inner
+            .runtime
+            .spawn(timed)
+            .await
+            .map_err(StoreError::unavailable)?
+    }
+
+    /// What a submission is about, whoever asks, so that he can be told that it is not for him.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
+        let turn = self.turn()?;
+        let head = self.run(Purpose::Lookup, Beneficiary::Service, Some(turn), move |conn| {
+            Box::pin(submissions::head(conn, id))
+        });
+        Ok(head.await?.map(|(key, _)| key))
+    }
+
+    /// The current revision of a submission.
+    ///
+    /// # Errors
+    /// As for every call: `Unavailable`, `Corrupt`.
+    pub async fn submission(&self, id: SubmissionId) -> Result<Option<Revision>, StoreError> {
+        self.look_up(move |conn| {
+            Box::pin(async move {
+                match submissions::head(conn, id).await? {
+                    Some((_, head)) => submissions::revision(conn, id, head.revision).await,
+                    None => Ok(None),
+                }
+            })
+        })
+        .await
+    }
+
+    /// One revision of a submission.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn revision(&self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
+        self.look_up(move |conn| Box::pin(submissions::revision(conn, id, number)))
+            .await
+    }
+
+    /// The history of a submission, newest first, of revisions below `before`; empty when there is none.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn revisions(
+        &self,
+        id: SubmissionId,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.read(move |conn| Box::pin(submissions::history(conn, id, before, limit)))
+            .await
+    }
+
+    /// Current revisions, newest first.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn submissions(
+        &self,
+        filter: SubmissionFilter,
+        limit: usize,
+    ) -> Result<Vec<Revision>, StoreError> {
+        self.read(move |conn| Box::pin(async move { submissions::list(conn, &filter, limit).await }))
+            .await
+    }
+
+    /// For each revision, when its province's total that holds it was refreshed; none while it may not hold it.
+    /// For units above or outside provinces, the root's.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn aggregated_at(
+        &self,
+        revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
+    ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
+        let (catalogue, turn) = (self.inner.catalogue.clone(), self.turn()?);
+        // A province's total is not for its districts; when it was refreshed, is.
+        let whom = Beneficiary::Service;
+        self.run(Purpose::Read, whom, Some(turn), move |conn| {
+            Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
+        })
+        .await
+    }
+
+    /// The forms and periods for which anything was ever submitted.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
+        let keys = self.look(|conn| Box::pin(submissions::keys(conn))).await?;
+        let scopes: BTreeSet<_> = keys.into_iter().map(|key| (key.form, key.period)).collect();
+        let catalogue = &self.inner.catalogue;
+        Ok(scopes
+            .into_iter()
+            .filter_map(|(form, period)| catalogue.scope(form.as_str(), period))
+            .collect())
+    }
+
+    /// Forgets idempotency keys of more than 30 days; answers how many.
+    ///
+    /// # Errors
+    /// As for every call.
+    pub async fn forget_old_keys(&self) -> Result<usize, StoreError> {
+        self.write(|conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                idempotency::forget(conn, now - KEYS_KEPT).await
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,83 @@
+//! What totals are made of.
+
+use std::collections::HashMap;
+
+use tonghop_domain::{Place, Scope, Total, UnitCode, UnitId};
+
+use crate::error::StoreError;
+use crate::unit_of_work::{Books, FiledReport, StoredTotal};
+
+/// What totals are made of: the units' own reports, their children's reports and their children's totals.
+pub(crate) struct Parts {
+    pub(crate) reports: HashMap<UnitId, FiledReport>,
+    pub(crate) totals: HashMap<UnitId, StoredTotal>,
+}
+
+impl Parts {
+    pub(crate) async fn read(
+        books: &mut impl Books,
+        scope: &Scope,
+        places: &[Place<'_>],
+    ) -> Result<Self, StoreError> {
+        let children = || places.iter().flat_map(|place| place.children());
+        let reporting = places
+            .iter()
+            .copied()
+            .chain(children().filter(|child| !child.has_children()))
+            .filter(|unit| scope.form.is_reported_by(unit.unit()));
+        let reporting: Vec<UnitId> = reporting.map(Place::id).collect();
+        let with_totals: Vec<UnitId> = children()
+            .filter(|child| child.has_children())
+            .map(Place::id)
+            .collect();
+        Ok(Self {
+            reports: books.reports(&scope.form.code, scope.period, &reporting).await?,
+            totals: books.totals(&scope.form, scope.period, &with_totals).await?,
+        })
+    }
+
+    /// The parts of the children, and the unit's own, each as a total.
+    pub(crate) fn own(&self, scope: &Scope, place: Place<'_>) -> Total {
+        Total::of_unit(
+            scope,
+            place,
+            self.reports.get(&place.id()).map(|filed| &filed.report),
+        )
+    }
+
+    pub(crate) fn children(&self, scope: &Scope, place: Place<'_>) -> Vec<(UnitCode, Total)> {
+        let part = |child: Place<'_>| {
+            let total = match self.totals.get(&child.id()) {
+                Some(stored) => stored.total.clone(),
+                None if child.has_children() => empty(scope, child),
+                None => self.own(scope, child),
+            };
+            (child.code().clone(), total)
+        };
+        place.children().map(part).collect()
+    }
+
+    pub(crate) fn total(&self, scope: &Scope, place: Place<'_>) -> Result<Total, StoreError> {
+        Ok(Total::roll_up(
+            &scope.form,
+            self.own(scope, place),
+            self.children(scope, place),
+        )?)
+    }
+}
+
+/// The total of a unit that was never refreshed: nobody at or below it has reported.
+pub(crate) fn empty(scope: &Scope, place: Place<'_>) -> Total {
+    let mut total = Total::of_unit(scope, place, None);
+    let below = place
+        .at_or_below()
+        .skip(1)
+        .filter(|unit| scope.form.is_reported_by(unit.unit()));
+    for unit in below {
+        total.coverage.expected += 1;
+        total.coverage.missing.push(unit.code().clone());
+    }
+    total.coverage.missing.sort();
+    total.coverage.missing.truncate(tonghop_domain::MAX_NAMED_UNITS);
+    total
+}

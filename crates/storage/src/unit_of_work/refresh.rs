@@ -1,0 +1,161 @@
+//! The refresh of totals.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+use tonghop_domain::{Announcement, Catalogue, Place, TotalKey, UnitId};
+
+use crate::error::StoreError;
+use crate::model::Refreshed;
+use crate::unit_of_work::parts::Parts;
+use crate::unit_of_work::{Books, DEADLINE, Ledger, Refreshing, Transaction};
+
+/// How many totals share a transaction at the most.
+pub const MAX_TOGETHER: usize = 32;
+/// How many are refreshed at a time when each has a transaction of its own.
+const ALONE: usize = 4;
+
+/// Refreshes those totals that are marked. Those of one form and period share a transaction; when one of them is the cause
+/// that it fails, or is held by somebody, each gets its own, so that no other suffers. In a group of more than one nothing is
+/// waited for for long.
+///
+/// `keys` are sorted. Answers for each, in their order, what became of it: `Unavailable`, `OtherCatalogue`, `Corrupt`,
+/// `Overflow`; `Contention` when another refresh of it did not end in time.
+pub async fn refresh_totals(
+    ledger: &impl Ledger,
+    catalogue: &Catalogue,
+    keys: &[TotalKey],
+) -> Vec<Result<Refreshed, StoreError>> {
+    let mut done = Vec::with_capacity(keys.len());
+    for group in groups(keys) {
+        match transact(ledger, catalogue, group).await {
+            Ok(refreshed) => done.extend(refreshed.into_iter().map(Ok)),
+            Err(error) if group.len() > 1 && may_be_of_one(&error) => {
+                let alone = |key: TotalKey| async move {
+                    let refreshed = transact(ledger, catalogue, std::slice::from_ref(&key)).await?;
+                    let only = refreshed.into_iter().next();
+                    only.ok_or_else(|| StoreError::corrupt("nothing was said of a total"))
+                };
+                let each = stream::iter(group.to_vec()).map(alone).buffered(ALONE);
+                done.extend(each.collect::<Vec<_>>().await);
+            }
+            Err(error) => done.extend(group.iter().map(|_| Err(error.clone()))),
+        }
+    }
+    done
+}
+
+/// Totals, which are sorted, by the transactions that they share.
+pub fn groups(keys: &[TotalKey]) -> impl Iterator<Item = &[TotalKey]> {
+    let scopes = keys.chunk_by(|a, b| (&a.form, a.period) == (&b.form, b.period));
+    scopes.flat_map(|scope| scope.chunks(MAX_TOGETHER))
+}
+
+/// Whether a single total of a group may be the cause.
+fn may_be_of_one(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Contention(_)
+            | StoreError::Corrupt(_)
+            | StoreError::Rejected(_)
+            | StoreError::Overflow(_)
+    )
+}
+
+async fn transact(
+    ledger: &impl Ledger,
+    catalogue: &Catalogue,
+    group: &[TotalKey],
+) -> Result<Vec<Refreshed>, StoreError> {
+    let refreshing = async {
+        let mut tx = ledger.begin(group.len() > 1).await?;
+        match refresh(tx.books()?, catalogue, group).await {
+            Ok(done) if done.iter().any(|one| *one != Refreshed::Clean) => {
+                tx.commit().await?;
+                tracing::trace!(target: "tonghop::step", step = "refresh_committed");
+                Ok(done)
+            }
+            other => {
+                // When this fails too, the connection is dropped, and the database rolls back by itself.
+                tx.rollback().await.ok();
+                other
+            }
+        }
+    };
+    ledger.within(DEADLINE, refreshing).await
+}
+
+/// Refreshes totals of one form and period, which are sorted; the caller commits when something was written and rolls back
+/// when nothing was marked.
+///
+/// The order is the point: the totals are locked first, then their marks are read, then their parts, each in a statement
+/// of its own, whose snapshot is younger than the locks. Exactly the marks that were read are deleted.
+pub async fn refresh(
+    books: &mut impl Books,
+    catalogue: &Catalogue,
+    keys: &[TotalKey],
+) -> Result<Vec<Refreshed>, StoreError> {
+    let Some(TotalKey { form, period, .. }) = keys.first() else {
+        return Ok(Vec::new());
+    };
+    books.share_catalogue(catalogue.digest()).await?;
+    let scope = catalogue.scope(form.as_str(), *period);
+    let scope = scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {form} for {period}")))?;
+    let units: Vec<UnitId> = keys.iter().map(|key| key.unit).collect();
+    let place = |unit: &UnitId| {
+        let place = scope.tree.by_id(*unit).filter(|place| place.has_children());
+        place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", unit.0)))
+    };
+    let places = units.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let versions = books.lock_totals(form, *period, &units).await?;
+    tracing::trace!(target: "tonghop::step", step = "total_locked");
+    let marks = books.marks_of(form, *period, &units).await?;
+    let marked: Vec<Place<'_>> = places
+        .iter()
+        .copied()
+        .filter(|place| marks.contains_key(&place.id()))
+        .collect();
+    if marked.is_empty() {
+        return Ok(vec![Refreshed::Clean; keys.len()]);
+    }
+    tracing::trace!(target: "tonghop::step", step = "marks_read");
+    let parts = Parts::read(books, &scope, &marked).await?;
+    tracing::trace!(target: "tonghop::step", step = "parts_read");
+    let total_of = |unit| TotalKey {
+        form: form.clone(),
+        period: *period,
+        unit,
+    };
+    let mut new = Refreshing::default();
+    let mut stale: BTreeMap<TotalKey, DateTime<Utc>> = BTreeMap::new();
+    for place in marked {
+        let read = &marks[&place.id()];
+        let version = versions.get(&place.id());
+        let version = version.ok_or_else(|| StoreError::corrupt("a total was locked and is gone"))? + 1;
+        let total = parts.total(&scope, place)?;
+        new.totals.push((total_of(place.id()), total, version));
+        new.read.extend(&read.ids);
+        if let Some(parent) = place.parent() {
+            let since = stale.entry(total_of(parent.id())).or_insert(read.since);
+            *since = read.since.min(*since);
+        }
+        new.news.push(Announcement::TotalChanged {
+            form: form.clone(),
+            period: *period,
+            province: place.province().code().clone(),
+            unit: place.code().clone(),
+            version,
+        });
+    }
+    new.marks = stale.into_iter().collect();
+    books.refresh(&scope.form, &new).await?;
+    tracing::trace!(target: "tonghop::step", step = "total_written");
+    let become_of = |place: Place<'_>| match marks.contains_key(&place.id()) {
+        true => Refreshed::Written {
+            parent: place.parent().map(|parent| total_of(parent.id())),
+        },
+        false => Refreshed::Clean,
+    };
+    Ok(places.into_iter().map(become_of).collect())
+}
