@@ -3,19 +3,18 @@
 
 use std::sync::LazyLock;
 
+use actix_web::web::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
 use tonghop_domain::{Catalogue, Fault, Submission};
 
-use actix_web::web::Bytes;
-
-use crate::body::read_submission;
-use crate::figure::FigureBody;
-use crate::json::{self, Unread};
-use crate::lines::{Line, lines};
-use crate::payload::MAX_BODY_BYTES;
 use crate::problem::Problem;
+use crate::request::body::MAX_BODY_BYTES;
+use crate::request::json::{self, Unread};
+use crate::request::ndjson::{Line, lines};
+use crate::submissions::figure::FigureBody;
+use crate::submissions::parse::read_submission;
 
 static CATALOGUE: LazyLock<Catalogue> =
     LazyLock::new(|| tonghop_catalogue::built_in().expect("the built-in catalogue has no faults"));

@@ -17,56 +17,23 @@
 //! # }
 //! ```
 
-mod about;
 mod access;
-mod access_keys;
-mod answer;
-mod batch;
-mod body;
-mod bounds;
 mod catalogue;
-mod code;
-mod context;
-mod contributions;
-mod coverage;
-mod cursor;
-mod document;
-mod fault;
-mod figure;
-mod forms;
-mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod header;
-mod health;
-mod history;
-mod json;
 mod keys;
-mod limits;
-mod lines;
-mod metrics;
-mod nulls;
-mod origins;
-mod pages;
-mod payload;
+mod middleware;
+mod openapi;
 mod problem;
-mod query;
-mod routes;
-mod serve;
-mod submission;
+mod request;
+mod server;
+mod service;
 mod submissions;
 mod totals;
-mod totals_csv;
-mod trace;
-mod trail;
-mod verification;
-mod wait;
-mod words;
-mod write;
 
-pub use front::{Front, FrontOptions, InvalidFront};
-pub use limits::Limits;
-pub use routes::{openapi, openapi_json};
-pub use serve::{Settings, StartError, bind, serve};
-pub use trail::{keep_sealed, warn_without_file};
+pub use access::rate_limit::Limits;
+pub use access::sealing::{keep_sealed, warn_without_file};
+pub use server::options::{Front, FrontOptions, InvalidFront};
+pub use server::router::{openapi, openapi_json};
+pub use server::{Settings, StartError, bind, serve};

@@ -1,0 +1,202 @@
+//! Forms: which indicators are reported together, by whom, how often and until when.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, get};
+use chrono::NaiveDate;
+use serde::Serialize;
+use tonghop_domain::{Calendar, Form, Frequency};
+use utoipa::ToSchema;
+
+use crate::access::authorized::Access;
+use crate::catalogue::indicators::IndicatorBody;
+use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::problem::{Missing, Problem};
+use crate::request::media_type::{JSON, accepted};
+use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::query::Query;
+use crate::request::today::today;
+
+/// A page of forms.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FormList {
+    forms: Vec<FormSummary>,
+    /// The cursor of the next page; null on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+/// One version of a form.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FormSummary {
+    code: String,
+    /// The version, counted from 1. A period has one version of its form.
+    version: i32,
+    name_vi: String,
+    name_en: String,
+    /// The first day on which this version holds; null for always before.
+    #[schema(required = true)]
+    valid_from: Option<NaiveDate>,
+    /// The first day on which it no longer holds; null for still.
+    #[schema(required = true)]
+    valid_to: Option<NaiveDate>,
+    /// `yearly`, `half_yearly`, `quarterly`, `nine_monthly` or `monthly`.
+    frequency: &'static str,
+    /// The periods of a year for which it is reported, counted from 1; empty for every one.
+    periods: Vec<u8>,
+    /// `civil`, or `decree-09-2019`, whose month runs from the 15th of the month before to the 14th.
+    calendar: &'static str,
+    due: DueBody,
+    /// Units of these levels report the form.
+    reporting_levels: Vec<&'static str>,
+    /// Units with these codes report it besides.
+    reporting_units: Vec<String>,
+}
+
+/// Until when a form is to be reported.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Due)]
+pub(crate) struct DueBody {
+    /// Days from the last day of the period to the day on whose last second the report is due.
+    days: u32,
+    /// The offset from UTC of the clock by which it is due.
+    #[schema(example = "+07:00")]
+    utc_offset: String,
+    /// The same in words, in Vietnamese.
+    rule_vi: String,
+    /// The same in words, in English.
+    rule_en: String,
+}
+
+/// One version of a form with its indicators.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Form)]
+pub(crate) struct FormBody {
+    #[serde(flatten)]
+    summary: FormSummary,
+    /// The indicators in the form's order; ratios are computed, not reported.
+    indicators: Vec<IndicatorBody>,
+}
+
+/// List forms
+///
+/// Every version of every form.
+#[utoipa::path(
+    tag = "catalogue",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page of forms", body = FormList, headers(
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+        )),
+        BadRequest, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/forms")]
+pub(crate) async fn list_forms(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+    accepted(request.headers(), &[JSON])?;
+    let mut query = Query::of(&request);
+    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
+    query.finish()?;
+    let place = |form: &Form| format!("{}/{}", form.code, form.version);
+    let all = access.catalogue().forms();
+    let start = match &page.after {
+        Some(Cursor::Code(last)) => all
+            .iter()
+            .position(|form| place(form) == *last)
+            .map_or(all.len(), |at| at + 1),
+        _ => 0,
+    };
+    let mut shown: Vec<_> = all.iter().skip(start).take(page.limit + 1).collect();
+    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(place(last)));
+    let next = link(&request, next_cursor.as_deref());
+    let forms = shown
+        .into_iter()
+        .map(|form| FormSummary::from(form.as_ref()))
+        .collect();
+    Ok(listed(FormList { forms, next_cursor }, next))
+}
+
+/// Read a form
+///
+/// The version that holds today, else the latest, with its indicators.
+#[utoipa::path(
+    tag = "catalogue",
+    params(("code" = String, Path, description = "The form's code", example = "ngay-30-7")),
+    responses(
+        (status = 200, description = "The form", body = FormBody),
+        BadRequest, NotFound, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/forms/{code}")]
+pub(crate) async fn get_form(
+    request: HttpRequest,
+    code: Path<String>,
+    access: Access,
+) -> Result<HttpResponse, Problem> {
+    accepted(request.headers(), &[JSON])?;
+    Query::of(&request).finish()?;
+    let catalogue = access.catalogue();
+    let today = today();
+    let versions = catalogue
+        .forms()
+        .iter()
+        .filter(|form| form.code.as_str() == code.as_str());
+    let holds = |form: &Form| {
+        form.valid_from.is_none_or(|from| from <= today) && form.valid_to.is_none_or(|to| today < to)
+    };
+    let form = versions
+        .max_by_key(|form| (holds(form), form.version))
+        .ok_or(Problem::NotFound(Missing::Form))?;
+    let indicators = form
+        .indicators
+        .iter()
+        .map(|indicator| IndicatorBody::new(indicator, catalogue))
+        .collect();
+    let body = FormBody {
+        summary: FormSummary::from(form.as_ref()),
+        indicators,
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body))
+}
+
+impl From<&Form> for FormSummary {
+    fn from(form: &Form) -> Self {
+        Self {
+            code: form.code.to_string(),
+            version: form.version,
+            name_vi: form.names.vi.clone(),
+            name_en: form.names.en.clone(),
+            valid_from: form.valid_from,
+            valid_to: form.valid_to,
+            frequency: match form.frequency {
+                Frequency::Yearly => "yearly",
+                Frequency::HalfYearly => "half_yearly",
+                Frequency::Quarterly => "quarterly",
+                Frequency::NineMonthly => "nine_monthly",
+                Frequency::Monthly => "monthly",
+            },
+            periods: form.numbers.clone(),
+            calendar: match form.calendar {
+                Calendar::Civil => "civil",
+                Calendar::Decree09 => "decree-09-2019",
+            },
+            due: DueBody::new(form),
+            reporting_levels: form.reporting_levels.iter().map(|level| level.as_str()).collect(),
+            reporting_units: form.reporting_units.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl DueBody {
+    fn new(form: &Form) -> Self {
+        let (days, offset) = (form.due_days, form.offset);
+        Self {
+            days,
+            utc_offset: offset.to_string(),
+            rule_vi: format!("Chậm nhất 23 giờ 59 phút 59 giây (UTC{offset}), {days} ngày sau ngày cuối kỳ"),
+            rule_en: format!("By 23:59:59 (UTC{offset}), {days} days after the last day of the period"),
+        }
+    }
+}

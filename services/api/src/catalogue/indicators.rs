@@ -1,0 +1,153 @@
+//! Indicators, as agreed before anyone reports.
+
+use actix_web::{HttpRequest, HttpResponse, get};
+use serde::Serialize;
+use tonghop_domain::{Catalogue, Indicator, IndicatorCode, Kind};
+use utoipa::ToSchema;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
+use crate::problem::Problem;
+use crate::request::media_type::{JSON, accepted};
+use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::query::Query;
+
+/// A page of indicators.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IndicatorList {
+    indicators: Vec<IndicatorBody>,
+    /// The cursor of the next page; null on the last one.
+    #[schema(required = true)]
+    next_cursor: Option<String>,
+}
+
+/// What is counted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Indicator)]
+pub(crate) struct IndicatorBody {
+    code: String,
+    name_vi: String,
+    name_en: String,
+    /// The unit of measure in Vietnamese; empty for texts.
+    measure_vi: String,
+    /// The unit of measure in English; empty for texts.
+    measure_en: String,
+    /// `flow`, `stock`, `flag`, `list`, `text` or `ratio`.
+    kind: &'static str,
+    /// `count`, `money`, `minutes` …
+    value_type: String,
+    /// The rule across time: `sum`, `last`, `max`, `any` …
+    across_time: String,
+    /// The smallest value allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<i64>,
+    /// The largest value allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<i64>,
+    /// Whether it tells of persons who must not be known: who reads its figures is noted in the audit trail.
+    confidential: bool,
+    /// How a ratio is computed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "100*HT.NG/NN.XD")]
+    formula: Option<String>,
+    /// The dimensions by which it may be broken down, alone or crossed.
+    breakdowns: Vec<DimensionBody>,
+}
+
+/// A way to break a figure down.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Dimension)]
+pub(crate) struct DimensionBody {
+    code: String,
+    categories: Vec<CategoryBody>,
+}
+
+/// One category of a dimension.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Category)]
+pub(crate) struct CategoryBody {
+    code: String,
+    name_vi: String,
+    name_en: String,
+}
+
+/// List indicators
+///
+/// What is counted, in the catalogue's order, with the categories by which it may be broken down.
+#[utoipa::path(
+    tag = "catalogue",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page of indicators", body = IndicatorList, headers(
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+        )),
+        BadRequest, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/indicators")]
+pub(crate) async fn list_indicators(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+    accepted(request.headers(), &[JSON])?;
+    let mut query = Query::of(&request);
+    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
+    query.finish()?;
+    let catalogue = access.catalogue();
+    let last: Option<IndicatorCode> = match &page.after {
+        Some(Cursor::Code(code)) => code.parse().ok(),
+        _ => None,
+    };
+    let all = catalogue.indicators();
+    let start = last.map_or(0, |last| {
+        let at = all.iter().position(|indicator| indicator.code == last);
+        at.map_or(all.len(), |at| at + 1)
+    });
+    let mut shown: Vec<_> = all.iter().skip(start).take(page.limit + 1).collect();
+    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.code.to_string()));
+    let next = link(&request, next_cursor.as_deref());
+    let indicators = shown
+        .into_iter()
+        .map(|shown| IndicatorBody::new(shown, catalogue))
+        .collect();
+    Ok(listed(
+        IndicatorList {
+            indicators,
+            next_cursor,
+        },
+        next,
+    ))
+}
+
+impl IndicatorBody {
+    /// An indicator with the categories of its dimensions.
+    pub(crate) fn new(indicator: &Indicator, catalogue: &Catalogue) -> Self {
+        let dimension = |code: &tonghop_domain::DimensionCode| {
+            let known = catalogue.dimension(code.as_str())?;
+            let categories = known.categories.iter().map(|category| CategoryBody {
+                code: category.code.to_string(),
+                name_vi: category.names.vi.clone(),
+                name_en: category.names.en.clone(),
+            });
+            Some(DimensionBody {
+                code: code.to_string(),
+                categories: categories.collect(),
+            })
+        };
+        Self {
+            code: indicator.code.to_string(),
+            name_vi: indicator.names.vi.clone(),
+            name_en: indicator.names.en.clone(),
+            measure_vi: indicator.measure.vi.clone(),
+            measure_en: indicator.measure.en.clone(),
+            kind: indicator.kind.as_str(),
+            value_type: indicator.value_type.clone(),
+            across_time: indicator.across_time.clone(),
+            min: indicator.min,
+            max: indicator.max,
+            confidential: indicator.confidential,
+            formula: match &indicator.kind {
+                Kind::Ratio(formula) => Some(formula.to_string()),
+                _ => None,
+            },
+            breakdowns: indicator.breakdowns.iter().filter_map(dimension).collect(),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `POST /v1/keys`
+
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, post};
+
+use crate::access::authorized::Access;
+use crate::keys::body::{KeyBody, NewKeyBody};
+use crate::keys::parse::read_new_key;
+use crate::openapi::problem_responses::{
+    BadRequest, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
+};
+use crate::problem::Problem;
+use crate::request::body::{Room, read_body};
+use crate::request::media_type::{JSON, accepted, check_content_type};
+use crate::request::query::Query;
+
+/// Make a key
+///
+/// For a unit at or below the caller's. The answer has the key itself, once: the service keeps only a digest of it.
+#[utoipa::path(
+    tag = "keys",
+    request_body(content = NewKeyBody, content_type = "application/json", description = "What it is for"),
+    responses(
+        (status = 201, description = "The key", body = KeyBody, headers(
+            ("Location" = String, description = "The path of the key")
+        )),
+        BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, UnprocessableKey, Unavailable
+    )
+)]
+#[post("/v1/keys")]
+pub(crate) async fn create_key(
+    request: HttpRequest,
+    payload: Payload,
+    room: Data<Room>,
+    access: Access,
+) -> Result<HttpResponse, Problem> {
+    let body = read_body(&request, payload, &room).await?;
+    access.check_administers()?;
+    Query::of(&request).finish()?;
+    accepted(request.headers(), &[JSON])?;
+    check_content_type(request.headers(), JSON)?;
+    let new = read_new_key(&body.bytes, access.catalogue())?;
+    let (key, token) = access.create_key(new).await?;
+    let mut answer = KeyBody::new(&key, access.catalogue());
+    answer.token = Some(token.reveal().to_owned());
+    Ok(HttpResponse::Created()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((LOCATION, format!("/v1/keys/{}", key.id)))
+        .json(answer))
+}

@@ -1,0 +1,7 @@
+//! Access keys over HTTP: administrators create, list and revoke them for the units at or below their own.
+
+pub(crate) mod body;
+pub(crate) mod create;
+pub(crate) mod list;
+pub(crate) mod parse;
+pub(crate) mod revoke;

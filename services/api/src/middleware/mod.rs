@@ -1,0 +1,7 @@
+//! What every request passes on its way in and every response on its way out.
+
+pub(crate) mod authenticate;
+pub(crate) mod cors;
+pub(crate) mod rate_limit_headers;
+pub(crate) mod request_metrics;
+pub(crate) mod response;

@@ -1,0 +1,105 @@
+//! What happens around every request: an id, a line in the log, and problems put into words.
+
+use actix_web::HttpMessage;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpResponse};
+
+use crate::middleware::request_metrics::Requests;
+use crate::problem::body::Context;
+use crate::problem::{Missing, Problem};
+use crate::request::request_id::{REQUEST_ID, RequestId};
+
+/// The middleware around all routes.
+pub(crate) async fn answer(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    if method == Method::HEAD {
+        // Routed as GET; the server leaves the body out, since it has read the method before.
+        request.head_mut().method = Method::GET;
+    }
+    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = worded(response);
+    set(&mut response, REQUEST_ID, &id.0);
+    protect(&mut response);
+    let (status, took) = (response.status(), started.elapsed());
+    let route = response.request().match_pattern();
+    if let Some(requests) = response.request().app_data::<Data<Requests>>() {
+        requests.answered(&method, route.as_deref(), status, took);
+    }
+    let (status, route) = (status.as_u16(), route.as_deref().unwrap_or("none"));
+    let ms = took.as_micros() as f64 / 1000.0;
+    tracing::info!(%method, route, status, ms, request_id = id.0, "answered");
+    Ok(response)
+}
+
+/// The response with the words of its problem, if it is one.
+fn worded(response: ServiceResponse) -> ServiceResponse {
+    let request = response.request();
+    let mut rendered = match response.response().error() {
+        Some(error) => told(error, &Context::of(request)),
+        // The interactive page answers with nothing but a status where it has no file.
+        None if response.status() == StatusCode::NOT_FOUND => {
+            Context::of(request).response(&Problem::NotFound(Missing::Path))
+        }
+        None => return response,
+    };
+    let (request, bare) = response.into_parts();
+    // What those on the way have said besides: what is left of a quota, who may read this.
+    for (name, value) in bare.headers() {
+        if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+    ServiceResponse::new(request, rendered)
+}
+
+fn told(error: &Error, context: &Context) -> HttpResponse {
+    // What is no problem of ours is a failure of a part that cannot fail when all is well.
+    let internal = Problem::Internal(error.to_string());
+    let problem = error.as_error::<Problem>().unwrap_or(&internal);
+    problem.log(&context.request_id, None);
+    context.response(problem)
+}
+
+/// What browsers and caches shall not do with an answer, unless it says more itself.
+fn protect(response: &mut ServiceResponse) {
+    set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(response, X_FRAME_OPTIONS, "DENY");
+    set(response, REFERRER_POLICY, "no-referrer");
+    if response.request().app_config().secure() {
+        // A browser that was here once asks by HTTPS for a year, whatever a link says.
+        set(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        if !response.headers().contains_key(&name) {
+            set(response, name, value);
+        }
+    }
+}
+
+fn set(response: &mut ServiceResponse, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,158 @@
+//! Problems as they are answered (RFC 9457).
+
+use crate::problem::field_error;
+use actix_web::HttpMessage;
+use actix_web::http::header::{
+    ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::text::Language;
+use crate::problem::{Missing, Problem};
+use crate::request::request_id::RequestId;
+
+/// The media type of problems.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What an answer needs to know of its request.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The request's id.
+    pub(crate) request_id: String,
+    /// The language of the caller.
+    pub(crate) language: Language,
+    /// The path that was asked for.
+    pub(crate) instance: String,
+}
+
+impl Context {
+    /// Of a request that has passed the middleware.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let id = request.extensions().get::<RequestId>().cloned();
+        Self {
+            request_id: id.unwrap_or_else(|| RequestId::of(request.headers())).0,
+            language: Language::wanted(request.headers()),
+            instance: request.path().to_owned(),
+        }
+    }
+
+    /// The problem as it is told to this caller.
+    pub(crate) fn body(&self, problem: &Problem) -> ProblemBody {
+        let code = problem.code();
+        ProblemBody {
+            r#type: format!("/problems/{}", code.slug()),
+            title: code.title().get(self.language).to_owned(),
+            status: code.status().as_u16(),
+            detail: problem.detail().get(self.language).to_owned(),
+            instance: self.instance.clone(),
+            code: code.slug().to_owned(),
+            request_id: self.request_id.clone(),
+            errors: self.errors(problem),
+        }
+    }
+
+    fn errors(&self, problem: &Problem) -> Option<Vec<FaultBody>> {
+        match problem {
+            Problem::InvalidSubmission(faults) | Problem::InvalidKeyRequest(faults) => {
+                let told = faults.iter().map(|found| FaultBody {
+                    pointer: Some(found.pointer.clone()),
+                    parameter: None,
+                    code: field_error::code(&found.kind).to_owned(),
+                    detail: field_error::detail(&found.kind).get(self.language).to_owned(),
+                });
+                Some(told.collect())
+            }
+            Problem::InvalidQuery(faults) => {
+                let told = faults.iter().map(|found| FaultBody {
+                    pointer: None,
+                    parameter: Some(found.name.clone()),
+                    code: found.code().to_owned(),
+                    detail: found.detail().get(self.language).to_owned(),
+                });
+                Some(told.collect())
+            }
+            Problem::NotFound(Missing::Parameter(name)) => Some(vec![FaultBody {
+                pointer: None,
+                parameter: Some((*name).to_owned()),
+                code: problem.code().slug().to_owned(),
+                detail: problem.detail().get(self.language).to_owned(),
+            }]),
+            _ => None,
+        }
+    }
+
+    /// The problem as an answer of its own.
+    pub(crate) fn response(&self, problem: &Problem) -> HttpResponse {
+        let mut response = HttpResponseBuilder::new(problem.code().status());
+        response.insert_header((CONTENT_TYPE, PROBLEM_JSON));
+        response.insert_header((CONTENT_LANGUAGE, self.language.tag()));
+        response.insert_header((VARY, "Accept-Language"));
+        if let Some(seconds) = problem.retry_after_s() {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        let challenge = match problem {
+            Problem::MissingKey => Some(r#"Bearer realm="tonghop""#),
+            Problem::InvalidKey(_) => Some(r#"Bearer realm="tonghop", error="invalid_token""#),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.insert_header((WWW_AUTHENTICATE, challenge));
+        }
+        if let Problem::MethodNotAllowed { allow } = problem
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            response.insert_header((ALLOW, allow));
+        }
+        response.body(serde_json::to_vec(&self.body(problem)).unwrap_or_default())
+    }
+}
+
+/// A problem (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem, example = json!({
+    "type": "/problems/invalid-submission",
+    "title": "The submission has faults",
+    "status": 422,
+    "detail": "1 fault to correct; nothing was stored.",
+    "instance": "/v1/submissions",
+    "code": "invalid-submission",
+    "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
+    "errors": [{"pointer": "/figures/0/value", "code": "below-minimum", "detail": "The value must be 0 or more."}]
+}))]
+pub(crate) struct ProblemBody {
+    /// The address of a page about this kind of problem, on this service.
+    r#type: String,
+    /// What is wrong, in a few words.
+    title: String,
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// What is wrong with this request.
+    detail: String,
+    /// The path that was asked for.
+    instance: String,
+    /// The kind of problem; stable.
+    code: String,
+    /// The id of the request, as in the header X-Request-Id and in the log.
+    request_id: String,
+    /// Every fault of the body or of the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<FaultBody>>,
+}
+
+/// One fault of a body or a query.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Fault)]
+pub(crate) struct FaultBody {
+    /// The place in the body, as a JSON Pointer (RFC 6901).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+    /// The query parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameter: Option<String>,
+    /// The kind of fault; stable.
+    code: String,
+    /// What is wrong and what to do.
+    detail: String,
+}

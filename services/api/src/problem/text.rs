@@ -1,0 +1,97 @@
+//! Texts in the two languages of the interface, and which of them a caller wants.
+
+use std::borrow::Cow;
+
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap};
+
+use crate::request::quality::weighted;
+
+/// A language of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// English.
+    En,
+    /// Vietnamese.
+    Vi,
+}
+
+impl Language {
+    /// The language tag.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Vi => "vi",
+        }
+    }
+
+    /// What `Accept-Language` asks for: the one of higher weight, the one named first among equals, else English.
+    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
+        let mut wanted = (0, Self::En);
+        let named = headers
+            .get_all(ACCEPT_LANGUAGE)
+            .filter_map(|value| value.to_str().ok());
+        for range in named.flat_map(|value| value.split(',')) {
+            let (tag, weight) = weighted(range);
+            let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+            let language = match primary.as_str() {
+                "vi" => Self::Vi,
+                "en" | "*" => Self::En,
+                _ => continue,
+            };
+            if weight > wanted.0 {
+                wanted = (weight, language);
+            }
+        }
+        wanted.1
+    }
+}
+
+/// A text in both languages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    en: Cow<'static, str>,
+    vi: Cow<'static, str>,
+}
+
+impl Words {
+    /// The text in a language.
+    pub(crate) fn get(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.en,
+            Language::Vi => &self.vi,
+        }
+    }
+}
+
+/// A text: first in English, then in Vietnamese.
+pub(crate) fn words(en: impl Into<Cow<'static, str>>, vi: impl Into<Cow<'static, str>>) -> Words {
+    Words {
+        en: en.into(),
+        vi: vi.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn wanted(value: &'static str) -> Language {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(value));
+        Language::wanted(&headers)
+    }
+
+    #[test]
+    fn the_language_of_higher_weight_is_chosen_and_the_first_among_equals() {
+        assert_eq!(wanted("vi"), Language::Vi);
+        assert_eq!(wanted("vi-VN,vi;q=0.9,en;q=0.8"), Language::Vi);
+        assert_eq!(wanted("en, vi"), Language::En);
+        assert_eq!(wanted("en;q=0.2, VI;q=0.7"), Language::Vi);
+        assert_eq!(wanted("fr, de;q=0.5"), Language::En);
+        assert_eq!(wanted("vi;q=0"), Language::En);
+        assert_eq!(wanted(";;,q=,;q=x"), Language::En);
+        assert_eq!(Language::wanted(&HeaderMap::new()), Language::En);
+    }
+}

@@ -1,0 +1,52 @@
+//! The header Idempotency-Key.
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+use crate::problem::Problem;
+use crate::problem::text::words;
+
+/// The header with a key by which a retry is recognised.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header that says that an answer was given before.
+pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The idempotency key, bare or in the quotation marks of a structured field (RFC 8941).
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .map(str::trim)
+        .and_then(|value| match value.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted.strip_suffix('"')?),
+            None => Some(value.to_owned()),
+        });
+    let fits =
+        |key: &String| (1..=255).contains(&key.len()) && key.bytes().all(|b| (b'!'..=b'~').contains(&b));
+    match key.filter(fits) {
+        Some(key) if values.next().is_none() => Ok(Some(key)),
+        _ => Err(Problem::InvalidHeader {
+            wanted: words(
+                "Idempotency-Key is given once and has 1 to 255 visible ASCII characters, without spaces.",
+                "Idempotency-Key được ghi một lần, gồm 1 đến 255 ký tự ASCII nhìn thấy được, không có dấu cách.",
+            ),
+        }),
+    }
+}
+
+/// The inside of a quoted string: a backslash stands only before a quotation mark or another backslash.
+fn unquoted(inside: &str) -> Option<String> {
+    let mut text = String::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => text.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
+            '"' => return None,
+            c => text.push(c),
+        }
+    }
+    Some(text)
+}

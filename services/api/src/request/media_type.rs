@@ -1,0 +1,75 @@
+//! The media types of requests and answers.
+
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+
+use crate::problem::Problem;
+use crate::request::headers::joined;
+use crate::request::quality::weighted;
+
+/// JSON's media type.
+pub(crate) const JSON: &str = "application/json";
+/// The media type of one JSON value a line.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// The media type of comma-separated values.
+pub(crate) const CSV: &str = "text/csv";
+
+/// The media type among `offered` that the caller likes best; the first where it is all the same.
+pub(crate) fn accepted(
+    headers: &HeaderMap,
+    offered: &'static [&'static str],
+) -> Result<&'static str, Problem> {
+    let ranges = match joined(headers, &ACCEPT) {
+        Some(Ok(ranges)) if !ranges.trim().is_empty() => ranges.to_ascii_lowercase(),
+        _ => return offered.first().copied().ok_or(Problem::NotAcceptable { offered }),
+    };
+    let mut best: Option<(u16, &'static str)> = None;
+    for offer in offered {
+        let weight = weight_of(&ranges, offer);
+        if weight > best.map_or(0, |(weight, _)| weight) {
+            best = Some((weight, offer));
+        }
+    }
+    best.map(|(_, offer)| offer)
+        .ok_or(Problem::NotAcceptable { offered })
+}
+
+/// The weight that the most specific range gives to a media type; 0 when none takes it.
+fn weight_of(ranges: &str, offer: &str) -> u16 {
+    let kind = offer.split('/').next().unwrap_or_default();
+    let mut best = (0, 0);
+    for (range, weight) in ranges.split(',').map(weighted) {
+        let specific = match range {
+            "*/*" => 1,
+            _ if range.strip_suffix("/*") == Some(kind) => 2,
+            _ if range == offer => 3,
+            _ => continue,
+        };
+        if specific > best.0 {
+            best = (specific, weight);
+        }
+    }
+    best.1
+}
+
+/// That the body is of the wanted media type, in UTF-8.
+pub(crate) fn check_content_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = given.split(';').map(str::trim);
+    let is_wanted = parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case(wanted));
+    let is_utf8 = |part: &str| match part.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    if is_wanted && parts.all(is_utf8) {
+        Ok(())
+    } else {
+        Err(Problem::UnsupportedMediaType { wanted })
+    }
+}

@@ -1,0 +1,11 @@
+//! Ids in paths.
+
+use tonghop_domain::SubmissionId;
+
+use crate::problem::{Missing, Problem};
+
+/// The id in a path; what is no id is the id of nothing.
+pub(crate) fn submission_id(text: &str) -> Result<SubmissionId, Problem> {
+    let id = text.parse().map_err(|_| Problem::NotFound(Missing::Submission))?;
+    Ok(SubmissionId(id))
+}

@@ -1,0 +1,83 @@
+//! Conditions of a request (RFC 9110, section 13).
+
+use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+
+use crate::problem::Problem;
+use crate::problem::text::words;
+use crate::request::headers::joined;
+
+/// A list of entity tags in a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Tags {
+    /// `*`
+    Any,
+    /// The tags as they were written, quotation marks included.
+    These(Vec<String>),
+}
+
+impl Tags {
+    /// `If-Match`.
+    pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        Self::of(headers, &IF_MATCH, "If-Match")
+    }
+
+    /// `If-None-Match`.
+    pub(crate) fn if_none_match(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        Self::of(headers, &IF_NONE_MATCH, "If-None-Match")
+    }
+
+    fn of(headers: &HeaderMap, header: &HeaderName, name: &'static str) -> Result<Option<Self>, Problem> {
+        let Some(value) = joined(headers, header) else {
+            return Ok(None);
+        };
+        let tags = value.ok().and_then(|value| Self::parse(&value));
+        tags.map(Some).ok_or_else(|| Problem::InvalidHeader {
+            wanted: words(
+                format!("{name} holds entity tags in quotation marks, such as \"1\", or *."),
+                format!("{name} gồm các thẻ đặt trong dấu ngoặc kép, ví dụ \"1\", hoặc *."),
+            ),
+        })
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        if value.trim() == "*" {
+            return Some(Self::Any);
+        }
+        let mut tags = Vec::new();
+        let mut rest = value.trim();
+        while !rest.is_empty() {
+            let (weak, quoted) = match rest.strip_prefix("W/") {
+                Some(quoted) => ("W/", quoted),
+                None => ("", rest),
+            };
+            let (tag, after) = quoted.strip_prefix('"')?.split_once('"')?;
+            if !tag.bytes().all(|b| b > b' ' && b != 0x7f) {
+                return None;
+            }
+            tags.push(format!("{weak}\"{tag}\""));
+            rest = match after.trim_start() {
+                "" => "",
+                more => more.strip_prefix(',')?.trim_start(),
+            };
+        }
+        (!tags.is_empty()).then_some(Self::These(tags))
+    }
+
+    /// Whether one of them is `tag`, weak or not (RFC 9110, section 8.8.3.2).
+    pub(crate) fn match_weakly(&self, tag: &str) -> bool {
+        let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags.iter().any(|other| opaque(other) == opaque(tag)),
+        }
+    }
+
+    /// The revisions that strong tags among them name.
+    pub(crate) fn revisions(&self) -> Vec<i32> {
+        let number = |tag: &String| tag.trim_matches('"').parse().ok().filter(|number| *number > 0);
+        match self {
+            Self::Any => Vec::new(),
+            Self::These(tags) => tags.iter().filter_map(number).collect(),
+        }
+    }
+}

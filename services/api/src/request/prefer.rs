@@ -1,0 +1,24 @@
+//! The header Prefer (RFC 7240).
+
+use actix_web::http::header::{HeaderMap, HeaderName};
+
+/// The header with wishes (RFC 7240).
+pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
+/// The header with the wishes that were granted.
+pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// The longest wait that a caller may prefer, in seconds.
+pub(crate) const MAX_WAIT_S: u64 = 30;
+
+/// For how many seconds the caller prefers to wait. A preference that makes no sense is passed over (RFC 7240), and
+/// a longer one than can be granted is granted in part.
+pub(crate) fn preferred_wait_s(headers: &HeaderMap) -> Option<u64> {
+    let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
+    let wait = |preference: &str| {
+        let (name, seconds) = preference.split(';').next()?.split_once('=')?;
+        let is_wait = name.trim().eq_ignore_ascii_case("wait");
+        is_wait.then(|| seconds.trim().trim_matches('"').parse::<u64>().ok())?
+    };
+    let mut waits = values.flat_map(|value| value.split(',')).filter_map(wait);
+    waits.next().map(|seconds| seconds.min(MAX_WAIT_S))
+}

@@ -1,0 +1,107 @@
+//! The routes, the OpenAPI document made from them, and what happens where no route is.
+
+use actix_web::web::{Data, to};
+use actix_web::{App, HttpRequest, HttpResponse};
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::catalogue::{forms, indicators, units};
+use crate::keys;
+use crate::openapi::operations::Methods;
+use crate::openapi::{complete, frame};
+use crate::problem::{Missing, Problem};
+use crate::service::{docs, health, problems};
+use crate::submissions::{batch, create, list, read, revisions, withdraw};
+use crate::totals;
+use crate::totals::{completeness, contributions, verification};
+
+/// Every documented route. A fixed path stands before one with a variable in its place.
+pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(batch::create_submission_batch)
+        .route("/v1/submissions/batch", to(no_route))
+        .service(create::create_submission)
+        .service(list::list_submissions)
+        .service(read::get_submission)
+        .service(withdraw::withdraw_submission)
+        .service(revisions::list_revisions)
+        .service(revisions::get_revision)
+        .service(totals::read::get_total)
+        .service(contributions::list_contributions)
+        .service(completeness::list_coverage)
+        .service(verification::get_verification)
+        .service(units::list_units)
+        .service(indicators::list_indicators)
+        .service(forms::list_forms)
+        .service(forms::get_form)
+        .service(keys::create::create_key)
+        .service(keys::list::list_keys)
+        .service(keys::revoke::revoke_key)
+        .service(health::get_liveness)
+        .service(health::get_readiness)
+        .service(docs::get_openapi)
+        .service(problems::list_problems)
+        .service(problems::get_problem);
+}
+
+/// The OpenAPI document of the routes.
+pub fn openapi() -> OpenApi {
+    let app = App::new().into_utoipa_app().openapi(frame());
+    let (_, mut document) = app.configure(routes).split_for_parts();
+    complete(&mut document);
+    document
+}
+
+/// The OpenAPI document as it is served and checked in: indented, with a line end after it.
+pub fn openapi_json() -> String {
+    let mut text = openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// What is answered where no route is: that the path takes other methods, or that it leads nowhere.
+pub(crate) async fn no_route(request: HttpRequest, methods: Data<Methods>) -> Result<HttpResponse, Problem> {
+    let allow = methods.of_path(request.path()).join(", ");
+    if allow.is_empty() {
+        Err(Problem::NotFound(Missing::Path))
+    } else {
+        Err(Problem::MethodNotAllowed { allow })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_path_tells_which_methods_it_takes() {
+        let methods = Methods::of(&openapi());
+        assert_eq!(methods.of_path("/v1/submissions"), ["GET", "HEAD", "POST"]);
+        assert_eq!(methods.of_path("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
+        assert_eq!(methods.of_path("/v1/submissions/batch"), ["POST"]);
+        assert_eq!(methods.of_path("/v1/submissions/"), [""; 0]);
+        let operation = |method, path| methods.operation(&method, path);
+        assert_eq!(
+            operation(Method::POST, "/v1/submissions/batch").as_deref(),
+            Some("create_submission_batch")
+        );
+        assert_eq!(
+            operation(Method::DELETE, "/v1/submissions/x").as_deref(),
+            Some("withdraw_submission")
+        );
+        assert_eq!(operation(Method::PUT, "/v1/submissions"), None);
+    }
+
+    #[test]
+    fn openapi_json_is_current() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi/openapi.json");
+        let checked_in = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            checked_in == openapi_json(),
+            "openapi/openapi.json is not what the routes say; renew it: cargo run -- export-openapi > openapi/openapi.json"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! The OpenAPI document, and the interactive page about it.
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use actix_web::middleware::DefaultHeaders;
+use actix_web::web::{Bytes, Data, scope};
+use actix_web::{HttpRequest, HttpResponse, get};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::openapi::problem_responses::BadRequest;
+use crate::problem::Problem;
+use crate::request::media_type::JSON;
+use crate::request::query::Query;
+
+/// The bytes of the OpenAPI document.
+#[derive(Clone, Debug)]
+pub(crate) struct Document(pub(crate) Bytes);
+
+/// Nothing is loaded from elsewhere, and only the service itself is asked.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
+
+/// From the address without a slash to the one with it, against which the page's own addresses are meant.
+pub(crate) async fn redirect_docs() -> HttpResponse {
+    HttpResponse::PermanentRedirect()
+        .insert_header((LOCATION, "/docs/"))
+        .finish()
+}
+
+/// The interactive page about the API. All its files come from this service.
+pub(crate) fn docs() -> impl HttpServiceFactory {
+    let config = Config::from("/openapi.json")
+        .validator_url("none")
+        .use_base_layout();
+    let policy = DefaultHeaders::new().add((CONTENT_SECURITY_POLICY, DOCS_POLICY));
+    scope("/docs")
+        .wrap(policy)
+        .service(SwaggerUi::new("/{_:.*}").config(config))
+}
+
+/// Read this document
+///
+/// The OpenAPI document of the service.
+#[utoipa::path(tag = "service", responses((status = 200, description = "The document", body = Object), BadRequest))]
+#[get("/openapi.json")]
+pub(crate) async fn get_openapi(
+    request: HttpRequest,
+    document: Data<Document>,
+) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, JSON))
+        .insert_header((CACHE_CONTROL, "no-cache"));
+    Ok(response.body(document.0.clone()))
+}

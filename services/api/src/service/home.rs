@@ -1,0 +1,19 @@
+//! The page at the root of the service.
+
+use actix_web::HttpResponse;
+
+use crate::service::html::page;
+
+const INDEX: &str = r#"<p>tonghop takes the reports of district offices and answers what they add up to.</p>
+<p lang="vi">tonghop nhận báo cáo của các đơn vị cấp huyện và cho biết số liệu tổng hợp.</p>
+<ul>
+<li><a href="/docs/">The API, to read and to try</a> (<a href="/openapi.json">openapi.json</a>)</li>
+<li><code>/v1/forms</code>, <code>/v1/indicators</code>, <code>/v1/units</code>: what is reported by whom; with a key</li>
+<li><a href="/problems">What problems mean</a></li>
+<li><a href="/readyz">Whether the service works</a></li>
+</ul>"#;
+
+/// The page at the root of the service.
+pub(crate) async fn get_index() -> HttpResponse {
+    page("tonghop", INDEX)
+}

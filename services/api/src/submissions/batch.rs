@@ -1,0 +1,250 @@
+//! Many submissions in one request: a line each, answered line by line while they come.
+
+use futures_util::{FutureExt, StreamExt};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, post};
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonghop_domain::{Catalogue, Change, Precondition, Submission};
+use tonghop_storage::Write;
+use utoipa::ToSchema;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
+use crate::problem::Problem;
+use crate::problem::body::{Context, ProblemBody};
+use crate::problem::text::words;
+use crate::request::body::MAX_BODY_BYTES;
+use crate::request::media_type::{NDJSON, accepted, check_content_type};
+use crate::request::ndjson::{Line, lines};
+use crate::request::query::Query;
+use crate::submissions::body::SubmissionBody;
+use crate::submissions::parse::read_beside;
+use crate::submissions::per_key_order::Turns;
+use crate::submissions::record::write;
+use crate::submissions::write_headers::Wishes;
+
+/// How many lines are worked on at once.
+const LINES_IN_FLIGHT: usize = 64;
+
+/// How many bytes of lines a batch holds at once, each from its reading to its answer; the longest line fits.
+const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
+/// How many batches a process takes at once.
+const BATCHES: usize = 32;
+
+/// The places for batches of a process. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BATCHES)))
+    }
+}
+
+impl Places {
+    fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = self.0.clone().try_acquire_owned();
+        place.map_err(|_| Problem::Overloaded("no place for another batch".into()))
+    }
+}
+
+/// What became of one line of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "line": 2, "status": 400,
+    "problem": {
+        "type": "/problems/invalid-json", "title": "The body is not JSON", "status": 400,
+        "detail": "The body is not JSON at line 1, column 2, or it is nested more than 32 levels deep.",
+        "instance": "/v1/submissions/batch", "code": "invalid-json",
+        "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"
+    }
+}))]
+pub(crate) struct BatchResult {
+    /// The number of the line, counted from 1; blank lines are counted and not answered.
+    line: u64,
+    /// The status that the line would have been answered with by itself.
+    status: u16,
+    /// The submission, if it was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<SubmissionBody>,
+    /// What is wrong, if it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody>,
+}
+
+/// Report many units at once
+///
+/// One submission a line, at most 1 MiB each, any number of lines; one result a line, in order, while lines still
+/// come. Read the answer while you send: the service takes no more lines than it can answer. Each line is stored or
+/// refused by itself. Lines on the same form, period and unit are applied in their order. If the body breaks off,
+/// so does the answer; what was answered is stored. With an `Idempotency-Key` k, line n has the key `k/n`.
+#[utoipa::path(
+    tag = "submissions",
+    request_body(content = String, content_type = "application/x-ndjson", description = "One submission a line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it"),
+    ),
+    responses(
+        (status = 200, description = "One result a line", body = BatchResult, content_type = "application/x-ndjson"),
+        BadRequest, NotAcceptable, WrongMedia, Unavailable
+    )
+)]
+#[post("/v1/submissions/batch")]
+pub(crate) async fn create_submission_batch(
+    request: HttpRequest,
+    payload: Payload,
+    places: Data<Places>,
+    access: Access,
+) -> Result<HttpResponse, Problem> {
+    let mut query = Query::of(&request);
+    let dry_run = query.flag("dry_run");
+    query.finish()?;
+    accepted(request.headers(), &[NDJSON])?;
+    check_content_type(request.headers(), NDJSON)?;
+    let wishes = Wishes::of(&request, access.caller())?;
+    if wishes.if_match.is_some() || wishes.first_only {
+        return Err(no_condition());
+    }
+    let mut batch = Batch {
+        _place: places.take()?,
+        context: Context::of(&request),
+        access,
+        dry_run,
+        wishes,
+        turns: Turns::default(),
+    };
+    let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
+    let catalogue = batch.access.catalogue().clone();
+    let results = lines(payload)
+        .then(move |line| read(line, room.clone(), catalogue.clone()))
+        .map(move |(read, room)| batch.begin(read).map(|told| (told, room)))
+        .buffered(LINES_IN_FLIGHT)
+        .map(|(told, _room)| told);
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, NDJSON))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.streaming(results.map(Ok::<Bytes, Infallible>)))
+}
+
+fn no_condition() -> Problem {
+    Problem::InvalidHeader {
+        wanted: words(
+            "A batch takes neither If-Match nor If-None-Match. Send what depends on a revision by itself.",
+            "Gửi theo lô không dùng If-Match hay If-None-Match. Báo cáo nào phụ thuộc số lần sửa thì gửi riêng.",
+        ),
+    }
+}
+
+/// A line, and the report that it holds or what is wrong with it.
+struct Read {
+    line: u64,
+    submission: Result<(Bytes, Submission), Problem>,
+}
+
+/// Waits until the lines before it leave room, then reads a line.
+async fn read(
+    line: Line,
+    room: Arc<Semaphore>,
+    catalogue: Arc<Catalogue>,
+) -> (Read, Option<OwnedSemaphorePermit>) {
+    let bytes = line.content.as_ref().map_or(0, Bytes::len);
+    let room = room.acquire_many_owned(bytes as u32).await;
+    let submission = match line.content {
+        Some(content) => read_beside(content.clone(), &catalogue)
+            .await
+            .map(|submission| (content, submission)),
+        None => Err(Problem::BodyTooLarge),
+    };
+    let line = line.number;
+    (Read { line, submission }, room.ok())
+}
+
+struct Batch {
+    _place: OwnedSemaphorePermit,
+    context: Context,
+    access: Access,
+    dry_run: bool,
+    wishes: Wishes,
+    turns: Turns,
+}
+
+impl Batch {
+    /// Takes a line's turn, now; the rest happens when the future is polled.
+    fn begin(&mut self, Read { line, submission }: Read) -> impl Future<Output = Bytes> + use<> {
+        let begun = submission.map(|(content, submission)| {
+            let key = self.wishes.key.as_ref().filter(|_| !self.dry_run);
+            let key = key.map(|key| format!("{key}/{line}"));
+            let turn = self.turns.take(&submission.key);
+            (turn, self.change(submission, key, &content))
+        });
+        let (access, context, dry_run) = (self.access.clone(), self.context.clone(), self.dry_run);
+        async move {
+            let (key, result) = match begun {
+                Ok((turn, change)) => {
+                    let key = change.key.clone();
+                    (Some(key), turn.then(apply(&access, change, dry_run)).await)
+                }
+                Err(problem) => (None, Err(problem)),
+            };
+            if let Err(problem) = &result {
+                access.note_refused_line(key.as_ref(), problem);
+            }
+            told(line, result, &context)
+        }
+    }
+
+    fn change(&self, submission: Submission, key: Option<String>, content: &[u8]) -> Write {
+        Write {
+            key: submission.key,
+            change: Change::Report(Arc::new(submission.content)),
+            condition: Precondition::None,
+            idempotency: self.wishes.idempotency(key, content),
+            origin: self.access.trace().origin().clone(),
+            action: self.access.trace().action().to_owned(),
+        }
+    }
+}
+
+async fn apply(
+    access: &Access,
+    change: Write,
+    dry_run: bool,
+) -> Result<(StatusCode, SubmissionBody), Problem> {
+    let written = write(access, change, dry_run).await?;
+    let aggregated_at = written.known_aggregated_at(access).await;
+    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    submission.dry_run = dry_run.then_some(true);
+    Ok((written.status(dry_run), submission))
+}
+
+/// The line of the answer.
+fn told(line: u64, result: Result<(StatusCode, SubmissionBody), Problem>, context: &Context) -> Bytes {
+    let result = match result {
+        Ok((status, submission)) => BatchResult {
+            line,
+            status: status.as_u16(),
+            submission: Some(submission),
+            problem: None,
+        },
+        Err(problem) => {
+            problem.log(&context.request_id, Some(line));
+            BatchResult {
+                line,
+                status: problem.code().status().as_u16(),
+                submission: None,
+                problem: Some(context.body(&problem)),
+            }
+        }
+    };
+    let mut text = serde_json::to_vec(&result).unwrap_or_default();
+    text.push(b'\n');
+    Bytes::from(text)
+}

@@ -1,0 +1,168 @@
+//! Submissions as they stand in requests and answers.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tonghop_domain::{Catalogue, Revision, Status, UnitCode};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::access::authorized::Access;
+use crate::problem::Problem;
+use crate::submissions::figure::FigureBody;
+
+/// A report of one unit on one form for one period.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "form": "ngay-30-7", "period": "2021-07", "unit": "866",
+    "figures": [
+        {"indicator": "TT.PT", "value": 63},
+        {"indicator": "TT.PANO", "state": "done_no_number"},
+        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "age": "16_17", "value": 1}]},
+        {"indicator": "TT.HOTLINE", "value": true},
+        {"indicator": "TT.KHAUHIEU", "items": ["Chung tay phòng, chống nạn mua bán người"]},
+        {"indicator": "DG.KQ", "text": "Các xã, phường đều tổ chức tuyên truyền trên hệ thống truyền thanh."}
+    ],
+    "note": "bổ sung số lượt phát thanh của phường 6"
+}))]
+#[expect(
+    dead_code,
+    reason = "it describes the body for the OpenAPI document; crate::submissions::parse reads it"
+)]
+pub(crate) struct NewSubmission {
+    /// The form's code.
+    form: String,
+    /// The period.
+    period: String,
+    /// The code of the reporting unit on the last day of the period.
+    unit: String,
+    /// The figures, at most one an indicator. What is left out is not reported, which is not the same as 0.
+    figures: Vec<FigureBody>,
+    /// Why this correction, if it is one; at most 10,000 characters.
+    note: Option<String>,
+}
+
+/// One revision of a submission.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Submission, example = json!({
+    "id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11", "form": "ngay-30-7", "period": "2021-07", "unit": "866",
+    "revision": 1, "status": "accepted", "received_at": "2021-08-02T01:15:30.123456Z", "aggregated_at": null,
+    "figures": [{"indicator": "TT.PT", "value": 63}, {"indicator": "TT.PANO", "state": "done_no_number"}],
+    "links": {
+        "self": "/v1/submissions/019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
+        "revisions": "/v1/submissions/019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11/revisions",
+        "totals": "/v1/totals?form=ngay-30-7&period=2021-07&unit=87"
+    }
+}))]
+pub(crate) struct SubmissionBody {
+    /// The submission's id; the same for all its revisions.
+    pub(crate) id: Uuid,
+    form: String,
+    period: String,
+    unit: String,
+    /// The number of this revision, counted from 1.
+    pub(crate) revision: i32,
+    /// Whether the report holds or was taken back.
+    status: StatusBody,
+    /// When this revision was recorded.
+    received_at: DateTime<Utc>,
+    /// When the province's total (above a province: the country's) that holds it was refreshed last; null while it
+    /// may not hold it.
+    #[schema(required = true)]
+    pub(crate) aggregated_at: Option<DateTime<Utc>>,
+    /// The figures as they were sent, texts in Unicode's normal form C; none in a withdrawal.
+    figures: Vec<FigureBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
+    /// True in the answer to a dry run: nothing was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dry_run: Option<bool>,
+    links: SubmissionLinks,
+}
+
+/// Whether a report holds.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Status)]
+pub(crate) enum StatusBody {
+    /// It holds.
+    Accepted,
+    /// It was taken back.
+    Withdrawn,
+}
+
+/// Where to read on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SubmissionLinks {
+    /// The submission with its current revision.
+    #[serde(rename = "self")]
+    itself: String,
+    /// All its revisions.
+    revisions: String,
+    /// The total of the province that it goes into.
+    totals: String,
+}
+
+impl SubmissionBody {
+    /// A revision as it is told.
+    pub(crate) fn new(
+        revision: &Revision,
+        aggregated_at: Option<DateTime<Utc>>,
+        catalogue: &Catalogue,
+    ) -> Result<Self, Problem> {
+        let (unit, province) = codes(revision, catalogue)?;
+        let (form, period) = (&revision.key.form, revision.key.period);
+        let itself = path_of(revision);
+        Ok(Self {
+            id: revision.id.0,
+            form: form.to_string(),
+            period: period.to_string(),
+            unit: unit.to_string(),
+            revision: revision.revision,
+            status: match revision.status {
+                Status::Accepted => StatusBody::Accepted,
+                Status::Withdrawn => StatusBody::Withdrawn,
+            },
+            received_at: revision.received_at,
+            aggregated_at,
+            figures: revision.content.figures.iter().map(FigureBody::from).collect(),
+            note: revision.content.note.clone(),
+            dry_run: None,
+            links: SubmissionLinks {
+                revisions: format!("{itself}/revisions"),
+                totals: format!("/v1/totals?form={form}&period={period}&unit={province}"),
+                itself,
+            },
+        })
+    }
+
+    /// Revisions as they are told, each with the time since which totals hold it.
+    pub(crate) async fn of_all(access: &Access, revisions: &[Revision]) -> Result<Vec<Self>, Problem> {
+        let aggregated = access.aggregated_at(revisions).await?;
+        let told = revisions.iter().zip(aggregated);
+        told.map(|(revision, at)| Self::new(revision, at, access.catalogue()))
+            .collect()
+    }
+}
+
+/// The path of a submission.
+pub(crate) fn path_of(revision: &Revision) -> String {
+    format!("/v1/submissions/{}", revision.id)
+}
+
+/// The entity tag of a revision.
+pub(crate) fn tag_of(revision: &Revision) -> String {
+    format!("\"{}\"", revision.revision)
+}
+
+/// The codes of the unit and of its province, in the tree of the period.
+fn codes(revision: &Revision, catalogue: &Catalogue) -> Result<(UnitCode, UnitCode), Problem> {
+    let key = &revision.key;
+    let scope = catalogue.scope(key.form.as_str(), key.period);
+    let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+    let place = place.ok_or_else(|| {
+        let (form, period, unit) = (&key.form, key.period, key.unit.0);
+        Problem::Internal(format!("unit {unit} is not in the tree of {form} {period}"))
+    })?;
+    Ok((place.code().clone(), place.province().code().clone()))
+}

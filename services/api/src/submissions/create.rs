@@ -1,0 +1,86 @@
+//! `POST /v1/submissions`
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, post};
+use tonghop_domain::Change;
+use tonghop_storage::Write;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{
+    BadRequest, ConditionFailed, NotAcceptable, TooLarge, TooSlow, Unavailable, Unprocessable, WrongMedia,
+};
+use crate::problem::Problem;
+use crate::request::body::{Room, read_body};
+use crate::request::media_type::{JSON, accepted, check_content_type};
+use crate::request::query::Query;
+use crate::submissions::body::{NewSubmission, SubmissionBody};
+use crate::submissions::parse::read_beside;
+use crate::submissions::record::write;
+use crate::submissions::wait::Wait;
+use crate::submissions::write_headers::Wishes;
+
+/// Report, or correct a report
+///
+/// Records the report of one unit on one form for one period. The same unit, form and period again is a correction:
+/// the next revision of the same submission. What equals the current revision changes nothing and is answered with
+/// 200. Everything wrong with a body is told at once. An answer of 2xx is given only after the report is stored.
+#[utoipa::path(
+    tag = "submissions",
+    request_body(content = NewSubmission, content_type = "application/json", description = "The report, at most 1 MiB"),
+    params(
+        ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice. The same request sent again with the same key is answered as before; keys are kept 30 days"),
+        ("If-Match" = Option<String>, Header, description = "The ETag of the revision that is corrected: refused with 412 when another is current", example = "\"1\""),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only as the first revision", example = "*"),
+        ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the province's total holds the report, or after so many seconds (at most 30)", example = "wait=5"),
+    ),
+    responses(
+        (status = 201, description = "Recorded as a new revision", body = SubmissionBody, headers(
+            ("ETag" = String, description = "The revision in quotation marks"),
+            ("Location" = String, description = "The path of the submission"),
+            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
+            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+        )),
+        (status = 200, description = "Equal to the current revision, or a dry run: nothing was recorded", body = SubmissionBody, headers(
+            ("ETag" = String, description = "The current revision in quotation marks; not in a dry run"),
+            ("Location" = String, description = "The path of the submission; not in a dry run"),
+            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
+            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+        )),
+        BadRequest, NotAcceptable, TooSlow, ConditionFailed, TooLarge, WrongMedia, Unprocessable, Unavailable
+    )
+)]
+#[post("/v1/submissions")]
+pub(crate) async fn create_submission(
+    request: HttpRequest,
+    payload: Payload,
+    room: Data<Room>,
+    access: Access,
+    wait: Data<Wait>,
+) -> Result<HttpResponse, Problem> {
+    let body = read_body(&request, payload, &room).await?;
+    let mut query = Query::of(&request);
+    let dry_run = query.flag("dry_run");
+    query.finish()?;
+    accepted(request.headers(), &[JSON])?;
+    check_content_type(request.headers(), JSON)?;
+    let wishes = Wishes::of(&request, access.caller())?;
+    let submission = read_beside(body.bytes.clone(), access.catalogue()).await?;
+    let key = wishes.key.clone().filter(|_| !dry_run);
+    let change = Write {
+        condition: wishes.condition(&access, &submission.key).await?,
+        idempotency: wishes.idempotency(key, &body.bytes),
+        key: submission.key,
+        change: Change::Report(Arc::new(submission.content)),
+        origin: access.trace().origin().clone(),
+        action: access.trace().action().to_owned(),
+    };
+    let written = write(&access, change, dry_run).await?;
+    let wait_s = wishes.wait_s.filter(|_| !dry_run);
+    let aggregated_at = written.aggregated_at(&access, &wait, wait_s).await;
+    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    answer.dry_run = dry_run.then_some(true);
+    Ok(written.respond(written.status(dry_run), &answer, wait_s))
+}

@@ -1,0 +1,323 @@
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tonghop_domain::Kind;
+
+use super::*;
+use crate::problem::field_error;
+use crate::request::json_reader::MAX_FAULTS;
+
+fn catalogue() -> &'static Catalogue {
+    static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| tonghop_catalogue::built_in().unwrap());
+    &BUILT_IN
+}
+
+/// The faults of a body as pointers and codes.
+fn faults(body: &str) -> Vec<(String, &'static str)> {
+    match read_submission(body.as_bytes(), catalogue()) {
+        Ok(_) => Vec::new(),
+        Err(Problem::InvalidSubmission(faults)) => faults
+            .into_iter()
+            .map(|found| (found.pointer, field_error::code(&found.kind)))
+            .collect(),
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+fn body(figures: Value) -> String {
+    json!({"form": "ngay-30-7", "period": "2021-07", "unit": "866", "figures": figures}).to_string()
+}
+
+fn assert_faults(body: &str, expected: &[(&str, &str)]) {
+    let found = faults(body);
+    let found: Vec<(&str, &str)> = found
+        .iter()
+        .map(|(pointer, code)| (pointer.as_str(), *code))
+        .collect();
+    assert_eq!(found, expected, "{body}");
+}
+
+#[test]
+fn a_sound_body_is_read_as_it_was_sent() {
+    let sent = body(json!([
+        {"indicator": "TT.PT", "value": 63},
+        {"indicator": "TT.PANO", "state": "done_no_number"},
+        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "age": "16_17", "value": 1}]},
+        {"indicator": "TT.HOTLINE", "value": true},
+        {"indicator": "TT.KHAUHIEU", "items": ["a", "b"]},
+        {"indicator": "DG.KQ", "text": "c"}
+    ]));
+    let submission = read_submission(sent.as_bytes(), catalogue()).unwrap();
+    let reported: Vec<Reported> = submission
+        .content
+        .figures
+        .iter()
+        .map(|figure| figure.reported.clone())
+        .collect();
+    let expected = [
+        Reported::Value(63),
+        Reported::DoneNoNumber,
+        Reported::Value(1),
+        Reported::Flag(true),
+        Reported::Items(vec!["a".into(), "b".into()]),
+        Reported::Text("c".into()),
+    ];
+    assert_eq!(reported, expected);
+    assert_eq!(submission.content.figures[2].cells[0].value, 1);
+    assert_eq!(submission.content.note, None);
+}
+
+#[test]
+fn what_is_not_an_object_has_one_fault() {
+    for body in ["[]", "1", "null", "\"text\"", "true", "1.5"] {
+        assert_faults(body, &[("", "wrong-type")]);
+    }
+}
+
+#[test]
+fn missing_unknown_and_repeated_fields_are_told_apart() {
+    assert_faults(
+        "{}",
+        &[
+            ("/form", "missing-field"),
+            ("/period", "missing-field"),
+            ("/unit", "missing-field"),
+            ("/figures", "missing-field"),
+        ],
+    );
+    assert_faults(
+        r#"{"a/b~c": 1, "form": "ngay-30-7", "form": "x", "period": "2021-07", "unit": "866", "figures": [
+            {"value": 1, "value": 2, "indicator": "TT.PT", "size": 3}]}"#,
+        &[
+            ("/a~1b~0c", "unknown-field"),
+            ("/form", "repeated-field"),
+            ("/figures/0/value", "repeated-field"),
+            ("/figures/0/size", "unknown-field"),
+        ],
+    );
+}
+
+#[test]
+fn wrong_types_are_told_where_they_stand() {
+    assert_faults(
+        r#"{"form": 1, "period": null, "unit": [], "figures": {}, "note": false}"#,
+        &[
+            ("/form", "wrong-type"),
+            ("/period", "wrong-type"),
+            ("/unit", "wrong-type"),
+            ("/figures", "wrong-type"),
+            ("/note", "wrong-type"),
+        ],
+    );
+    let sent = body(json!([
+        {"indicator": "TT.PT", "value": 1.5},
+        {"indicator": "TT.BAO", "value": -0.0625},
+        {"indicator": "TT.BANGRON", "value": "many"},
+        {"indicator": "TT.PANO", "state": 1},
+        {"indicator": "TT.KHAUHIEU", "items": ["a", 2, "c", null]},
+        {"indicator": "DG.KQ", "text": 1},
+        {"indicator": "CS.SO", "value": 1, "breakdowns": {}},
+        7
+    ]));
+    assert_faults(
+        &sent,
+        &[
+            ("/figures/0/value", "wrong-type"),
+            ("/figures/1/value", "wrong-type"),
+            ("/figures/2/value", "wrong-type"),
+            ("/figures/3/state", "wrong-type"),
+            ("/figures/4/items/1", "wrong-type"),
+            ("/figures/4/items/3", "wrong-type"),
+            ("/figures/5/text", "wrong-type"),
+            ("/figures/6/breakdowns", "wrong-type"),
+            ("/figures/7", "wrong-type"),
+        ],
+    );
+}
+
+#[test]
+fn a_figure_says_exactly_one_thing() {
+    let sent = body(json!([
+        {"indicator": "TT.PT"},
+        {"indicator": "TT.BAO", "value": 1, "state": "not_done"},
+        {"value": 1},
+        {"indicator": "TT.PANO", "state": "unknown"}
+    ]));
+    assert_faults(
+        &sent,
+        &[
+            ("/figures/0", "nothing-said"),
+            ("/figures/1", "said-twice"),
+            ("/figures/2/indicator", "missing-field"),
+            ("/figures/3/state", "unknown-state"),
+        ],
+    );
+}
+
+#[test]
+fn faults_of_shape_and_of_sense_are_told_together_in_the_order_of_the_body() {
+    let sent = r#"{"figures": [
+            {"indicator": "TT.PT", "value": -1},
+            {"indicator": "TT.BAO", "value": "x"},
+            {"indicator": "NO.SUCH", "value": 1},
+            {"indicator": "CS.SO", "value": 2, "breakdowns": [{"facility_type": "cua_khau", "value": 1}]},
+            {"indicator": "TT.BANGRON", "value": 18446744073709551615}],
+        "surprise": 1, "unit": "999", "period": "2021-07", "form": "ngay-30-7"}"#;
+    assert_faults(
+        sent,
+        &[
+            ("/figures/0/value", "below-minimum"),
+            ("/figures/1/value", "wrong-type"),
+            ("/figures/2/indicator", "unknown-indicator"),
+            ("/figures/3/breakdowns", "breakdown-sum"),
+            ("/figures/4/value", "above-maximum"),
+            ("/surprise", "unknown-field"),
+            ("/unit", "unknown-unit"),
+        ],
+    );
+}
+
+#[test]
+fn a_cell_that_cannot_be_read_has_no_consequences() {
+    let sent = body(json!([
+        {"indicator": "CS.SO", "value": 2, "breakdowns": [7]},
+        {"indicator": "NN.TN", "value": 2, "breakdowns": [{"sex": 1, "value": 2}, {"sex": "nu"}, {"value": 2}]},
+    ]));
+    assert_faults(
+        &sent,
+        &[
+            ("/figures/0/breakdowns/0", "wrong-type"),
+            ("/figures/1/breakdowns/0/sex", "wrong-type"),
+            ("/figures/1/breakdowns/1/value", "missing-field"),
+            ("/figures/1/breakdowns/2", "no-dimension"),
+        ],
+    );
+}
+
+#[test]
+fn a_body_of_very_many_faults_has_a_bounded_answer() {
+    let sent = body(json!(vec![0; 90_000]));
+    assert_eq!(faults(&sent).len(), MAX_FAULTS);
+    let cells: Vec<Value> = (0..30_000)
+        .map(|at| json!({"indicator": format!("X.{at}"), "value": 1}))
+        .collect();
+    assert_eq!(faults(&body(json!(cells))).len(), MAX_FAULTS);
+}
+
+#[test]
+fn a_body_of_too_many_values_is_not_read() {
+    let sent = body(json!(vec![0; 100_000]));
+    let refused = read_submission(sent.as_bytes(), catalogue());
+    assert!(matches!(refused, Err(Problem::TooManyValues)));
+}
+
+/// Values of every JSON type, nested, with the names that a body has.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof![
+            Just("ngay-30-7"),
+            Just("2021-07"),
+            Just("866"),
+            Just("TT.PT"),
+            Just("CS.SO"),
+            Just("nu"),
+            Just("")
+        ]
+        .prop_map(Value::from),
+    ];
+    let name = prop_oneof![
+        Just("form"),
+        Just("period"),
+        Just("unit"),
+        Just("figures"),
+        Just("note"),
+        Just("indicator"),
+        Just("value"),
+        Just("state"),
+        Just("items"),
+        Just("text"),
+        Just("breakdowns"),
+        Just("sex"),
+        Just("~/")
+    ];
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((name.clone().prop_map(String::from), inner), 0..8)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_are_refused_and_never_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let refused = read_submission(&bytes, catalogue());
+        let is_refused = matches!(refused, Err(Problem::InvalidJson { .. } | Problem::InvalidSubmission(_)));
+        prop_assert!(is_refused);
+    }
+
+    #[test]
+    fn every_fault_of_arbitrary_json_has_its_place_in_the_body(json in any_json()) {
+        crate::fuzzing::submission(json.to_string().as_bytes());
+    }
+
+    #[test]
+    fn what_is_accepted_is_read_again_as_it_is_told(
+        value in -1i64..100,
+        state in "(done_no_number|not_done|not_applicable)",
+        items in prop::collection::vec("[a-zế\u{301}]{1,9}", 1..5),
+        text in "[^\\p{Cc}]{1,40}",
+        note in prop::option::of("[a-z é]{1,20}"),
+    ) {
+        let mut sent: Value = serde_json::from_str(&body(json!([
+            {"indicator": "TT.PT", "value": value},
+            {"indicator": "TT.PANO", "state": state},
+            {"indicator": "TT.KHAUHIEU", "items": items},
+            {"indicator": "DG.KQ", "text": text},
+        ]))).unwrap();
+        if let Some(note) = note {
+            sent["note"] = json!(note);
+        }
+        let is_sound = value >= 0 && !text.trim().is_empty() && sent["note"].as_str().is_none_or(|note| !note.trim().is_empty());
+        let accepted = crate::fuzzing::submission(sent.to_string().as_bytes());
+        prop_assert!(accepted || !is_sound, "{}", sent);
+    }
+
+    #[test]
+    fn a_damaged_body_is_read_or_refused_with_places(at in any::<prop::sample::Index>(), length in 0..9usize, put in "[\\PC]{0,5}") {
+        let mut bytes = body(json!([{"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "value": 1}]}])).into_bytes();
+        let start = at.index(bytes.len());
+        bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
+        crate::fuzzing::submission(&bytes);
+    }
+
+    #[test]
+    fn a_body_cut_short_is_not_json(cut in 1usize..200) {
+        let whole = body(json!([{"indicator": "TT.PT", "value": 63, "breakdowns": []}]));
+        let cut = whole.len().saturating_sub(cut).max(1);
+        let refused = read_submission(&whole.as_bytes()[..cut], catalogue());
+        let is_json_error = matches!(refused, Err(Problem::InvalidJson { .. }));
+        prop_assert!(is_json_error);
+    }
+}
+
+#[test]
+fn the_indicators_of_these_tests_are_in_the_catalogue() {
+    let catalogue = catalogue();
+    let kind = |code: &str| {
+        let found = catalogue
+            .indicators()
+            .iter()
+            .find(|indicator| indicator.code.as_str() == code);
+        found.map(|indicator| indicator.kind.clone()).unwrap()
+    };
+    assert_eq!(kind("TT.PT"), Kind::Flow);
+    assert_eq!(kind("TT.KHAUHIEU"), Kind::List);
+    assert_eq!(kind("DG.KQ"), Kind::Text);
+}

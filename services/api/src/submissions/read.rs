@@ -1,0 +1,70 @@
+//! `GET /v1/submissions/{id}`
+
+use actix_web::http::header::{CACHE_CONTROL, ETAG};
+use actix_web::web::Path;
+use actix_web::{HttpRequest, HttpResponse, get};
+use tonghop_domain::Revision;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::problem::Problem;
+use crate::request::media_type::{JSON, accepted};
+use crate::request::path::submission_id;
+use crate::request::preconditions::Tags;
+use crate::request::query::Query;
+use crate::submissions::body::{SubmissionBody, tag_of};
+
+/// Read a submission
+///
+/// Its current revision.
+#[utoipa::path(
+    tag = "submissions",
+    params(
+        ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "\"1\""),
+    ),
+    responses(
+        (status = 200, description = "The current revision", body = SubmissionBody, headers(
+            ("ETag" = String, description = "The revision in quotation marks; send it as If-Match to correct or withdraw")
+        )),
+        (status = 304, description = "The revision that you have is still the current one", headers(
+            ("ETag" = String, description = "Its tag")
+        )),
+        BadRequest, NotFound, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/submissions/{id}")]
+pub(crate) async fn get_submission(
+    request: HttpRequest,
+    id: Path<String>,
+    access: Access,
+) -> Result<HttpResponse, Problem> {
+    accepted(request.headers(), &[JSON])?;
+    Query::of(&request).finish()?;
+    let revision = access.submission(submission_id(&id)?).await?;
+    told(&request, &access, revision).await
+}
+
+/// One revision, or that the caller has it already.
+pub(crate) async fn told(
+    request: &HttpRequest,
+    access: &Access,
+    revision: Revision,
+) -> Result<HttpResponse, Problem> {
+    let tag = tag_of(&revision);
+    let known = Tags::if_none_match(request.headers())?.is_some_and(|tags| tags.match_weakly(&tag));
+    let mut response = if known {
+        HttpResponse::NotModified()
+    } else {
+        HttpResponse::Ok()
+    };
+    response
+        .insert_header((ETAG, tag))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    if known {
+        return Ok(response.finish());
+    }
+    let mut bodies = SubmissionBody::of_all(access, std::slice::from_ref(&revision)).await?;
+    let body: Option<SubmissionBody> = bodies.pop();
+    Ok(response.json(body))
+}

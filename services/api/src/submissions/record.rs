@@ -1,0 +1,106 @@
+//! What creating, withdrawing and the lines of a batch have in common: the wishes of a request, and the answer.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ETAG, LOCATION};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use chrono::{DateTime, Utc};
+use tonghop_domain::Revision;
+use tonghop_storage::{Outcome, Write};
+
+use crate::access::authorized::Access;
+use crate::problem::Problem;
+use crate::request::idempotency::IDEMPOTENCY_REPLAYED;
+use crate::request::prefer::PREFERENCE_APPLIED;
+use crate::submissions::body::{SubmissionBody, path_of, tag_of};
+use crate::submissions::wait::Wait;
+
+/// What was written, or was there already.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// The current revision.
+    pub(crate) revision: Revision,
+    /// Whether this request, or the one that it repeats, recorded it.
+    pub(crate) recorded: bool,
+    /// Whether the answer was given before, for the same key.
+    pub(crate) replayed: bool,
+}
+
+/// Records a change, or only tells what would become of it.
+pub(crate) async fn write(access: &Access, write: Write, dry_run: bool) -> Result<Written, Problem> {
+    tracing::trace!(target: "tonghop::step", step = "request_read");
+    match access.record(write, dry_run).await? {
+        Outcome::Recorded { revision, replayed } => Ok(Written {
+            revision,
+            recorded: true,
+            replayed,
+        }),
+        Outcome::Unchanged { revision, replayed } => Ok(Written {
+            revision,
+            recorded: false,
+            replayed,
+        }),
+        Outcome::Conflict { current } => Err(Problem::RevisionConflict { current }),
+        Outcome::KeyReused => Err(Problem::IdempotencyKeyReused),
+    }
+}
+
+impl Written {
+    /// Since when the totals hold the revision, after the wait that the caller prefers.
+    pub(crate) async fn aggregated_at(
+        &self,
+        access: &Access,
+        wait: &Wait,
+        wait_s: Option<u64>,
+    ) -> Option<DateTime<Utc>> {
+        match wait_s {
+            Some(seconds) if seconds > 0 => wait.for_totals(&self.revision, seconds).await,
+            _ => self.known_aggregated_at(access).await,
+        }
+    }
+
+    /// Since when the totals hold the revision, as far as is known now.
+    pub(crate) async fn known_aggregated_at(&self, access: &Access) -> Option<DateTime<Utc>> {
+        if self.recorded && !self.replayed {
+            // Just recorded: no total can hold it yet.
+            return None;
+        }
+        // The change is in the database whether or not this can be read, and so the answer is given.
+        access
+            .aggregated_at(std::slice::from_ref(&self.revision))
+            .await
+            .ok()?
+            .pop()?
+    }
+
+    /// Whether something was created.
+    pub(crate) fn status(&self, dry_run: bool) -> StatusCode {
+        if self.recorded && !dry_run {
+            StatusCode::CREATED
+        } else {
+            StatusCode::OK
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn respond(
+        &self,
+        status: StatusCode,
+        body: &SubmissionBody,
+        wait_s: Option<u64>,
+    ) -> HttpResponse {
+        tracing::trace!(target: "tonghop::step", step = "answering");
+        let mut response = HttpResponseBuilder::new(status);
+        response.insert_header((CACHE_CONTROL, "no-store"));
+        if body.dry_run.is_none() {
+            response.insert_header((ETAG, tag_of(&self.revision)));
+            response.insert_header((LOCATION, path_of(&self.revision)));
+        }
+        if self.replayed {
+            response.insert_header((IDEMPOTENCY_REPLAYED, "true"));
+        }
+        if let Some(seconds) = wait_s {
+            response.insert_header((PREFERENCE_APPLIED, format!("wait={seconds}")));
+        }
+        response.json(body)
+    }
+}

@@ -1,0 +1,70 @@
+//! `DELETE /v1/submissions/{id}`
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse, delete};
+use tonghop_domain::Change;
+use tonghop_storage::Write;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{
+    BadRequest, ConditionFailed, NotAcceptable, NotFound, Unavailable, Unprocessable,
+};
+use crate::problem::Problem;
+use crate::request::media_type::{JSON, accepted};
+use crate::request::path::submission_id;
+use crate::request::query::Query;
+use crate::submissions::body::SubmissionBody;
+use crate::submissions::record::write;
+use crate::submissions::wait::Wait;
+use crate::submissions::write_headers::Wishes;
+
+/// Withdraw a report
+///
+/// Takes a report back, for instance because it was filed for the wrong period. Nothing is deleted: the withdrawal is
+/// a revision without figures. A later report on the same form, period and unit is the next revision.
+#[utoipa::path(
+    tag = "submissions",
+    params(
+        ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
+        ("If-Match" = String, Header, description = "The ETag of the revision that is withdrawn", example = "\"1\""),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice. The same request sent again with the same key is answered as before; keys are kept 30 days"),
+        ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the province's total no longer holds the report, or after so many seconds (at most 30)", example = "wait=5"),
+    ),
+    responses(
+        (status = 200, description = "Withdrawn, now or before", body = SubmissionBody, headers(
+            ("ETag" = String, description = "The current revision in quotation marks"),
+            ("Location" = String, description = "The path of the submission"),
+            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
+            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+        )),
+        BadRequest, NotFound, NotAcceptable, ConditionFailed, Unprocessable, crate::openapi::problem_responses::ConditionRequired, Unavailable
+    )
+)]
+#[delete("/v1/submissions/{id}")]
+pub(crate) async fn withdraw_submission(
+    request: HttpRequest,
+    id: Path<String>,
+    access: Access,
+    wait: Data<Wait>,
+) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
+    accepted(request.headers(), &[JSON])?;
+    let wishes = Wishes::of(&request, access.caller())?;
+    if wishes.if_match.is_none() {
+        return Err(Problem::PreconditionRequired);
+    }
+    let key = access.submission_key(submission_id(&id)?).await?;
+    let change = Write {
+        condition: wishes.condition(&access, &key).await?,
+        idempotency: wishes.idempotency(wishes.key.clone(), b""),
+        key,
+        change: Change::Withdraw,
+        origin: access.trace().origin().clone(),
+        action: access.trace().action().to_owned(),
+    };
+    let written = write(&access, change, false).await?;
+    let aggregated_at = written.aggregated_at(&access, &wait, wishes.wait_s).await;
+    let answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    Ok(written.respond(StatusCode::OK, &answer, wishes.wait_s))
+}

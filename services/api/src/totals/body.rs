@@ -1,0 +1,207 @@
+//! A total as it is answered.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tonghop_domain::{Coverage, IndicatorCode, Kind, Line};
+use tonghop_storage::TotalRead;
+use utoipa::ToSchema;
+
+use crate::request::total_ref::About;
+use crate::submissions::figure::CellBody;
+
+/// A unit's figures with all below it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Totals, example = json!({
+    "form": "ngay-30-7", "period": "2021-07", "unit": "87", "version": 31,
+    "coverage": {
+        "expected": 14, "reported": 14, "missing": [], "missing_count": 0, "late": [], "late_count": 0,
+        "due_at": "2021-08-05T16:59:59Z"
+    },
+    "freshness": {"as_of": "2021-08-05T02:00:00.5Z", "pending": 0},
+    "totals": [
+        {"indicator": "TT.PT", "value": 756, "reporting": 12, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 2},
+        {"indicator": "TT.PANO", "value": null, "reporting": 0, "done_no_number": 5, "not_done": 1, "not_applicable": 0, "not_reported": 8},
+        {"indicator": "CS.SO", "value": 3, "breakdowns": [{"facility_type": "cua_khau", "value": 2}, {"facility_type": "trung_tam", "value": 1}],
+         "reporting": 3, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 11}
+    ],
+    "ratios": [{"indicator": "HT.TYLE", "value": null}]
+}))]
+pub(crate) struct TotalsBody {
+    form: String,
+    period: String,
+    unit: String,
+    /// Counts the refreshes of this total; 0 when nothing was reported yet.
+    version: i64,
+    coverage: CoverageBody,
+    freshness: FreshnessBody,
+    /// Every indicator that units report, in the form's order, or those asked for.
+    totals: Vec<LineBody>,
+    /// Indicators computed from others.
+    ratios: Vec<RatioBody>,
+}
+
+/// How many units are expected to report, and how many did.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Coverage)]
+pub(crate) struct CoverageBody {
+    /// Units at or below that report the form.
+    expected: u32,
+    /// Those that did.
+    reported: u32,
+    /// The codes of those that did not, the first 200.
+    missing: Vec<String>,
+    /// How many did not.
+    missing_count: u32,
+    /// The codes of those that did after the due time, the first 200.
+    late: Vec<String>,
+    /// How many did after the due time.
+    late_count: u32,
+    /// The last second in which a report is in time.
+    due_at: DateTime<Utc>,
+}
+
+/// How fresh a total is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Freshness)]
+pub(crate) struct FreshnessBody {
+    /// Every report recorded before this time is in the total.
+    as_of: DateTime<Utc>,
+    /// Changes on their way into the total.
+    pending: i64,
+}
+
+/// One indicator of a total. The five counts add up to `expected`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TotalLine)]
+pub(crate) struct LineBody {
+    /// The indicator's code.
+    pub(crate) indicator: String,
+    /// The sum; for a flag, how many said yes. Null when no unit gave a number, which is not the same as 0.
+    #[schema(required = true)]
+    pub(crate) value: Option<i64>,
+    /// The distinct items of a list, the first 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) items: Option<Vec<String>>,
+    /// Whether there are more items than these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) items_truncated: Option<bool>,
+    /// The parts of the sum.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    breakdowns: Vec<CellBody>,
+    /// Units that gave a value, items or a text.
+    pub(crate) reporting: u32,
+    /// Units that did it, without a number.
+    pub(crate) done_no_number: u32,
+    /// Units that did not do it.
+    pub(crate) not_done: u32,
+    /// Units to which it does not apply.
+    pub(crate) not_applicable: u32,
+    /// Units that said nothing of it.
+    pub(crate) not_reported: u32,
+}
+
+/// An indicator computed from others.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Ratio)]
+pub(crate) struct RatioBody {
+    /// The indicator's code.
+    pub(crate) indicator: String,
+    /// The ratio, rounded to four decimals; null over nothing and over 0.
+    #[schema(required = true)]
+    pub(crate) value: Option<f64>,
+}
+
+impl TotalsBody {
+    pub(crate) fn new(about: &About, wanted: &[IndicatorCode], read: &TotalRead) -> Self {
+        let form = &about.scope.form;
+        let wanted: HashSet<&IndicatorCode> = wanted.iter().collect();
+        let is_wanted = |code: &IndicatorCode| wanted.is_empty() || wanted.contains(code);
+        let coverage = &read.total.coverage;
+        let lines = form.reportable().zip(&read.total.lines);
+        Self {
+            form: form.code.to_string(),
+            period: about.scope.period.to_string(),
+            unit: about.unit.to_string(),
+            version: read.version,
+            coverage: CoverageBody::new(coverage, form.due_at(about.scope.period)),
+            freshness: FreshnessBody {
+                as_of: read.freshness.as_of,
+                pending: read.freshness.pending,
+            },
+            totals: lines
+                .filter(|(indicator, _)| is_wanted(&indicator.code))
+                .map(|(indicator, line)| LineBody::new(indicator, line, coverage.expected))
+                .collect(),
+            ratios: read
+                .total
+                .ratios(form)
+                .into_iter()
+                .filter(|(code, _)| is_wanted(code))
+                .map(|(code, value)| RatioBody {
+                    indicator: code.to_string(),
+                    value: value.map(|value| (value * 10_000.0).round() / 10_000.0),
+                })
+                .collect(),
+        }
+    }
+
+    /// The lines with the rows of their cells, for tables.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&LineBody, &[CellBody])> {
+        self.totals.iter().map(|line| (line, line.breakdowns.as_slice()))
+    }
+
+    /// The ratios.
+    pub(crate) fn ratios(&self) -> &[RatioBody] {
+        &self.ratios
+    }
+
+    /// Units expected, units that reported, changes on their way, and the time of it all.
+    pub(crate) fn state(&self) -> (u32, u32, i64, DateTime<Utc>) {
+        let (coverage, freshness) = (&self.coverage, &self.freshness);
+        (
+            coverage.expected,
+            coverage.reported,
+            freshness.pending,
+            freshness.as_of,
+        )
+    }
+}
+
+impl CoverageBody {
+    fn new(coverage: &Coverage, due_at: DateTime<Utc>) -> Self {
+        Self {
+            expected: coverage.expected,
+            reported: coverage.reported,
+            missing: coverage.missing.iter().map(ToString::to_string).collect(),
+            missing_count: coverage.missing_count(),
+            late: coverage.late.iter().map(ToString::to_string).collect(),
+            late_count: coverage.late_count,
+            due_at,
+        }
+    }
+}
+
+impl LineBody {
+    fn new(indicator: &tonghop_domain::Indicator, line: &Line, expected: u32) -> Self {
+        let is_list = indicator.kind == Kind::List;
+        Self {
+            indicator: indicator.code.to_string(),
+            value: line.value,
+            items: is_list.then(|| line.items.clone()),
+            items_truncated: is_list.then_some(line.items_truncated),
+            breakdowns: line
+                .cells
+                .iter()
+                .map(|(key, value)| CellBody::new(key, *value))
+                .collect(),
+            reporting: line.counts.reporting,
+            done_no_number: line.counts.done_no_number,
+            not_done: line.counts.not_done,
+            not_applicable: line.counts.not_applicable,
+            not_reported: line.counts.not_reported(expected),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! A total as comma-separated values.
+
+use crate::request::total_ref::About;
+use crate::submissions::figure::CellBody;
+use crate::totals::body::{LineBody, RatioBody, TotalsBody};
+
+const COLUMNS: [&str; 19] = [
+    "form",
+    "period",
+    "unit",
+    "indicator",
+    "name_vi",
+    "name_en",
+    "breakdown",
+    "value",
+    "items",
+    "items_truncated",
+    "reporting",
+    "done_no_number",
+    "not_done",
+    "not_applicable",
+    "not_reported",
+    "expected",
+    "reported",
+    "pending",
+    "as_of",
+];
+
+/// The rows of a total: for each indicator one, and one for each of its cells.
+pub(crate) fn render(about: &About, body: &TotalsBody) -> Result<Vec<u8>, csv::Error> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(COLUMNS)?;
+    for (line, cells) in body.lines() {
+        table.write_record(row(about, body, &line.indicator, of_line(line)))?;
+        for cell in cells {
+            table.write_record(row(about, body, &line.indicator, of_cell(cell)))?;
+        }
+    }
+    for ratio in body.ratios() {
+        table.write_record(row(about, body, &ratio.indicator, of_ratio(ratio)))?;
+    }
+    table.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// What differs from row to row: breakdown, value, items, items_truncated and the five counts.
+type Own = [String; 9];
+
+fn row(about: &About, body: &TotalsBody, indicator: &str, own: Own) -> [String; 19] {
+    let form = &about.scope.form;
+    let names = form.indicator(indicator).map(|indicator| &indicator.names);
+    let (expected, reported, pending, as_of) = body.state();
+    let [
+        breakdown,
+        value,
+        items,
+        truncated,
+        reporting,
+        no_number,
+        not_done,
+        not_applicable,
+        not_reported,
+    ] = own;
+    [
+        form.code.to_string(),
+        about.scope.period.to_string(),
+        about.unit.to_string(),
+        indicator.to_owned(),
+        guarded(names.map_or("", |names| &names.vi)),
+        guarded(names.map_or("", |names| &names.en)),
+        breakdown,
+        value,
+        items,
+        truncated,
+        reporting,
+        no_number,
+        not_done,
+        not_applicable,
+        not_reported,
+        expected.to_string(),
+        reported.to_string(),
+        pending.to_string(),
+        as_of.to_rfc3339(),
+    ]
+}
+
+fn of_line(line: &LineBody) -> Own {
+    let items = line.items.as_ref().map(|items| items.join("\n"));
+    let truncated = line.items_truncated.map(|truncated| truncated.to_string());
+    [
+        String::new(),
+        line.value.map(|value| value.to_string()).unwrap_or_default(),
+        guarded(&items.unwrap_or_default()),
+        truncated.unwrap_or_default(),
+        line.reporting.to_string(),
+        line.done_no_number.to_string(),
+        line.not_done.to_string(),
+        line.not_applicable.to_string(),
+        line.not_reported.to_string(),
+    ]
+}
+
+fn of_cell(cell: &CellBody) -> Own {
+    let mut own = Own::default();
+    let pairs: Vec<String> = cell
+        .categories()
+        .map(|(dimension, category)| format!("{dimension}={category}"))
+        .collect();
+    own[0] = pairs.join(";");
+    own[1] = cell.value().to_string();
+    own
+}
+
+fn of_ratio(ratio: &RatioBody) -> Own {
+    let mut own = Own::default();
+    own[1] = ratio.value.map(|value| value.to_string()).unwrap_or_default();
+    own
+}
+
+/// A text that no spreadsheet takes for a formula.
+fn guarded(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_never_a_formula() {
+        for text in ["=1+1", "+84", "-1", "@x", "\tx"] {
+            assert_eq!(guarded(text), format!("'{text}"));
+        }
+        assert_eq!(guarded("Chung tay phòng, chống"), "Chung tay phòng, chống");
+    }
+}

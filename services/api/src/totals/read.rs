@@ -1,0 +1,107 @@
+//! `GET /v1/totals`
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, VARY};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get};
+use sha2::Digest;
+use sha2::Sha256;
+use tonghop_domain::IndicatorCode;
+use tonghop_storage::TotalRead;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::problem::Problem;
+use crate::problem::text::words;
+use crate::request::media_type::{CSV, JSON, accepted};
+use crate::request::preconditions::Tags;
+use crate::request::query::Query;
+use crate::request::total_ref::{About, AboutQuery, Asked};
+use crate::totals::body::TotalsBody;
+use crate::totals::csv;
+
+/// Read a total
+///
+/// The figures of a unit with all below it, who has reported, and how fresh the answer is: all of one moment. As CSV
+/// there is one row an indicator and cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
+/// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one a line), `items_truncated`,
+/// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected`, `reported`, `pending`,
+/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would take for a
+/// formula has an apostrophe in front.
+#[utoipa::path(
+    tag = "totals",
+    params(
+        AboutQuery,
+        ("indicator" = Option<Vec<String>>, Query, description = "Only these indicators; repeat the parameter for several", explode = true, example = json!(["TT.PT", "TT.BAO"])),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "W/\"3f2a\""),
+    ),
+    responses(
+        (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
+            ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
+            ("Cache-Control" = String, description = "`no-store`: keep the answer yourself, and ask again with If-None-Match")
+        )),
+        (status = 304, description = "The answer that you have is still right", headers(
+            ("ETag" = String, description = "Its tag")
+        )),
+        BadRequest, NotFound, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/totals")]
+pub(crate) async fn get_total(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+    let media = accepted(request.headers(), &[JSON, CSV])?;
+    let mut query = Query::of(&request);
+    let asked = Asked::read(&mut query);
+    let wanted = wanted_indicators(&mut query);
+    let about = asked.resolve(query, access.catalogue())?;
+    wanted.iter().try_for_each(|code| about.check_indicator(code))?;
+    let read = access.total(&about, &wanted).await?;
+    let tag = tag(&about, &wanted, &read, access.catalogue().digest(), media);
+    if is_known(request.headers(), &tag)? {
+        return Ok(headed(HttpResponse::NotModified(), &tag).finish());
+    }
+    let body = TotalsBody::new(&about, &wanted, &read);
+    if media == JSON {
+        return Ok(headed(HttpResponse::Ok(), &tag).json(body));
+    }
+    let csv = csv::render(&about, &body).map_err(|error| Problem::Internal(error.to_string()))?;
+    let mut response = headed(HttpResponse::Ok(), &tag);
+    Ok(response
+        .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
+        .body(csv))
+}
+
+fn wanted_indicators(query: &mut Query) -> Vec<IndicatorCode> {
+    let mut wanted = Vec::new();
+    for text in query.repeated("indicator") {
+        match text.parse() {
+            Ok(code) => wanted.push(code),
+            Err(_) => query.malformed(
+                "indicator",
+                words(
+                    format!("{text:.40} is not an indicator's code."),
+                    format!("{text:.40} không phải là mã chỉ tiêu."),
+                ),
+            ),
+        }
+    }
+    wanted
+}
+
+fn is_known(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> {
+    Ok(Tags::if_none_match(headers)?.is_some_and(|tags| tags.match_weakly(tag)))
+}
+
+fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
+    response.insert_header((ETAG, tag));
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    response.insert_header((VARY, "Accept"));
+    response
+}
+
+/// Weak, because the time of reading stands in the answer and not in the tag.
+fn tag(about: &About, wanted: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
+    let (form, period, unit) = (&about.scope.form.code, about.scope.period, &about.unit);
+    let (version, pending) = (read.version, read.freshness.pending);
+    let what = format!("{form} {period} {unit} {wanted:?} {version} {pending} {catalogue} {media}");
+    let digest = Sha256::digest(what.as_bytes());
+    let short = base16ct::lower::encode_string(&digest[..12]);
+    format!("W/\"{short}\"")
+}

@@ -1,0 +1,107 @@
+//! Proof that totals are right.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse, get};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tonghop_storage::Difference;
+use utoipa::ToSchema;
+
+use crate::access::authorized::Access;
+use crate::openapi::problem_responses::{BadRequest, Busy, NotAcceptable, NotFound, Unavailable};
+use crate::problem::Problem;
+use crate::request::media_type::{JSON, accepted};
+use crate::request::total_ref::{About, AboutQuery};
+
+/// Lets one verification run at a time: each reads every report at or below a unit.
+#[derive(Debug)]
+pub(crate) struct Turn(Semaphore);
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Verification, example = json!({"checked": 5890, "skipped": 0, "differing": []}))]
+pub(crate) struct VerificationBody {
+    /// Numbers compared.
+    checked: u64,
+    /// Totals left out because a change was on its way into them.
+    skipped: u64,
+    differing: Vec<DifferenceBody>,
+}
+
+/// A number that is served and not what the reports add up to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Difference)]
+pub(crate) struct DifferenceBody {
+    /// The total's unit.
+    unit: String,
+    /// The indicator; null for a number of the coverage.
+    #[schema(required = true)]
+    indicator: Option<String>,
+    /// For a cell, its dimensions' codes, each with the code of a category.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    breakdown: BTreeMap<String, String>,
+    /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a stored total that cannot be read at all.
+    number: &'static str,
+    /// What is served; null for nothing.
+    #[schema(required = true)]
+    served: Option<String>,
+    /// What the reports add up to; null for nothing.
+    #[schema(required = true)]
+    recomputed: Option<String>,
+}
+
+/// Verify totals
+///
+/// Adds up the current reports of every unit at or below once more, without the stored totals, and compares the result with
+/// what is served, number by number. Totals into which a change is on its way are skipped. One verification runs at a
+/// time in a process.
+#[utoipa::path(
+    tag = "totals",
+    params(AboutQuery),
+    responses(
+        (status = 200, description = "What was compared and what differs", body = VerificationBody),
+        BadRequest, NotFound, NotAcceptable, Busy, Unavailable
+    )
+)]
+#[get("/v1/verification")]
+pub(crate) async fn get_verification(
+    request: HttpRequest,
+    access: Access,
+    turn: Data<Turn>,
+) -> Result<HttpResponse, Problem> {
+    accepted(request.headers(), &[JSON])?;
+    let about = About::of(&request, access.catalogue())?;
+    let _mine = turn.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
+    let outcome = access.verify(&about).await?;
+    let body = VerificationBody {
+        checked: outcome.checked,
+        skipped: outcome.skipped,
+        differing: outcome.differing.into_iter().map(DifferenceBody::from).collect(),
+    };
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body))
+}
+
+impl From<Difference> for DifferenceBody {
+    fn from(difference: Difference) -> Self {
+        Self {
+            unit: difference.unit.to_string(),
+            indicator: difference.indicator.map(|code| code.to_string()),
+            breakdown: difference.breakdown.into_iter().collect(),
+            number: difference.number,
+            served: difference.served,
+            recomputed: difference.recomputed,
+        }
+    }
+}
