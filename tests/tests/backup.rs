@@ -1,4 +1,4 @@
-//! Backups taken under load and restored, by the very commands that docs/operating.md shows.
+//! Backups taken under load and restored, by the very commands that docs/back-up.md shows.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first surprise, and says where"
@@ -91,13 +91,12 @@ fn note(acknowledged: &mut Acknowledged, answer: &Value) {
     );
 }
 
-/// The commands of a part of docs/operating.md: to back up, and to restore.
+/// The commands of a part of docs/back-up.md: to back up, and to restore.
 fn documented(part: &str) -> [String; 2] {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/back-up.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let section = page.split("## Backup and restore").nth(1).unwrap();
-    let part = section.split(&format!("### {part}\n")).nth(1).unwrap();
-    let part = part.split("\n### ").next().unwrap();
+    let part = page.split(&format!("\n## {part}\n")).nth(1).unwrap();
+    let part = part.split("\n## ").next().unwrap();
     let blocks = part
         .split("```sh\n")
         .skip(1)

@@ -1,4 +1,4 @@
-//! The users of the broker that docs/operating.md tells to make run the service; and so does one user for all.
+//! The users of the broker that docs/secure.md tells to make run the service; and so does one user for all.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops at the first surprise, and says where"
@@ -7,11 +7,11 @@
 use tonghop_testkit::PrivateBroker;
 use tonghop_tests::{Options, PROVINCE, TestApp, Way, broadcasts};
 
-const OPERATING: &str = include_str!("../../docs/operating.md");
+const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/secure.md"));
 
 /// The commands that make the users, as they stand in the document.
 fn commands() -> String {
-    let block = OPERATING
+    let block = GUIDE
         .split("```sh\n")
         .find(|block| block.starts_with("rabbitmqctl add_user"));
     let commands = block.unwrap().split("```").next().unwrap();

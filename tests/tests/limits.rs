@@ -278,7 +278,7 @@ async fn bodies_that_are_too_large_too_deep_or_of_too_many_keys_are_refused_and_
     app.settled_totals("VN").await;
 }
 
-/// How many connections a process takes; see docs/operating.md.
+/// How many connections a process takes; see docs/configure.md.
 const CONNECTIONS: usize = 4_000;
 
 #[tokio::test(flavor = "multi_thread")]

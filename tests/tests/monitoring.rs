@@ -14,7 +14,7 @@ use yaml_rust2::YamlLoader;
 
 const DASHBOARD: &str = include_str!("../../docs/monitoring/grafana.json");
 const ALERTS: &str = include_str!("../../docs/monitoring/alerts.yaml");
-const OPERATING: &str = include_str!("../../docs/operating.md");
+const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/monitor.md"));
 
 /// The samples of a page: each name with the labels that it has, and with one of its numbers.
 #[derive(Default)]
@@ -175,7 +175,7 @@ async fn dashboard_alerts_and_document_name_what_the_programs_tell() {
             assert!(known, "{label} in {expression}");
         }
     }
-    let section = OPERATING.split("\n## Metrics\n").nth(1).unwrap();
+    let section = GUIDE.split("\n## Metrics\n").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let names = told.names();
     let names: BTreeSet<&str> = names.iter().map(|name| documented(name)).collect();

@@ -200,10 +200,10 @@ mod stories {
         app.settled_totals("VN").await;
         let command = |name: &str| tonghop_tests::run_to_end(app.command("tonghop").arg(name));
         let verified = command("verify");
-        let documented = include_str!("../../docs/operating.md");
+        let documented = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verify.md"));
         assert!(
             verified.code == Some(0) && documented.contains(&format!("```\n{}```", verified.output)),
-            "docs/operating.md does not show: {}",
+            "docs/verify.md does not show: {}",
             verified.output
         );
         let rebuilt = command("rebuild");

@@ -16,7 +16,7 @@ pub(crate) async fn backup(settings: &Settings, file: &Path) -> Result<(), Failu
     let url = existing(settings)?;
     let DatabaseUrl::Sqlite(database) = &url else {
         return Err(wrong_setting(
-            "tonghop backup copies SQLite files; PostgreSQL has pg_dump, see docs/operating.md",
+            "tonghop backup copies SQLite files; PostgreSQL has pg_dump, see docs/back-up.md",
         ));
     };
     let cannot = |error: Error| {

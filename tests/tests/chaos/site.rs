@@ -15,7 +15,7 @@ use crate::faults::PARTS;
 /// How long a supervisor waits before it starts a process again that ended.
 const SUPERVISOR_PAUSE: Duration = Duration::from_millis(200);
 /// For about three seconds RabbitMQ 3.10 keeps in memory that a quorum queue was declared. Killed before, it has lost
-/// that queue for good, and only deleting it helps (docs/operating.md); so the storm begins later.
+/// that queue for good, and only deleting it helps (docs/troubleshoot.md); so the storm begins later.
 const BROKER_REMEMBERS: Duration = Duration::from_secs(4);
 /// What takes longer hangs.
 const START_LIMIT: Duration = Duration::from_secs(60);

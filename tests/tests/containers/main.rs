@@ -15,7 +15,7 @@ use yaml_rust2::{Yaml, YamlLoader};
 
 const COMPOSE: &str = include_str!("../../../docker-compose.yml");
 const DOCKERFILE: &str = include_str!("../../../Dockerfile");
-const OPERATING: &str = include_str!("../../../docs/operating.md");
+const SETTINGS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configure.md"));
 
 /// A mapping's entries, with those that it takes over by `<<`.
 fn entries(mapping: &Yaml) -> BTreeMap<String, Yaml> {
@@ -119,7 +119,7 @@ fn no_password_has_a_default_and_every_setting_is_documented() {
         for variable in environment.keys() {
             let ours = variable.starts_with("TONGHOP_");
             assert!(
-                !ours || OPERATING.contains(&format!("`{variable}`")),
+                !ours || SETTINGS.contains(&format!("`{variable}`")),
                 "{name}: {variable}"
             );
         }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use tonghop_testkit::{PrivateBroker, PrivatePostgres, free_port};
 use tonghop_tests::{Process, broadcasts, http_client, program, run_to_end};
 
-use crate::{OPERATING, entries, services, texts};
+use crate::{entries, services, texts};
+
+const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/secure.md"));
 
 /// A text of the file with a value for each variable of `.env`: the default if it has one, else one of its own.
 fn filled_in(text: &str) -> String {
@@ -102,7 +104,7 @@ fn assert_documented(definitions: &Path) {
     for permission in definitions["permissions"].as_array().unwrap() {
         let user = permission["user"].as_str().unwrap();
         let rights = ["configure", "write", "read"].map(|right| permission[right].as_str().unwrap());
-        let documented = OPERATING.replace("\\\n    ", "");
+        let documented = GUIDE.replace("\\\n    ", "");
         let wanted = format!(
             "--vhost / {user}1 '{}' '{}' '{}'",
             rights[0], rights[1], rights[2]

@@ -1,4 +1,4 @@
-//! What the users that docs/operating.md makes may not do: everything that their programs do not. That they may do what
+//! What the users that docs/secure.md makes may not do: everything that their programs do not. That they may do what
 //! their programs do, all other tests here show.
 
 use lapin::options::{
