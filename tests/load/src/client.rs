@@ -1,5 +1,5 @@
-//! A client that is light enough to share two cores with what it measures: one connection a client, kept alive, without
-//! anything that HTTP does not need.
+//! An HTTP client light enough to share two cores with what it measures: one keep-alive connection per client, and only
+//! the headers that HTTP requires.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::pace::Pace;
 
-/// The service, and as whom it is asked.
+/// The address of the service and the access key.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
 }
 
-/// What is asked.
+/// A request: method, path, headers and body.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
@@ -36,24 +36,24 @@ pub(crate) struct Ask {
     pub(crate) body: Bytes,
 }
 
-/// What is to become of each request.
+/// What a run expects of each response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
     pub(crate) status: StatusCode,
-    /// Whether a 503 is asked again, after the time that it says. Its latency counts from the first time on.
+    /// Whether to retry after a 503, when its `Retry-After` has passed. The latency counts from the first attempt.
     pub(crate) again: bool,
 }
 
-/// What became of a run's requests.
+/// The outcome of a run's requests.
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
-    /// Of the answers that were measured, in microseconds.
+    /// Latencies of the measured responses, in microseconds.
     pub(crate) latency: Histogram<u64>,
-    /// The time in which those came.
+    /// The time over which they arrived.
     pub(crate) time: Duration,
-    /// How many there were altogether, by status.
+    /// The number of all responses by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// The first answer with another status than the wanted one.
+    /// The first response with an unexpected status.
     pub(crate) fault: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Ask {
         }
     }
 
-    /// A batch of submissions, one a line.
+    /// A batch of submissions, one per line.
     pub(crate) fn batch(lines: String) -> Self {
         Self {
             method: Method::POST,
@@ -91,7 +91,7 @@ impl Ask {
 impl Wanted {
     pub(crate) const OK: Self = Self::only(StatusCode::OK);
     pub(crate) const CREATED: Self = Self::only(StatusCode::CREATED);
-    /// As a client behaves that must get its report in.
+    /// Retries after a 503, as a client does that must deliver its report.
     pub(crate) const CREATED_IN_THE_END: Self = Self {
         again: true,
         ..Self::CREATED
@@ -112,7 +112,7 @@ impl Tally {
         }
     }
 
-    /// Of answers that came one after the other, each after so long.
+    /// A tally of responses that arrived one after the other, with these latencies.
     pub(crate) fn of(took: &[Duration]) -> Self {
         let mut tally = Self::new();
         for latency in took {
@@ -122,12 +122,12 @@ impl Tally {
         tally
     }
 
-    /// How many answers had a status.
+    /// The number of responses with a status.
     pub(crate) fn count(&self, status: StatusCode) -> u64 {
         self.statuses.get(&status.as_u16()).copied().unwrap_or_default()
     }
 
-    /// Measured answers a second.
+    /// Measured responses per second.
     pub(crate) fn per_second(&self) -> f64 {
         self.latency.len() as f64 / self.time.as_secs_f64()
     }
@@ -145,7 +145,7 @@ impl Tally {
     }
 }
 
-/// A connection, kept alive as long as the service wants it to be.
+/// A keep-alive connection.
 pub(crate) struct Connection {
     target: Target,
     sender: SendRequest<Full<Bytes>>,
@@ -153,7 +153,7 @@ pub(crate) struct Connection {
     host: HeaderValue,
 }
 
-/// An answer.
+/// A response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -166,10 +166,10 @@ impl Connection {
             .await
             .expect("the service listens");
         stream.set_nodelay(true).expect("a socket takes options");
-        // A small body is copied behind its head in less time than the system takes to gather them.
+        // Copying a small body behind its head is cheaper than a vectored write.
         let handshake = Builder::new().writev(false).handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.expect("HTTP can be spoken");
-        // Its error is also that of the request in flight.
+        // An error here also fails the request in flight.
         spawn_local(async move { connection.await.ok() });
         Self {
             target: target.clone(),
@@ -188,7 +188,7 @@ impl Connection {
             .header(CONTENT_TYPE, ask.media_type)
             .body(Full::new(ask.body))
             .expect("a request is well formed");
-        // After some answers, as that to a batch, the service closes the connection.
+        // The service closes the connection after some responses, for example to a batch.
         if self.sender.ready().await.is_err() {
             *self = Self::open(&self.target).await;
         }
@@ -211,10 +211,10 @@ fn header(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).expect("it has no control characters")
 }
 
-/// Sends requests over some connections at a pace, each made of its turn.
+/// Sends requests over several connections at a pace; `turn` numbers them.
 ///
 /// # Panics
-/// When a connection breaks, or an answer has another status than the wanted one.
+/// If a connection breaks, or a response has an unexpected status.
 pub(crate) async fn drive(
     target: &Target,
     connections: usize,
@@ -238,7 +238,7 @@ pub(crate) async fn drive(
                 let Some(due) = pace.due(turn, start.elapsed()) else {
                     return;
                 };
-                // A timer that is over costs its way through the runtime, too.
+                // Even an expired timer costs a pass through the runtime.
                 if start + due > Instant::now() {
                     sleep_until(start + due).await;
                 }
@@ -265,7 +265,7 @@ pub(crate) async fn drive(
     tally
 }
 
-/// Sends one request, and again while it is put off and may be.
+/// Sends one request, and retries after a 503 if the run allows it.
 async fn one(
     connection: &mut Connection,
     ask: Ask,

@@ -1,4 +1,4 @@
-//! A country that reports: the units of Viet Nam before July 2025 as a catalogue folder.
+//! The units of Viet Nam before July 2025 as a catalogue folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,34 +16,34 @@ const DIMENSIONS: &str = include_str!("../../../crates/catalogue/data/dimensions
 
 /// The province whose totals are read.
 pub(crate) const PROVINCE: &str = "87";
-/// Its two agencies, which report besides its twelve districts.
+/// Its two agencies, which report in addition to its twelve districts.
 const AGENCIES: [&str; 2] = ["87-SLDTBXH", "87-TTBTXH"];
 
-/// Who reports.
+/// The units that report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Reporters {
-    /// 705 districts, with no units below.
+    /// 705 districts without units below them.
     Districts,
-    /// 10,599 communes of 700 districts; five have none.
+    /// 10,599 communes of 700 districts; five districts have none.
     Communes,
-    /// The 14 offices of one province, all other districts, and the communes of other provinces: so that a store can grow
-    /// while that province's total stays the same.
+    /// The 14 offices of one province, all other districts, and the communes of other provinces, so that the store grows
+    /// while that province's total does not.
     Growing,
 }
 
-/// A catalogue and those who report by it.
+/// A catalogue and its reporting units.
 #[derive(Debug)]
 pub(crate) struct Country {
     folder: TempDir,
-    /// The codes of those who report, in the order in which they do.
+    /// The codes of the reporting units, in the order in which they report.
     pub(crate) reporters: Vec<String>,
     /// The codes of the provinces.
     pub(crate) provinces: Vec<String>,
-    /// The codes of districts below which nobody reports, when communes do.
+    /// The codes of districts without reporting communes, if communes report.
     pub(crate) empty_districts: Vec<String>,
-    /// For those who report, the province.
+    /// The province of each reporting unit.
     pub(crate) province_of: BTreeMap<String, String>,
-    /// What can be reported, with its kind.
+    /// The reportable indicators with their kinds.
     indicators: Vec<(String, Kind)>,
 }
 
@@ -56,8 +56,8 @@ struct Unit {
 }
 
 impl Country {
-    /// Writes the catalogue; with the first `provinces` of the list only, if a number is given. The province whose totals
-    /// are read is always among them.
+    /// Writes the catalogue, limited to the first `provinces` of the list if a number is given. The province whose totals
+    /// are read is always included.
     pub(crate) fn new(who: Reporters, provinces: Option<usize>) -> Self {
         let units = units(who, provinces);
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -103,14 +103,14 @@ impl Country {
         self.folder.path()
     }
 
-    /// Its reports, of so many figures each, on these periods.
+    /// Its reports for these periods, with this many figures each.
     pub(crate) fn reports(&self, figures: usize, periods: &[String]) -> Reports {
         let indicators = self.indicators.iter().take(figures).cloned().collect();
         Reports::new(self.reporters.clone(), periods.to_vec(), indicators)
     }
 }
 
-/// What the indicators' file lets units report, in its order.
+/// The reportable indicators of the file, in its order.
 fn indicators() -> Vec<(String, Kind)> {
     let mut reader = csv::Reader::from_reader(INDICATORS.as_bytes());
     let header = reader.headers().expect("a header").clone();
@@ -139,7 +139,7 @@ fn units(who: Reporters, provinces: Option<usize>) -> Vec<Unit> {
     for row in csv::Reader::from_reader(NATIONAL_LIST.as_bytes()).records() {
         let row = row.expect("a row of the list");
         let (code, level) = (row[0].to_owned(), row[4].to_owned());
-        // A parent comes before its children in the list.
+        // The list has parents before their children.
         let (parent, province) = match level.as_str() {
             "province" => {
                 if code != PROVINCE {
@@ -183,7 +183,7 @@ fn units(who: Reporters, provinces: Option<usize>) -> Vec<Unit> {
     units
 }
 
-/// The offices of the one province, then the other districts, then the communes.
+/// The offices of the measured province, then the other districts, then the communes.
 fn growing(units: &[Unit]) -> Vec<String> {
     let rank = |unit: &Unit| match unit.level.as_str() {
         "district" | "agency" if unit.parent == PROVINCE => Some(0),

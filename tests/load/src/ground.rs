@@ -1,4 +1,4 @@
-//! Where measuring takes place: the servers, the programs, and a fresh service for each run.
+//! The environment of a run: servers, programs, and a fresh service for each run.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,10 +21,10 @@ use crate::client::{Tally, Target};
 use crate::country::Country;
 use crate::usage::{CLIENT, Meter, Watched, listening_on};
 
-/// For how long marks may be left when nothing more is sent.
+/// How long marks may remain after the last request.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
-/// The servers that all runs share.
+/// The servers shared by all runs.
 pub(crate) struct Ground {
     pub(crate) postgres_url: String,
     pub(crate) amqp_url: String,
@@ -32,7 +32,7 @@ pub(crate) struct Ground {
     _broker: Option<PrivateBroker>,
 }
 
-/// A running service on a database of its own.
+/// A running service with its own database.
 pub(crate) struct Service {
     pub(crate) app: TestApp,
     way: Way,
@@ -47,7 +47,7 @@ struct Counted {
 }
 
 impl Ground {
-    /// Uses the servers that are named in the environment, as tests do, or starts its own.
+    /// Uses the servers named in the environment, as the tests do, or starts its own.
     pub(crate) async fn prepare() -> Self {
         let mut ground = Self {
             postgres_url: std::env::var("TEST_POSTGRES_URL").unwrap_or_default(),
@@ -69,7 +69,7 @@ impl Ground {
         ground
     }
 
-    /// What is acknowledged must be on the disk, or nothing that is measured means anything.
+    /// Fails unless the server writes durably: otherwise the measurements mean nothing.
     async fn assert_durable(&self) {
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
             let value = self.postgres_setting(setting).await;
@@ -84,7 +84,7 @@ impl Ground {
         row.expect("PostgreSQL has the setting").get(0)
     }
 
-    /// The version that RabbitMQ tells of itself when somebody connects.
+    /// The version that RabbitMQ reports when a client connects.
     pub(crate) async fn broker_version(&self) -> String {
         const FIELD: &[u8] = b"\x07versionS";
         let host = self.amqp_url.rsplit('@').next().unwrap_or_default();
@@ -108,7 +108,7 @@ impl Ground {
         version.map(|byte| char::from(*byte)).collect()
     }
 
-    /// A fresh service with this catalogue, run by so many aggregators.
+    /// A fresh service with this catalogue and number of aggregators.
     pub(crate) async fn service(&self, country: &Country, aggregators: usize) -> Service {
         let database = postgres_database_at(&self.postgres_url).await;
         let options = Options {
@@ -145,7 +145,7 @@ impl Ground {
         }
     }
 
-    /// The two servers, as far as they run on this machine and may be looked into.
+    /// The two servers, if they run on this machine and their processes can be inspected.
     pub(crate) fn servers(&self) -> Vec<Watched> {
         let server = |(name, url): (&str, &str)| {
             let host = url.rsplit('@').next()?.split('/').next()?;
@@ -167,7 +167,7 @@ impl Ground {
 }
 
 impl Service {
-    /// Where it is asked, and by an administrator.
+    /// The address, with an administrator's key.
     pub(crate) fn target(&self) -> Target {
         let address = self.app.bases[0].trim_start_matches("http://");
         Target {
@@ -176,17 +176,17 @@ impl Service {
         }
     }
 
-    /// Begins to count what the processes take.
+    /// Starts to measure the processes.
     pub(crate) fn meter(&self) -> Meter {
         Meter::start(self.watched.clone())
     }
 
-    /// A connection to its database, past all its rules.
+    /// A connection to the database as its owner.
     pub(crate) async fn database(&self) -> Client {
         connect(&self.app.database_url).await
     }
 
-    /// Bytes that the database takes on the disk.
+    /// The size of the database on disk, in bytes.
     pub(crate) async fn bytes(&self) -> u64 {
         if self.way == Way::Embedded {
             let path = self.sqlite_path();
@@ -199,11 +199,11 @@ impl Service {
         bytes.unsigned_abs()
     }
 
-    /// Waits until nothing is pending; then holds every total against a recount, and the number of revisions against what
-    /// was acknowledged. Answers how many numbers the recount compared.
+    /// Waits until nothing is pending, then compares every total with a recount and the number of revisions with the number of
+    /// acknowledgements. Returns how many numbers the recount compared.
     ///
     /// # Panics
-    /// When any of it is wrong.
+    /// If any of these differs.
     pub(crate) async fn settle(&self, periods: &[String], acknowledged: u64) -> u64 {
         self.wait_for_totals(periods).await;
         assert_eq!(
@@ -225,7 +225,7 @@ impl Service {
         checked
     }
 
-    /// Waits until nothing is pending; how long that took.
+    /// Waits until nothing is pending, and returns how long that took.
     pub(crate) async fn wait_for_totals(&self, periods: &[String]) -> Duration {
         let start = Instant::now();
         for period in periods {
@@ -271,7 +271,7 @@ impl Service {
         }
     }
 
-    /// Ends the processes in good order; then what they had on the servers goes.
+    /// Stops the processes gracefully, then removes their database, queues and exchanges.
     pub(crate) async fn end(mut self) {
         for process in self.app.apis.iter_mut().chain(&mut self.app.aggregators) {
             process.terminate_if_running();
@@ -287,10 +287,10 @@ impl Service {
     }
 }
 
-/// Removes the queues and exchanges of a service, which would burden later ones.
+/// Removes the queues and exchanges of a service, which would slow later runs down.
 ///
 /// # Panics
-/// When an announcement was put aside.
+/// If there is a dead letter.
 async fn clear_broker(url: &str, namespace: &str) {
     let connection = lapin::Connection::connect(url, ConnectionProperties::default()).await;
     let connection = connection.expect("the broker can be reached");
@@ -323,12 +323,12 @@ async fn clear_broker(url: &str, namespace: &str) {
         .expect("the broker lets go");
 }
 
-/// Those answers that are a revision of their own.
+/// The number of responses that stand for a new revision.
 pub(crate) fn created(tally: &Tally) -> u64 {
     tally.count(StatusCode::CREATED)
 }
 
-/// Builds the three programs as they are shipped, beside this one.
+/// Builds the three programs in release mode.
 pub(crate) fn build_programs() {
     let this = std::env::current_exe().expect("a program knows where it is");
     let profile = this.parent().expect("it lies in target/PROFILE");
@@ -346,7 +346,7 @@ pub(crate) fn build_programs() {
     assert!(built.success(), "the programs were not built");
 }
 
-/// A connection that lives as long as its client.
+/// A connection that stays open as long as its client exists.
 pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await

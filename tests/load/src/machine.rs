@@ -1,4 +1,4 @@
-//! What everything was measured on.
+//! A description of the machine.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::ground::Ground;
 
-/// Machine, versions, date and command.
+/// Machine, versions, date and command line.
 pub(crate) async fn about(ground: &Ground) -> Vec<(&'static str, String)> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let mut about = vec![
@@ -52,7 +52,7 @@ pub(crate) async fn about(ground: &Ground) -> Vec<(&'static str, String)> {
     about
 }
 
-/// The value of the first line that begins so.
+/// The value of the first line with this name.
 fn first_of(file: &str, field: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with(field));
@@ -62,7 +62,7 @@ fn first_of(file: &str, field: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What a program says; nothing where there is none.
+/// The output of a program; empty if it is not installed.
 fn said(command: &mut Command) -> String {
     let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output();
     output

@@ -1,9 +1,9 @@
-//! Measures what tonghop reaches on this machine, and what the machine could do without it: see the README beside this.
+//! Measures tonghop on this machine, beside what the machine can do without it. See the README of this package.
 #![expect(
     clippy::expect_used,
-    reason = "a run stops at the first surprise, and says where"
+    reason = "a run stops at the first failure and reports where"
 )]
-#![expect(clippy::print_stdout, reason = "it tells who runs it what it found")]
+#![expect(clippy::print_stdout, reason = "it prints its results")]
 
 mod client;
 mod country;
@@ -30,7 +30,7 @@ use crate::ground::{Ground, build_programs};
 use crate::plan::{Arguments, Scenario};
 use crate::results::Results;
 
-/// As in the programs that are measured: the no-op handler and the client are to be as light.
+/// The same allocator as in the measured programs, so that the no-op handler and the client are as fast.
 #[global_allocator]
 static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -42,13 +42,13 @@ fn main() -> ExitCode {
     if !arguments.built {
         build_programs();
     }
-    // One thread: the client is to leave the processors to what it measures.
+    // One thread, to leave the processors to what is measured.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime can be made");
     LocalSet::new().block_on(&runtime, async {
         let stop = |kind| signal(kind).expect("signals can be listened to");
         let (mut interrupt, mut terminate) = (stop(SignalKind::interrupt()), stop(SignalKind::terminate()));
-        // What is dropped takes its servers and processes with it.
+        // Dropping the scenarios stops their servers and processes.
         tokio::select! {
             status = measure(&arguments) => status,
             _ = interrupt.recv() => ExitCode::from(130),
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs the scenarios; one that fails does not keep the others from being run.
+/// Runs the scenarios. A failing scenario does not prevent the others from running.
 async fn measure(arguments: &Arguments) -> ExitCode {
     let ground = Ground::prepare().await;
     let mut results = Results {

@@ -1,4 +1,4 @@
-//! What HTTP alone costs: a handler that parses a submission and does nothing with it.
+//! The cost of HTTP alone: a handler that parses a submission and discards it.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use actix_web::{App, HttpResponse, HttpServer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// As much of a submission as any service would have to read.
+/// The part of a submission that any service has to parse.
 #[derive(Debug, Deserialize)]
 struct Submission {
     form: String,
@@ -28,7 +28,7 @@ struct Figure {
     text: Option<String>,
 }
 
-/// Serves until the process is ended.
+/// Serves until the process is stopped.
 pub(crate) fn serve(listen: SocketAddr) -> ExitCode {
     let served = actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| App::new().route("/v1/submissions", post().to(create)));
@@ -45,7 +45,7 @@ async fn create(body: Bytes) -> HttpResponse {
     let Ok(submission) = serde_json::from_slice::<Submission>(&body) else {
         return HttpResponse::UnprocessableEntity().finish();
     };
-    // All of it is used, so that none of the parsing can be left out.
+    // Every field is used, so that the compiler cannot remove the parsing.
     let given = |figure: &Figure| {
         !figure.indicator.is_empty()
             && (figure.value.is_some() || figure.text.is_some() || !figure.items.is_empty())

@@ -1,27 +1,27 @@
-//! When each request is due.
+//! The schedule of requests.
 
 use std::time::Duration;
 
-/// How fast requests follow each other.
+/// How requests follow each other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pace {
-    /// Each connection sends as soon as it has its answer: for a while that is not measured, then for one that is.
+    /// Each connection sends as soon as it has its response: first for a warm-up that is not measured, then for a measured time.
     Saturated { warm_up: Duration, measured: Duration },
-    /// The same until a number of requests was sent.
+    /// The same, until a number of requests has been sent.
     Count(u64),
-    /// Each request has a time of its own, fixed beforehand, however long the answers to others take. Its latency counts
-    /// from that time: who waits for a free connection waits for the service.
+    /// Each request is due at a time set in advance, however long other responses take. Its latency counts from that time,
+    /// because waiting for a free connection is waiting for the service.
     Open { per_second: f64, count: u64 },
 }
 
 impl Pace {
-    /// So many requests a second for a while.
+    /// A number of requests per second for a time.
     pub(crate) fn open(per_second: f64, time: Duration) -> Self {
         let count = (per_second * time.as_secs_f64()).ceil() as u64;
         Self::Open { per_second, count }
     }
 
-    /// How long after the start a request is due, asked `elapsed` after the start; none when no more is to be sent.
+    /// When a request is due, as a time after the start, given the elapsed time; none if no more requests follow.
     pub(crate) fn due(self, turn: u64, elapsed: Duration) -> Option<Duration> {
         match self {
             Self::Saturated { warm_up, measured } => (elapsed < warm_up + measured).then_some(elapsed),
@@ -32,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// Whether an answer that came so long after the start is one of those measured.
+    /// Whether a response that arrived this long after the start is measured.
     pub(crate) fn measures(self, elapsed: Duration) -> bool {
         match self {
             Self::Saturated { warm_up, measured } => elapsed >= warm_up && elapsed < warm_up + measured,
@@ -40,7 +40,7 @@ impl Pace {
         }
     }
 
-    /// The time in which the measured answers came, if the last one came so long after the start.
+    /// The duration of the measured part, if the last response arrived this long after the start.
     pub(crate) fn measured_in(self, last: Duration) -> Duration {
         match self {
             Self::Saturated { measured, .. } => measured,

@@ -1,4 +1,4 @@
-//! The results as people read them: a page of tables in Markdown, and plots.
+//! The results for people: tables in Markdown, and plots.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(crate) fn write(results: &Results, folder: &Path) {
     }
 }
 
-/// The page.
+/// The tables as a Markdown page.
 pub(crate) fn markdown(results: &Results) -> String {
     let mut page = String::from("# Measured\n\n");
     let about = results
@@ -50,10 +50,7 @@ pub(crate) fn markdown(results: &Results) -> String {
             .map(str::to_owned)
             .to_vec()
     });
-    page += &section(
-        "Bounds of the design",
-        &table(&["what", "wanted", "measured", "met"], bounds),
-    );
+    page += &section("Targets", &table(&["what", "target", "measured", "met"], bounds));
     let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
     let ratios = results.ratios().into_iter().map(|(row, inserts, no_op)| {
         let each: Vec<String> = row.by_inserts.iter().map(|each| ratio(Some(*each))).collect();
@@ -77,7 +74,7 @@ pub(crate) fn markdown(results: &Results) -> String {
         "Rates and latencies",
         &table(&RATES, results.rows.iter().map(rates)),
     );
-    page += &section("What it took", &usage(results));
+    page += &section("Resources", &usage(results));
     let notes = results
         .rows
         .iter()
@@ -157,7 +154,7 @@ fn usage(results: &Results) -> String {
     table(&header, rows)
 }
 
-/// The scenario and what makes its case.
+/// The scenario and its parameters.
 pub(crate) fn name(row: &Row) -> String {
     let case: Vec<String> = row
         .case
@@ -169,7 +166,7 @@ pub(crate) fn name(row: &Row) -> String {
         .to_owned()
 }
 
-/// Three digits are all that a measurement is worth.
+/// A number with three significant digits: measurements are not more precise.
 fn number(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
@@ -185,7 +182,7 @@ fn section(title: &str, content: &str) -> String {
     format!("\n## {title}\n\n{content}")
 }
 
-/// A table, in columns that also line up as text; empty without rows.
+/// A Markdown table with aligned columns; empty if there are no rows.
 fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
@@ -216,7 +213,7 @@ fn table(header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     text
 }
 
-/// Lines over numbers.
+/// A line plot.
 struct Plot {
     file: &'static str,
     title: &'static str,

@@ -1,4 +1,4 @@
-//! What is to be measured: the command line, and what it leaves open.
+//! What to measure: the command line and its defaults.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,64 +9,64 @@ use clap::{Parser, ValueEnum};
 use crate::country::{Country, Reporters};
 use crate::pace::Pace;
 
-/// Measures tonghop on this machine, with servers of its own or those of TEST_POSTGRES_URL and TEST_AMQP_URL.
+/// Measures tonghop on this machine, with its own servers or those of TEST_POSTGRES_URL and TEST_AMQP_URL.
 ///
-/// Every run is also checked: all that was acknowledged is stored, and every total is what the reports add up to.
+/// Every run is also checked: everything acknowledged is stored, and every total is correct.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Arguments {
-    /// What to measure [default: all but soak, in this order]
+    /// What to measure [default: everything except soak, in this order]
     #[arg(value_enum)]
     pub(crate) scenarios: Vec<Scenario>,
-    /// Everything once, tiny, to see that it works; times mean nothing
+    /// Run everything once with tiny sizes, to check that it works; the times mean nothing
     #[arg(long)]
     pub(crate) short: bool,
-    /// Where results.json, results.md and plots go
+    /// The folder for results.json, results.md and plots
     #[arg(long, default_value = "target/load")]
     pub(crate) out: PathBuf,
-    /// Uses the programs as they are built, rather than building them first
+    /// Use the existing programs instead of building them
     #[arg(long)]
     pub(crate) built: bool,
-    /// Connections of ingest [default: 1,16,64,256]
+    /// Numbers of connections for ingest [default: 1,16,64,256]
     #[arg(long, value_delimiter = ',')]
     connections: Vec<usize>,
-    /// Figures a submission; 67 for all that can be reported [default: 10,67]
+    /// Figures per submission; 67 is all of them [default: 10,67]
     #[arg(long, value_delimiter = ',')]
     figures: Vec<usize>,
     /// Numbers of aggregators [default: 1,2,4]
     #[arg(long, value_delimiter = ',')]
     aggregators: Vec<usize>,
-    /// Repetitions, of which the median one counts [default: 5]
+    /// Repetitions; the median counts [default: 5]
     #[arg(long)]
     repeat: Option<usize>,
-    /// Seconds that each run is measured [default: 10; 30 for visible and reads]
+    /// Seconds measured in each run [default: 10; 30 for visible and reads]
     #[arg(long)]
     seconds: Option<f64>,
-    /// Submissions a second of visible and soak [default: half of what ingest reached at 64 connections]
+    /// Submissions per second for visible and soak [default: half the rate of ingest at 64 connections]
     #[arg(long)]
     pub(crate) rate: Option<f64>,
-    /// Minutes of soak
+    /// Minutes for soak
     #[arg(long, default_value_t = 30.0)]
     minutes: f64,
-    /// Who reports in ingest, aggregators and embedded
+    /// The units that report in ingest, aggregators and embedded
     #[arg(long, value_enum, default_value = "districts")]
     pub(crate) reporters: Reporters,
-    /// Serves the handler that does nothing, as a process of its own
+    /// Serve the no-op handler, in a separate process
     #[arg(long, hide = true)]
     pub(crate) serve_no_op: Option<SocketAddr>,
 }
 
-/// What can be measured.
+/// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
-    /// The machine without us: pgbench, a no-op handler, confirmed publishes
+    /// The machine without tonghop: pgbench, a no-op handler, confirmed publishes
     Limits,
     /// Submissions at saturation
     Ingest,
-    /// From a submission to the provincial total with it, at half the rate
+    /// From a submission until the province's total contains it, at half the rate
     Visible,
-    /// Reads of one province's totals while the store grows
+    /// Reads of one province's totals as the store grows
     Reads,
-    /// Every commune reports all figures, until the country's total is right
+    /// Every commune reports all figures, until the country's total is correct
     NationalMonth,
     /// Ingest with 1, 2 and 4 aggregators
     Aggregators,
@@ -74,7 +74,7 @@ pub(crate) enum Scenario {
     Embedded,
     /// Every commune reports within one second
     DeadlineBurst,
-    /// The cost of a submission while the country grows
+    /// The cost of a submission as the country grows
     Growth,
     /// From the start of a process until it is ready
     Start,
@@ -89,7 +89,7 @@ impl Arguments {
             return self.scenarios.clone();
         }
         let all = Scenario::value_variants().iter().copied();
-        // Half an hour is asked for by name; a short one shows that it works.
+        // The soak runs only by name; a short run checks that it works.
         all.filter(|scenario| *scenario != Scenario::Soak || self.short)
             .collect()
     }
@@ -119,12 +119,12 @@ impl Arguments {
         self.repeat.unwrap_or(if self.short { 1 } else { 5 }).max(1)
     }
 
-    /// How long something is measured that usually takes so many seconds.
+    /// The duration of a measurement that by default takes this many seconds.
     pub(crate) fn time(&self, usual_s: f64) -> Duration {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.short { 1.0 } else { usual_s }))
     }
 
-    /// Saturation for the usual time.
+    /// Saturation for the default time.
     pub(crate) fn saturated(&self) -> Pace {
         let measured = self.time(10.0);
         Pace::Saturated {
@@ -145,7 +145,7 @@ impl Arguments {
         Country::new(who, self.short.then_some(2))
     }
 
-    /// Some number, or a small one.
+    /// A number, or a small one for a short run.
     pub(crate) fn size(&self, usual: usize, short: usize) -> usize {
         if self.short { short } else { usual }
     }

@@ -1,4 +1,4 @@
-//! What the offices of a country submit.
+//! The submissions of a country.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter, Write};
@@ -14,7 +14,7 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// The months of so many years that end with 2021; for one, the source report's.
+/// This many months up to the end of 2021; for one, the month of the example report.
 pub(crate) fn months(count: usize) -> Vec<String> {
     if count == 1 {
         return vec![PERIOD.to_owned()];
@@ -26,7 +26,7 @@ pub(crate) fn months(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// What is submitted: one report a turn, unit after unit, then the next period; when all have reported, corrections.
+/// A sequence of reports: one per turn, unit after unit, then the next period, and finally corrections.
 #[derive(Clone, Debug)]
 pub(crate) struct Reports {
     units: Vec<String>,
@@ -44,7 +44,7 @@ impl Reports {
         }
     }
 
-    /// How many there are before corrections begin.
+    /// The number of reports before corrections begin.
     pub(crate) fn first_revisions(&self) -> u64 {
         (self.units.len() * self.periods.len()) as u64
     }
@@ -55,7 +55,7 @@ impl Reports {
         self
     }
 
-    /// The body of a turn's report. No two turns say the same.
+    /// The body of a turn's report. Every turn differs.
     pub(crate) fn body(&self, turn: u64) -> String {
         let (unit, period) = self.about(turn);
         let mut body = format!(r#"{{"form":"{FORM}","period":"{period}","unit":"{unit}","figures":["#);
@@ -69,8 +69,8 @@ impl Reports {
         body
     }
 
-    /// What the country's totals are after the first report of each unit on the first period: the sums, or how many say
-    /// yes; none for what is not added up.
+    /// The country's totals after the first report of each unit for the first period: sums or counts of `true`; none for
+    /// indicators that are not added up.
     pub(crate) fn sums(&self) -> BTreeMap<String, Option<i64>> {
         let sum = |(at, (code, kind)): (usize, &(String, Kind))| {
             let sum = matches!(kind, Kind::Number | Kind::Flag).then(|| {
@@ -91,18 +91,18 @@ impl Reports {
     }
 }
 
-/// What is said of an indicator; as text, JSON.
+/// A value of an indicator, which formats as JSON.
 #[derive(Clone, Copy, Debug)]
 enum Figure {
     Number(u64),
     Flag(bool),
-    /// Two items, of which the first is one of some.
+    /// Two items; the first is one of a few.
     List(u64),
     Text,
 }
 
 impl Kind {
-    /// Where a submission says it.
+    /// The field of the submission that contains it.
     fn field(self) -> &'static str {
         match self {
             Self::Number | Self::Flag => "value",
@@ -113,7 +113,7 @@ impl Kind {
 }
 
 impl Figure {
-    /// The first figure of each report is a number that no other has.
+    /// The first figure of each report is a unique number.
     fn new(turn: u64, at: usize, kind: Kind) -> Self {
         let number = turn * 31 + at as u64 * 17;
         match kind {
@@ -125,7 +125,7 @@ impl Figure {
         }
     }
 
-    /// What it adds to a total.
+    /// The amount that it adds to a total.
     fn added(self) -> i64 {
         match self {
             Self::Number(number) => number.cast_signed(),

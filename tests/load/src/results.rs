@@ -1,4 +1,4 @@
-//! What was measured, and how it stands to the limits of the machine.
+//! The results, and how they compare with the limits of the machine.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use serde::Serialize;
 use crate::client::Tally;
 use crate::usage::Usage;
 
-/// All that a run of this program found out.
+/// Everything that a run measured.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Results {
-    /// Machine, versions, date and command.
+    /// Machine, versions, date and command line.
     pub(crate) about: Vec<(&'static str, String)>,
     pub(crate) limits: Limits,
     pub(crate) rows: Vec<Row>,
     pub(crate) bounds: Vec<Bound>,
 }
 
-/// What the machine can do without us, a second.
+/// What the machine can do without tonghop, per second.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Limits {
     /// One-row INSERTs by pgbench, 64 clients.
     pub(crate) inserts: Option<f64>,
-    /// Requests of 10 figures that a handler parses and throws away, 64 connections.
+    /// Requests of 10 figures that a handler parses and discards, 64 connections.
     pub(crate) no_op: Option<f64>,
     /// Publishes to a quorum queue, confirmed in windows of 512.
     pub(crate) confirms_in_windows: Option<f64>,
@@ -35,32 +35,32 @@ pub(crate) struct Limits {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) scenario: &'static str,
-    /// What makes it different from the scenario's others.
+    /// The parameters that distinguish it from others of the scenario.
     pub(crate) case: BTreeMap<&'static str, f64>,
-    /// Answers, those before and after the measuring included: what it took was taken by all of them.
+    /// All responses, including those outside the measured time: the resources were used for all of them.
     pub(crate) answers: u64,
-    /// Answers that were measured, and in which time.
+    /// Measured responses, and the measured time.
     pub(crate) count: u64,
     pub(crate) seconds: f64,
     pub(crate) per_second: f64,
-    /// The rates of all repetitions, of which this row is the median one.
+    /// The rates of all repetitions; this row is the median.
     pub(crate) repetitions: Vec<f64>,
-    /// For each repetition, its rate by that of pgbench's one-row INSERTs just before it, if that was measured.
+    /// For each repetition, its rate divided by that of pgbench's one-row INSERTs just before it, if measured.
     pub(crate) by_inserts: Vec<f64>,
     pub(crate) latency: Percentiles,
-    /// From the submission's time to that of the provincial total which contains it.
+    /// The time from a submission until the province's total contains it.
     pub(crate) visible: Option<Percentiles>,
-    /// From the last answer until no total was pending.
+    /// The time from the last response until nothing was pending.
     pub(crate) settled_after_s: Option<f64>,
-    /// Numbers that the verification compared at the end, and found equal.
+    /// Numbers that the verification at the end compared and found equal.
     pub(crate) checked: Option<u64>,
     pub(crate) bytes_per_submission: Option<f64>,
     pub(crate) usage: Vec<Usage>,
-    /// What is neither of it.
+    /// Anything else.
     pub(crate) notes: Vec<String>,
 }
 
-/// Of latencies.
+/// Percentiles of latencies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
     pub(crate) p50_ms: f64,
@@ -69,7 +69,7 @@ pub(crate) struct Percentiles {
     pub(crate) max_ms: f64,
 }
 
-/// Something that the design asks for.
+/// A target and whether it was met.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Bound {
     pub(crate) what: &'static str,
@@ -79,7 +79,7 @@ pub(crate) struct Bound {
 }
 
 impl Percentiles {
-    /// Of a histogram of microseconds.
+    /// The percentiles of a histogram of microseconds.
     pub(crate) fn of(latency: &Histogram<u64>) -> Self {
         let ms = |micros: u64| micros as f64 / 1000.0;
         Self {
@@ -92,7 +92,7 @@ impl Percentiles {
 }
 
 impl Row {
-    /// A row of a run's answers.
+    /// A row for a run's responses.
     pub(crate) fn new(scenario: &'static str, case: &[(&'static str, f64)], tally: &Tally) -> Self {
         Self {
             scenario,
@@ -113,7 +113,7 @@ impl Row {
         }
     }
 
-    /// The one with the median rate, which learns of the others'.
+    /// The row with the median rate, with the rates of all repetitions.
     pub(crate) fn median(mut rows: Vec<Self>) -> Self {
         rows.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
         let rates = rows.iter().map(|row| row.per_second).collect();
@@ -125,13 +125,13 @@ impl Row {
         row
     }
 
-    /// The median of the repetitions' ratios to pgbench just before each; else the ratio to a limit.
+    /// The median of the ratios to pgbench just before each repetition; otherwise the ratio to a limit.
     fn by_inserts(&self, limit: Option<f64>) -> Option<f64> {
         let beside = (!self.by_inserts.is_empty()).then(|| median(self.by_inserts.clone()));
         beside.or_else(|| limit.map(|limit| self.per_second / limit))
     }
 
-    /// One of the numbers that make its case.
+    /// One of its parameters.
     pub(crate) fn is(&self, scenario: &str, case: &[(&str, f64)]) -> bool {
         self.scenario == scenario
             && case
@@ -139,7 +139,7 @@ impl Row {
                 .all(|(name, value)| self.case.get(name) == Some(value))
     }
 
-    /// Milliseconds of processor time that our processes, or all, took for one answer.
+    /// Milliseconds of processor time per response, for the selected processes.
     pub(crate) fn cpu_ms_per_answer(&self, is_counted: impl Fn(&str) -> bool) -> f64 {
         let counted = self.usage.iter().filter(|usage| is_counted(&usage.process));
         counted.map(|usage| usage.cpu_s).sum::<f64>() * 1000.0 / self.answers.max(1) as f64
@@ -147,12 +147,12 @@ impl Row {
 }
 
 impl Results {
-    /// The first row of a case.
+    /// The first row with these parameters.
     pub(crate) fn row(&self, scenario: &str, case: &[(&str, f64)]) -> Option<&Row> {
         self.rows.iter().find(|row| row.is(scenario, case))
     }
 
-    /// Each rate of submissions that was not given beforehand against the limits, in the order of the rows.
+    /// The rates of submissions that were not fixed in advance, divided by the limits, in the order of the rows.
     pub(crate) fn ratios(&self) -> Vec<(&Row, Option<f64>, Option<f64>)> {
         let is_written = |row: &&Row| row.bytes_per_submission.is_some() && !row.case.contains_key("rate");
         let written = self.rows.iter().filter(is_written);
@@ -164,7 +164,7 @@ impl Results {
             .collect()
     }
 
-    /// Holds what was measured against the design; what was not measured is left out.
+    /// Compares the results with the targets, without those that were not measured.
     pub(crate) fn judge(&mut self) {
         let mut bounds = Vec::new();
         for (what, connections, least) in [
@@ -187,7 +187,7 @@ impl Results {
         let month = self.row("national-month", &[("batch", 0.0)]);
         let whole = month.map(|row| row.seconds + row.settled_after_s.unwrap_or_default());
         bounds.extend(
-            whole.map(|seconds| at_most("a national month, until its total is right", seconds, 15.0, "s")),
+            whole.map(|seconds| at_most("a national month, until its total is correct", seconds, 15.0, "s")),
         );
         bounds.extend(self.judged_memory());
         if let Some(row) = self.row("embedded", &[]) {
@@ -212,7 +212,7 @@ impl Results {
         vec![
             at_most("GET /v1/totals at a fixed rate, p99", worst, 10.0, "ms"),
             Bound {
-                what: "the same with the most units in store, against the fewest",
+                what: "the same with the most units, compared with the fewest",
                 wanted: "0.8 to 1.2 ×".into(),
                 measured: format!("{change:.2} ×"),
                 is_met: (0.8..=1.2).contains(&change),
@@ -224,9 +224,9 @@ impl Results {
         let ours = |usage: &&Usage| usage.process.starts_with("tonghop");
         let peaks = self.rows.iter().flat_map(|row| &row.usage).filter(ours);
         let most = peaks.map(|usage| usage.peak_mib).max_by(f64::total_cmp)?;
-        // The design says MB.
+        // The target is in MB.
         Some(at_most(
-            "memory of each of our processes",
+            "memory of each process of tonghop",
             most * 1.048_576,
             150.0,
             "MB",
@@ -234,7 +234,7 @@ impl Results {
     }
 }
 
-/// The one in the middle; the lower of two.
+/// The median; the lower one of two.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[(numbers.len() - 1) / 2]
@@ -324,7 +324,7 @@ mod tests {
         );
         assert_eq!(results.ratios()[0].1, Some(0.4));
         assert_eq!(results.ratios()[0].2, None);
-        // A slow moment of the machine is one of both.
+        // A slow moment of the machine affects both.
         results.rows[0].by_inserts = vec![0.5, 0.3, 0.45];
         assert_eq!(results.ratios()[0].1, Some(0.45));
         results.judge();

@@ -1,4 +1,4 @@
-//! What is measured, one file a question.
+//! The scenarios, one file per question.
 
 mod burst;
 mod ingest;
@@ -16,13 +16,13 @@ use crate::reports::Reports;
 use crate::results::{Results, Row};
 use crate::usage::CLIENT;
 
-/// Connections of whatever is not measured over their number.
+/// The number of connections in scenarios that do not vary it.
 const CONNECTIONS: usize = 64;
 
-/// How much of its one processor the client may take before it may be what limits.
+/// How much of its processor the client may use before it may limit the rate.
 const BUSY: f64 = 0.8;
 
-/// Runs one; what it measured goes to the results.
+/// Runs a scenario and adds its results.
 pub(crate) async fn run(scenario: Scenario, ground: &Ground, plan: &Arguments, results: &mut Results) {
     match scenario {
         Scenario::Limits => limits::run(ground, plan, results).await,
@@ -39,7 +39,7 @@ pub(crate) async fn run(scenario: Scenario, ground: &Ground, plan: &Arguments, r
     }
 }
 
-/// Sends reports from a turn on.
+/// Sends reports, starting with a turn.
 async fn submit(
     target: &Target,
     connections: usize,
@@ -55,7 +55,7 @@ async fn submit(
     .await
 }
 
-/// Measures how a fresh service takes reports, and checks what became of them.
+/// Measures submissions to a fresh service, and checks the results.
 async fn write(
     service: Service,
     scenario: &'static str,
@@ -85,7 +85,7 @@ async fn write(
     if share > BUSY {
         let percent = share * 100.0;
         row.notes.push(format!(
-            "the client took {percent:.0} % of a processor: the rate may be its own"
+            "the client used {percent:.0} % of a processor: it may limit the rate"
         ));
     }
     row.usage = usage;

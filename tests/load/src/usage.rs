@@ -1,4 +1,4 @@
-//! What processes take: processor time and memory, as Linux counts them.
+//! Processor time and memory of processes, as Linux counts them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,10 +11,10 @@ use serde::Serialize;
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::sleep;
 
-/// How often the memory of servers is looked at.
+/// How often the memory of servers is sampled.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The name of this process among those watched.
+/// The name of this process in the results.
 pub(crate) const CLIENT: &str = "load client";
 
 /// A process, or a server with all its processes.
@@ -22,22 +22,22 @@ pub(crate) const CLIENT: &str = "load client";
 pub(crate) struct Watched {
     pub(crate) name: String,
     pub(crate) pid: i32,
-    /// Whether the processes that it has started count.
+    /// Whether its child processes are included.
     pub(crate) with_children: bool,
 }
 
-/// What a process took in a run.
+/// The resources that a process used in a run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Usage {
     pub(crate) process: String,
-    /// User and system time together.
+    /// User and system time.
     pub(crate) cpu_s: f64,
-    /// One process: the most that was resident since its start. A server: the most of its processes' own memory and the
-    /// memory they share, looked at each second.
+    /// For a process, its peak resident memory. For a server, the maximum of private and shared memory of its processes,
+    /// sampled every second.
     pub(crate) peak_mib: f64,
 }
 
-/// Takes the time between its start and its stop.
+/// Measures from its start until it is stopped.
 pub(crate) struct Meter {
     watched: Vec<Watched>,
     before: Vec<f64>,
@@ -63,7 +63,7 @@ impl Meter {
         }
     }
 
-    /// The peaks so far, of each process by its name.
+    /// The peaks so far, by the name of the process.
     pub(crate) fn peaks_mib(&self) -> impl Fn() -> BTreeMap<String, f64> + use<> {
         let (watched, peaks) = (self.watched.clone(), self.peaks.clone());
         move || {
@@ -104,7 +104,7 @@ fn sample(watched: &[Watched], peaks: &RefCell<Vec<u64>>) {
     }
 }
 
-/// Processor time of a process and, if they count, of all that it has started, ended ones included.
+/// Processor time of a process and, if included, of all its child processes, also those that have ended.
 fn cpu_s(watched: &Watched) -> f64 {
     let ticks = |process: &Process| {
         let stat = process.stat().ok()?;
@@ -115,7 +115,7 @@ fn cpu_s(watched: &Watched) -> f64 {
         };
         Some(stat.utime + stat.stime + ended.unsigned_abs())
     };
-    // One that ends while it is looked at is counted by who has started it.
+    // A process that ends meanwhile is counted by its parent.
     let ticks: u64 = processes(watched).iter().filter_map(ticks).sum();
     ticks as f64 / procfs::ticks_per_second() as f64
 }
@@ -156,7 +156,7 @@ fn processes(watched: &Watched) -> Vec<Process> {
     found
 }
 
-/// The process that listens on a port of this machine; none when it belongs to somebody else, or to another machine.
+/// The process that listens on a local port; none if it belongs to another user or machine.
 pub(crate) fn listening_on(port: u16) -> Option<i32> {
     let sockets = procfs::net::tcp()
         .into_iter()
@@ -172,7 +172,7 @@ pub(crate) fn listening_on(port: u16) -> Option<i32> {
             .into_iter()
             .any(|file| matches!(file.target, FDTarget::Socket(inode) if inodes.contains(&inode)))
     };
-    // Children inherit the socket of who began to listen.
+    // Children inherit the listening socket, so the oldest process counts.
     let holders: BTreeSet<(u64, i32)> = all_processes()
         .ok()?
         .flatten()
@@ -201,7 +201,7 @@ mod tests {
             .args(["-c", "i=0; while [ $i -lt 500000 ]; do i=$((i+1)); done"])
             .status();
         assert!(child.unwrap().success());
-        // What this process itself does takes no such time.
+        // This process itself does not use that much.
         assert!(cpu_s(&watched) > cpu_before + 0.1, "an ended child's time counts");
         let taken = vec![1_u8; 16 << 20];
         assert!(memory(&watched) > memory_before + taken.len() as u64 / 2);

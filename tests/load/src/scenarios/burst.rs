@@ -1,4 +1,4 @@
-//! The last day before a deadline, at its worst: everybody at once.
+//! The worst case of a deadline: everybody reports at once.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use crate::reports::months;
 use crate::results::Results;
 use crate::scenarios::write;
 
-/// Many systems let a process open no more than 1,024 files.
+/// Many systems limit a process to 1,024 open files.
 const CONNECTIONS: usize = 800;
 
-/// All communes report within one second. Who is told to come again later does, and waits no less for it: latencies count
-/// from when a report was due until it was stored.
+/// All communes report within one second, and retry after a 503. Latencies count from when a report was due until it was
+/// stored.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let country = plan.country(Reporters::Communes);
     let reports = country.reports(10, &months(1));

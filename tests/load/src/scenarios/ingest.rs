@@ -1,4 +1,4 @@
-//! How many submissions a second are taken when each connection sends one after the other.
+//! Submissions per second when each connection sends one after the other.
 
 use crate::client::Wanted;
 use crate::country::{Country, Reporters};
@@ -9,7 +9,7 @@ use crate::results::{Results, Row};
 use crate::scenarios::limits::one_row_inserts;
 use crate::scenarios::{CONNECTIONS, write};
 
-/// Over connections and figures.
+/// Varies connections and figures.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let country = plan.country(plan.reporters);
     for figures in plan.figures() {
@@ -18,7 +18,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
             let case = [("connections", connections as f64), ("figures", figures as f64)];
             let mut rows = Vec::new();
             for _ in 0..plan.repeat() {
-                // Just before, since the machine is not as fast at one time as at another.
+                // Just before, because the speed of the machine varies over time.
                 let inserts = one_row_inserts(ground, plan.time(5.0)).await;
                 let service = ground.service(&country, 1).await;
                 let mut row = write(
@@ -40,7 +40,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
     }
 }
 
-/// Over the number of aggregators.
+/// Varies the number of aggregators.
 pub(super) async fn with_aggregators(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let country = plan.country(plan.reporters);
     let reports = reports(plan, &country, 10);
@@ -67,7 +67,7 @@ pub(super) async fn with_aggregators(ground: &Ground, plan: &Arguments, results:
     }
 }
 
-/// In one process, on a file.
+/// Measures one process with a SQLite file.
 pub(super) async fn embedded(plan: &Arguments, results: &mut Results) {
     let country = plan.country(plan.reporters);
     let reports = reports(plan, &country, 10);
@@ -90,7 +90,7 @@ pub(super) async fn embedded(plan: &Arguments, results: &mut Results) {
     results.rows.push(Row::median(rows));
 }
 
-/// Over the size of the country: one province, all districts, all communes.
+/// Varies the size of the country: one province, all districts, all communes.
 pub(super) async fn while_the_country_grows(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let whole = plan.size(usize::MAX, 2);
     for (who, provinces) in [
@@ -125,6 +125,6 @@ pub(super) async fn while_the_country_grows(ground: &Ground, plan: &Arguments, r
 }
 
 fn reports(plan: &Arguments, country: &Country, figures: usize) -> Reports {
-    // Enough of them that no report is a correction.
+    // Enough periods that no report is a correction.
     country.reports(figures, &months(plan.size(200, 3)))
 }

@@ -1,4 +1,4 @@
-//! What the machine can do without us.
+//! What the machine can do without tonghop.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -21,10 +21,10 @@ use crate::results::{Results, median};
 use crate::scenarios::{CONNECTIONS, submit};
 
 const WINDOW: usize = 512;
-/// About what a recorded submission's announcement takes.
+/// About the size of an announcement of a recorded submission.
 const MESSAGE: [u8; 400] = [b'x'; 400];
 
-/// The median of some repetitions of each.
+/// The median of several repetitions of each.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let time = plan.time(10.0);
     let (mut inserts, mut no_op, mut windows, mut singles) = (vec![], vec![], vec![], vec![]);
@@ -42,7 +42,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
     println!("{limits:.0?}");
 }
 
-/// By pgbench as it comes: 64 clients, two threads, one INSERT a transaction.
+/// pgbench with default settings: 64 clients, two threads, one INSERT per transaction.
 pub(super) async fn one_row_inserts(ground: &Ground, time: Duration) -> f64 {
     let database = postgres_database_at(&ground.postgres_url).await;
     let client = connect(database.url()).await;
@@ -79,7 +79,7 @@ pub(super) async fn one_row_inserts(ground: &Ground, time: Duration) -> f64 {
     rate.unwrap_or_else(|| panic!("pgbench tells no rate: {}", ran.output))
 }
 
-/// Beside the server's own programs, else in the PATH.
+/// pgbench beside the server's programs, or in the PATH.
 fn pgbench() -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../servers/postgres");
     let found = run_to_end(Command::new(script).arg("find"));
@@ -119,7 +119,7 @@ async fn no_op_requests(plan: &Arguments) -> f64 {
     .per_second()
 }
 
-/// Persistent messages to a quorum queue: a window is sent, then each of its confirms awaited.
+/// Persistent messages to a quorum queue: sends a window, then awaits each confirm.
 async fn confirmed_publishes(ground: &Ground, window: usize, time: Duration) -> f64 {
     let connection = lapin::Connection::connect(&ground.amqp_url, ConnectionProperties::default()).await;
     let connection = connection.expect("the broker can be reached");

@@ -1,4 +1,4 @@
-//! A whole country reports all that can be reported, from nothing until its total is right.
+//! A whole country reports every indicator, until its total is correct.
 
 use serde_json::Value;
 use tonghop_tests::{FORM, PERIOD, TestApp};
@@ -13,11 +13,11 @@ use crate::results::{Results, Row};
 use crate::scenarios::{submit, tell};
 
 const CONNECTIONS: usize = 256;
-/// Reports of a batch, and how many batches are sent at once.
+/// Reports per batch, and batches in flight.
 const BATCH: u64 = 200;
 const SENDERS: usize = 8;
 
-/// Each by a POST of its own; then the same in batches.
+/// Each report in its own request; then the same in batches.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     for batch in [false, true] {
         let row = month(ground, plan, batch).await;
@@ -64,15 +64,18 @@ async fn month(ground: &Ground, plan: &Arguments, batch: bool) -> Row {
             .push(format!("latencies are those of batches of {BATCH}"));
     }
     row.notes.push(format!(
-        "{units} reports, from none until the country's total was right: {:.1} s",
+        "{units} reports, from none until the country's total was correct: {:.1} s",
         whole.as_secs_f64()
     ));
     tell(&row);
-    println!("the country's total was right after {:.1} s", whole.as_secs_f64());
+    println!(
+        "the country's total was correct after {:.1} s",
+        whole.as_secs_f64()
+    );
     row
 }
 
-/// Whether each line was taken shows in the number of revisions stored.
+/// The number of stored revisions shows whether each line was accepted.
 async fn send_batches(service: &Service, senders: usize, reports: &Reports) -> Tally {
     let (units, reports) = (reports.first_revisions(), reports.clone());
     let batch = move |turn: u64| {
@@ -83,7 +86,7 @@ async fn send_batches(service: &Service, senders: usize, reports: &Reports) -> T
     drive(&service.target(), senders, batches, Wanted::OK, batch).await
 }
 
-/// Holds the country's total against the sums of what was sent.
+/// Compares the country's total with the sums of what was sent.
 fn assert_right(totals: &Value, reports: &Reports) {
     assert_eq!(
         totals["coverage"]["reported"],

@@ -1,4 +1,4 @@
-//! What a read of one province's totals costs while the store grows around it.
+//! The cost of reading one province's totals as the store grows.
 
 use tonghop_tests::{FORM, PERIOD};
 
@@ -11,7 +11,7 @@ use crate::reports::{Reports, months};
 use crate::results::{Results, Row};
 use crate::scenarios::{CONNECTIONS, submit, tell};
 
-/// Over the number of units in store, then of periods.
+/// Varies the number of stored units, then of periods.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let country = plan.country(Reporters::Growing);
     let sizes = [14, plan.size(705, 20), plan.size(10_599, 40)];

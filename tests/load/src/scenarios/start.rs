@@ -1,4 +1,4 @@
-//! How long a process takes from its start until it is ready, on a database that is there already.
+//! The time from the start of a process until it is ready, on an existing database.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::plan::Arguments;
 use crate::results::{Results, Row};
 use crate::scenarios::tell;
 
-/// Of each program that serves, with the catalogue of a whole country.
+/// Measures each serving program with the catalogue of a whole country.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let country = plan.country(Reporters::Communes);
     let mut servers = ground.service(&country, 1).await;
@@ -36,7 +36,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
     embedded.end().await;
 }
 
-/// Ends a process and starts it again, which answers its address, until it is ready.
+/// Stops a process and starts it again until it is ready; `start` returns its address.
 async fn starts(
     name: &'static str,
     service: &mut Service,

@@ -1,8 +1,8 @@
-//! How soon a submission is in its province's total.
+//! The time until a submission is in its province's total.
 //!
-//! The database is asked, every few milliseconds and in one snapshot, when the totals of some provinces were refreshed and
-//! what is still to go into them. A submission is visible with the first refresh after it that leaves no mark as old as
-//! it: what the service itself calls aggregated.
+//! Every few milliseconds, one snapshot of the database shows when the totals of some provinces were refreshed and which
+//! marks they have. A submission is visible with the first later refresh that leaves no mark as old as it, which is when the
+//! service sets `aggregated_at`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -25,12 +25,12 @@ use crate::results::{Percentiles, Results, Row};
 use crate::scenarios::{CONNECTIONS, submit, tell};
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(5);
-/// Every so many provinces, one is watched: more would cost what is to be measured.
+/// Only every eighth province is watched: more would distort the measurement.
 const WATCHED_EVERY: usize = 8;
-/// Of the rate at saturation.
+/// The share of the rate at saturation.
 const SHARE: f64 = 0.5;
 
-/// At half of what ingest reached.
+/// At half the rate of ingest.
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
     let rate = rate(ground, plan, results).await;
     let row = at_rate(ground, plan, "visible", rate, plan.time(30.0)).await;
@@ -44,7 +44,7 @@ pub(super) async fn soak(ground: &Ground, plan: &Arguments, results: &mut Result
     results.rows.push(row);
 }
 
-/// The rate that was asked for, else a share of what ingest reached in this run, else of what it reaches now.
+/// The given rate; otherwise a share of ingest's rate in this run, or of a new measurement.
 async fn rate(ground: &Ground, plan: &Arguments, results: &Results) -> f64 {
     if let Some(rate) = plan.rate {
         return rate;
@@ -69,7 +69,7 @@ async fn rate(ground: &Ground, plan: &Arguments, results: &Results) -> f64 {
     tally.per_second() * SHARE
 }
 
-/// The month of the source report, corrected again and again: as many as can be meet in each total.
+/// The month of the example report, corrected again and again, so that as many changes as possible meet in each total.
 fn reports(country: &Country) -> Reports {
     country.reports(10, &months(1))
 }
@@ -89,7 +89,7 @@ async fn at_rate(
     let watching = spawn_local(watched.clone().run(samples.clone()));
     let meter = service.meter();
     let peaks = meter.peaks_mib();
-    // When everything has long been used once, what still grows may grow for ever.
+    // After a tenth of the time, everything has been used once: what still grows may grow without bound.
     let early = spawn_local(async move {
         sleep(time / 10).await;
         peaks()
@@ -104,7 +104,7 @@ async fn at_rate(
     )
     .await;
     let settled_after = service.wait_for_totals(&reports.periods).await;
-    // Once more, so that the last refreshes are seen.
+    // Once more, to see the last refreshes.
     sleep(WATCH_INTERVAL * 4).await;
     watching.abort();
     let usage = meter.stop();
@@ -136,7 +136,7 @@ async fn at_rate(
     row
 }
 
-/// What a snapshot says of a province, if it is not what the one before said: when its total was refreshed, and since when something is to go into it.
+/// A change of a province between two snapshots: when its total was refreshed, and the time of its oldest mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample {
     unit: i64,
@@ -144,11 +144,11 @@ struct Sample {
     marked_since: Option<i64>,
 }
 
-/// The provinces that are watched.
+/// The watched provinces.
 #[derive(Clone)]
 struct Watch {
     database: Rc<Client>,
-    /// Ids of units, with their codes.
+    /// The ids of units, with their codes.
     provinces: Rc<BTreeMap<i64, String>>,
 }
 
@@ -165,7 +165,7 @@ impl Watch {
         }
     }
 
-    /// Asks until it is aborted.
+    /// Takes snapshots until it is aborted.
     async fn run(self, samples: Rc<RefCell<Vec<Sample>>>) {
         const SQL: &str = "SELECT t.unit_id, (extract(epoch FROM t.refreshed_at) * 1000000)::bigint, \
             (SELECT (extract(epoch FROM min(m.since)) * 1000000)::bigint FROM marks m \
@@ -190,7 +190,7 @@ impl Watch {
         }
     }
 
-    /// The province and the time of each submission of those watched.
+    /// The province and time of each submission of the watched provinces.
     async fn received(&self, service: &Service, country: &Country) -> Vec<(i64, i64)> {
         let of_code: BTreeMap<&str, i64> = self
             .provinces
@@ -214,7 +214,7 @@ impl Watch {
     }
 }
 
-/// How long each submission took to be visible, in microseconds. Snapshots are in the order of time.
+/// How long each submission took to become visible, in microseconds. Snapshots are in order of time.
 fn visible(received: &[(i64, i64)], samples: &[Sample]) -> Histogram<u64> {
     let mut of_unit: BTreeMap<i64, Vec<Sample>> = BTreeMap::new();
     for sample in samples {
@@ -229,7 +229,7 @@ fn visible(received: &[(i64, i64)], samples: &[Sample]) -> Histogram<u64> {
         let holds = |sample: &Sample| {
             sample.refreshed_at >= time && sample.marked_since.is_none_or(|since| since > time)
         };
-        // What holds a submission holds the earlier ones: the search goes on where it stood.
+        // A total that contains a submission contains the earlier ones, so the search continues where it stopped.
         let from = at.entry(unit).or_default();
         let found = samples[*from..].iter().position(holds);
         *from += found.unwrap_or_else(|| panic!("a submission was never seen in its total"));
