@@ -1,8 +1,4 @@
 //! Runs the real programs on real servers and talks to them over HTTP, for the stories in `tests/tests`.
-#![expect(
-    clippy::expect_used,
-    reason = "a test stops at the first surprise, and says where"
-)]
 
 mod app;
 mod authority;

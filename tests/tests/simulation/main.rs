@@ -9,11 +9,6 @@
 //! commit.
 //!
 //! `SIMULATION_SEEDS=1000000` runs more seeds; `SIMULATION_SEED=17` runs one.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first surprise, and says where"
-)]
 
 mod books;
 mod broker;

@@ -1,0 +1,376 @@
+//! Who reaches what: every route, each role, and units that move.
+
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tonghop_domain::Token;
+use tonghop_tests::{Answer, FORM, PERIOD, TestApp, Way, broadcasts};
+
+use crate::requests::ask_with;
+
+/// What needs no key.
+const PUBLIC: [&str; 5] = [
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/problems",
+    "/problems/{code}",
+];
+
+/// An app in which the districts 866 and 867 have reported, with the id of each submission.
+async fn app_with_reports(way: Way) -> (TestApp, String, String) {
+    let app = TestApp::start(way).await;
+    let mut ids = Vec::new();
+    for unit in ["866", "867"] {
+        let answer = app.post(&broadcasts(unit, 1)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    app.settled_totals("VN").await;
+    let other = ids.pop().unwrap();
+    (app, ids.pop().unwrap(), other)
+}
+
+/// A request on every operation of the OpenAPI document: about a unit, its submission, and a key of it.
+fn requests(
+    document: &Value,
+    unit: &str,
+    submission: &str,
+    key_id: &str,
+) -> Vec<(Method, String, Option<String>)> {
+    let mut requests = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        if PUBLIC.contains(&path.as_str()) {
+            continue;
+        }
+        for method in item.as_object().unwrap().keys() {
+            let about = format!("?form={FORM}&period={PERIOD}&unit={unit}");
+            let line = broadcasts(unit, 2).to_string();
+            let (address, body) = match (path.as_str(), method.as_str()) {
+                ("/v1/submissions", "post") => (path.clone() + "?dry_run=true", Some(line)),
+                ("/v1/submissions/batch", "post") => (path.clone() + "?dry_run=true", Some(line)),
+                ("/v1/submissions", "get") => (path.clone() + &about, None),
+                ("/v1/totals" | "/v1/coverage" | "/v1/verification", "get") => (path.clone() + &about, None),
+                ("/v1/totals/contributions", "get") => (format!("{path}{about}&indicator=TT.PT"), None),
+                ("/v1/submissions/{id}", "delete") => {
+                    // Another revision is current, so that nothing is withdrawn even by those who may.
+                    (path.replace("{id}", submission), None)
+                }
+                ("/v1/keys", "post") => {
+                    let new = json!({"role": "reader", "unit": unit, "label": "one of many"});
+                    (path.clone(), Some(new.to_string()))
+                }
+                ("/v1/keys", "get") => (path.clone(), None),
+                ("/v1/keys/{id}", "delete") => (path.replace("{id}", key_id), None),
+                (_, "get") if path.contains("{id}") => {
+                    let path = path.replace("{id}", submission).replace("{revision}", "1");
+                    (path, None)
+                }
+                ("/v1/units" | "/v1/indicators" | "/v1/forms", "get") => (path.clone(), None),
+                ("/v1/forms/{code}", "get") => (path.replace("{code}", FORM), None),
+                other => panic!("{other:?} has no rule here: say who may do it, and on whose figures"),
+            };
+            let method = method.to_uppercase().parse().unwrap();
+            requests.push((method, address, body));
+        }
+    }
+    assert!(requests.len() >= 15, "{requests:?}");
+    requests
+}
+
+/// The status of an answer, or of the one line of a batch.
+fn status(path: &str, answer: &Answer) -> u64 {
+    if path.starts_with("/v1/submissions/batch") && answer.status == 200 {
+        return answer.json()["status"].as_u64().unwrap();
+    }
+    u64::from(answer.status)
+}
+
+fn writes(method: &Method) -> bool {
+    *method != Method::GET
+}
+
+fn is_catalogue(path: &str) -> bool {
+    ["/v1/units", "/v1/indicators", "/v1/forms"]
+        .iter()
+        .any(|known| path.starts_with(known))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
+    for way in [Way::Embedded, Way::Servers] {
+        let (app, own, _other) = app_with_reports(way).await;
+        let document = app.get("/openapi.json").await.json();
+        let spare = app.create_key(&["--role", "reader", "--unit", "866"]);
+        let spare = &spare[3..11];
+        let all = requests(&document, "866", &own, spare);
+        let key = |role: &str, unit: &str| app.create_key(&["--role", role, "--unit", unit]);
+        let revoked = key("admin", "VN");
+        let id = &revoked[3..11];
+        let done = tonghop_tests::run_to_end(app.command("tonghop").args(["key", "revoke", id]));
+        assert_eq!(done.code, Some(0), "{}", done.error);
+        let expired = app.create_key(&["--role", "admin", "--expires", "2021-01-01T00:00:00Z"]);
+        let (nobodys, forged) = (Token::generate(), forged(&key("admin", "VN")[3..11]));
+        // Each is refused with 401, whatever it asks for.
+        for (what, bad, code) in [
+            ("none", "", "missing-key"),
+            ("revoked", &revoked, "invalid-key"),
+            ("expired", &expired, "invalid-key"),
+            ("nobody's", nobodys.reveal(), "invalid-key"),
+            ("forged", &forged, "invalid-key"),
+        ] {
+            for (method, path, body) in &all {
+                let answer = if what == "none" {
+                    without_key(&app, method, path, body.clone()).await
+                } else {
+                    ask_with(&app, bad, method.clone(), path, body.clone()).await
+                };
+                assert_eq!(answer.status, 401, "{what} {method} {path}: {}", answer.text);
+                assert_eq!(answer.json()["code"], code, "{what} {method} {path}");
+                assert!(answer.header("www-authenticate").starts_with("Bearer realm="));
+            }
+        }
+        // Who reaches the unit, and in what role.
+        for (role, unit, reaches) in [
+            ("submitter", "866", true),
+            ("submitter", "867", false),
+            ("submitter", "87", true),
+            ("reader", "866", true),
+            ("reader", "867", false),
+            ("reader", "VN", true),
+            ("admin", "87", true),
+            ("admin", "87-SLDTBXH", false),
+        ] {
+            let key = key(role, unit);
+            for (method, path, body) in &all {
+                let answer = ask_with(&app, &key, method.clone(), path, body.clone()).await;
+                let found = status(path, &answer);
+                let may = if path.starts_with("/v1/keys") {
+                    role == "admin" && (reaches || *method == Method::GET)
+                } else {
+                    is_catalogue(path) || (reaches && !(role == "reader" && writes(method)))
+                };
+                if may {
+                    assert!(
+                        found < 300 || found == 412,
+                        "{role} {unit} {method} {path}: {}",
+                        answer.text
+                    );
+                } else {
+                    assert_eq!(found, 403, "{role} {unit} {method} {path}: {}", answer.text);
+                }
+            }
+        }
+        // A district may not read the province above it, nor the country.
+        let district = key("submitter", "866");
+        for unit in ["87", "VN"] {
+            for (method, path, body) in requests(&document, unit, &own, spare) {
+                if is_catalogue(&path) || path.contains(&own) {
+                    continue;
+                }
+                let answer = ask_with(&app, &district, method.clone(), &path, body).await;
+                let found = status(&path, &answer);
+                assert!(
+                    found == 403 || (writes(&method) && found == 422),
+                    "{method} {path}: {}",
+                    answer.text
+                );
+            }
+        }
+    }
+}
+
+/// A key of this id with another secret, whose checksum fits.
+fn forged(id: &str) -> String {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let named = format!("{id}{}", "0".repeat(30));
+    let checksum = crc32fast::hash(named.as_bytes()) as usize;
+    let digits = (0..6)
+        .rev()
+        .map(|place| char::from(DIGITS[checksum / 62_usize.pow(place) % 62]));
+    let token = format!("th_{named}{}", digits.collect::<String>());
+    assert!(token.parse::<Token>().is_ok(), "{token} looks like a key");
+    token
+}
+
+/// With the header left out altogether.
+async fn without_key(app: &TestApp, method: &Method, path: &str, body: Option<String>) -> Answer {
+    let client = tonghop_tests::http_client().build().unwrap();
+    let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
+    let response = request.body(body.unwrap_or_default()).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer {
+        status,
+        headers,
+        text: response.text().await.unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_no_key_shows_no_figure_and_nothing_else_is_open() {
+    let (app, ..) = app_with_reports(Way::Embedded).await;
+    for path in [
+        "/",
+        "/docs/",
+        "/livez",
+        "/readyz",
+        "/openapi.json",
+        "/problems",
+        "/problems/forbidden",
+    ] {
+        let answer = without_key(&app, &Method::GET, path, None).await;
+        assert!(answer.status < 400, "{path}: {}", answer.text);
+    }
+    for path in [
+        "/metrics",
+        "/v1",
+        "/v1/",
+        "/nothing",
+        "/%76%31/totals",
+        "//v1/totals",
+        "/docs/../v1/totals",
+    ] {
+        let answer = without_key(&app, &Method::GET, path, None).await;
+        assert!(
+            answer.status == 401 || answer.status == 404,
+            "{path}: {}",
+            answer.text
+        );
+        assert!(!answer.text.contains("totals\":"), "{path}");
+    }
+    let reader = app.create_key(&["--role", "reader"]);
+    assert_eq!(
+        ask_with(&app, &reader, Method::GET, "/metrics", None)
+            .await
+            .status,
+        403
+    );
+    assert_eq!(app.get("/metrics").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_kept_framed_or_taken_for_something_else() {
+    let (app, own, _) = app_with_reports(Way::Embedded).await;
+    let totals = format!("/v1/totals?form={FORM}&period={PERIOD}&unit=87");
+    let submission = format!("/v1/submissions/{own}");
+    for path in [
+        totals.as_str(),
+        &submission,
+        "/v1/units",
+        "/v1/nothing",
+        "/",
+        "/docs/",
+        "/readyz",
+        "/problems",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(
+            policy.contains("default-src") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+    let etag = app.get(&totals).await.header("etag").to_owned();
+    let known = app
+        .ask(Method::GET, &totals, &[("If-None-Match", &etag)], None)
+        .await;
+    assert_eq!((known.status, known.header("cache-control")), (304, "no-store"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_only_what_the_key_reaches_page_by_page() {
+    for way in [Way::Embedded, Way::Servers] {
+        let app = TestApp::start(way).await;
+        for unit in 866..878 {
+            assert_eq!(app.post(&broadcasts(&unit.to_string(), 1)).await.status, 201);
+        }
+        let district = app.create_key(&["--role", "reader", "--unit", "870"]);
+        let page = |path: String| {
+            let (app, district) = (&app, &district);
+            async move { ask_with(app, district, Method::GET, &path, None).await }
+        };
+        let units = |answer: &Answer| -> Vec<String> {
+            let list = answer.json()["submissions"].as_array().unwrap().clone();
+            list.iter()
+                .map(|one| one["unit"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for query in [
+            "",
+            "?limit=1",
+            "?period=2021-07&unit=870",
+            &format!("?form={FORM}&period={PERIOD}&unit=870"),
+        ] {
+            let answer = page(format!("/v1/submissions{query}")).await;
+            assert_eq!(units(&answer), ["870"], "{query}: {}", answer.text);
+            assert_eq!(answer.json()["next_cursor"], json!(null), "{query}");
+        }
+        assert_eq!(
+            page("/v1/submissions?period=2021-07&unit=871".into())
+                .await
+                .status,
+            403
+        );
+        assert_eq!(units(&app.get("/v1/submissions").await).len(), 12);
+    }
+}
+
+/// In 2022 another province takes the code 87 and with it all districts: the old one's key ends there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_moved_to_another_province_is_the_old_ones_until_then_and_the_new_ones_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
+    for name in ["dimensions.csv", "indicators.csv", "forms.toml"] {
+        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+    }
+    let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
+    let province = units.lines().find(|line| line.starts_with("87,")).unwrap();
+    assert!(province.ends_with(",VN,,2025-07-01"), "{province}");
+    let old = province.replace(",VN,,2025-07-01", ",VN,,2022-01-01");
+    let new = province.replace(",VN,,2025-07-01", ",VN,2022-01-01,2025-07-01");
+    let units = units.replace(province, &format!("{old}\n{new}"));
+    std::fs::write(folder.path().join("units.csv"), units).unwrap();
+    for way in [Way::Embedded, Way::Servers] {
+        let options = tonghop_tests::Options {
+            catalogue: Some(folder.path().to_owned()),
+            ..Default::default()
+        };
+        let app = TestApp::start_with(way, options).await;
+        for period in ["2021-07", "2022-07"] {
+            let mut report = broadcasts("866", 1);
+            report["period"] = json!(period);
+            let answer = app.post(&report).await;
+            assert_eq!(answer.status, 201, "{}", answer.text);
+        }
+        for (date, own, other) in [
+            ("2021-07-31", "2021-07", "2022-07"),
+            ("2022-07-31", "2022-07", "2021-07"),
+        ] {
+            let key = app.create_key(&["--role", "reader", "--unit", "87", "--date", date]);
+            let key = key.as_str();
+            let read = |path: String| {
+                let app = &app;
+                async move { ask_with(app, key, Method::GET, &path, None).await }
+            };
+            let listed = read("/v1/submissions".into()).await.json();
+            let periods: Vec<&Value> = listed["submissions"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| &one["period"])
+                .collect();
+            assert_eq!(periods, [own], "{listed}");
+            let totals = |period: &str| format!("/v1/totals?form={FORM}&period={period}&unit=87");
+            assert_eq!(read(totals(own)).await.status, 200);
+            assert_eq!(read(totals(other)).await.status, 403);
+            let others = format!("/v1/submissions?period={other}&unit=87");
+            assert_eq!(read(others).await.status, 403);
+        }
+    }
+}

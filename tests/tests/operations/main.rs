@@ -1,0 +1,10 @@
+//! What an operator of the service meets: first steps, commands, backups, the audit trail, metrics, TLS, containers.
+
+mod audit;
+mod backup;
+mod broker_users;
+mod containers;
+mod monitoring;
+mod national_scale;
+mod readme;
+mod tls;

@@ -1,0 +1,173 @@
+//! What a new user does first: the README's commands, the demonstration's lines, the page at /docs.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tonghop_testkit::free_port;
+use tonghop_tests::program;
+
+/// A running demonstration and what it printed. Stopped when dropped.
+struct Demo {
+    child: Child,
+    address: String,
+    printed: String,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = Command::new(program("tonghop"));
+        command
+            .args(["demo", "--listen", &address, "--log", "warn"])
+            .stdout(Stdio::piped());
+        let mut child = command.env_remove("TONGHOP_DATABASE_URL").spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut printed = String::new();
+        // The correction is the last thing it shows.
+        while !printed.contains("Prefer: wait") {
+            let line = lines
+                .next()
+                .expect("the demonstration prints where to look")
+                .unwrap();
+            printed.push_str(&line);
+            printed.push('\n');
+        }
+        Self {
+            child,
+            address,
+            printed,
+        }
+    }
+
+    fn shell(&self, command: &str) -> String {
+        let command = command.replace("127.0.0.1:8080", &self.address);
+        // A user copies these lines into the shell first.
+        let keys = self.printed.lines().map(str::trim);
+        let keys: Vec<&str> = keys.filter(|line| line.starts_with("export ")).collect();
+        let script = format!("{}\n{command}", keys.join("\n"));
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Whether an answer is what a document shows; "…" stands for anything.
+fn agrees(shown: &Value, real: &Value) -> bool {
+    match (shown, real) {
+        (Value::String(any), _) if any == "…" => !real.is_null(),
+        (Value::Object(shown), Value::Object(real)) => {
+            shown.len() == real.len()
+                && shown
+                    .iter()
+                    .all(|(key, value)| real.get(key).is_some_and(|real| agrees(value, real)))
+        }
+        (Value::Array(shown), Value::Array(real)) => {
+            shown.len() == real.len() && shown.iter().zip(real).all(|(shown, real)| agrees(shown, real))
+        }
+        _ => shown == real,
+    }
+}
+
+#[test]
+fn the_readme_shows_what_its_commands_answer() {
+    let demo = Demo::start();
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let mut commands = 0;
+    for part in readme.split("```sh\n").skip(1) {
+        let (command, rest) = part.split_once("```").unwrap();
+        let Some(shown) = rest.strip_prefix("\n```json\n") else {
+            continue;
+        };
+        let shown: Value = serde_json::from_str(shown.split_once("```").unwrap().0).unwrap();
+        let real: Value = serde_json::from_str(&demo.shell(command)).unwrap();
+        assert!(
+            agrees(&shown, &real),
+            "{command}\nanswers\n{real}\nand the README shows\n{shown}"
+        );
+        commands += 1;
+    }
+    assert_eq!(commands, 5);
+}
+
+#[test]
+fn the_lines_that_the_demonstration_prints_work() {
+    let demo = Demo::start();
+    let curls: Vec<&str> = demo
+        .printed
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("curl "))
+        .collect();
+    assert_eq!(curls.len(), 3, "{}", demo.printed);
+    let answers: Vec<Value> = curls
+        .iter()
+        .map(|curl| serde_json::from_str(&demo.shell(&format!("{curl} -s"))).unwrap())
+        .collect();
+    let line = |indicator: &str| {
+        answers[0]["totals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|line| line["indicator"] == indicator)
+            .unwrap()
+    };
+    for (indicator, value) in [
+        ("TT.CHUYENTRANG", 1),
+        ("TT.BAO", 181),
+        ("TT.PT", 756),
+        ("TT.BANGRON", 48),
+        ("CS.SO", 3),
+        ("NN.TN", 0),
+    ] {
+        assert_eq!(line(indicator)["value"], value, "{indicator}");
+    }
+    assert_eq!(line("TT.KHAUHIEU")["items"].as_array().unwrap().len(), 4);
+    assert_eq!(line("TT.PANO")["done_no_number"], 12);
+    assert_eq!(answers[1]["value"], 756);
+    assert_eq!(answers[2]["revision"], 2);
+}
+
+#[test]
+fn the_documentation_page_works_in_a_browser_without_any_other_host() {
+    let demo = Demo::start();
+    let profile = tempfile::tempdir().unwrap();
+    let browser = std::env::var("TEST_CHROMIUM").unwrap_or_else(|_| "chromium".into());
+    let output = Command::new(&browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .args([
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--virtual-time-budget=20000",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(["--dump-dom", &format!("http://{}/docs", demo.address)])
+        .output()
+        .unwrap_or_else(|error| panic!("{browser}: {error}; run this test by tests/run"));
+    let page = String::from_utf8(output.stdout).unwrap();
+    for text in ["/v1/submissions/batch", "Report, or correct a report", "OAS 3.1"] {
+        assert!(page.contains(text), "{text} is not on the page: {page}");
+    }
+}

@@ -1,0 +1,183 @@
+//! The system under fire: two api and two aggregator processes, each with connections of its own to a database and a
+//! broker that nobody else uses.
+
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
+use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, amqp_member, free_port, postgres_member};
+use tonghop_tests::{Process, program, run_to_end};
+
+use super::faults::PARTS;
+
+/// How long a supervisor waits before it starts a process again that ended.
+const SUPERVISOR_PAUSE: Duration = Duration::from_millis(200);
+/// For about three seconds RabbitMQ 3.10 keeps in memory that a quorum queue was declared. Killed before, it has lost
+/// that queue for good, and only deleting it helps (docs/troubleshoot.md); so the storm begins later.
+const BROKER_REMEMBERS: Duration = Duration::from_secs(4);
+/// What takes longer hangs.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Site {
+    pub(crate) database: PrivatePostgres,
+    pub(crate) broker: PrivateBroker,
+    /// The api processes are 0 and 1, the aggregators 2 and 3.
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A process and its ways to the servers.
+pub(crate) struct Part {
+    name: String,
+    /// Where it answers over HTTP.
+    pub(crate) base: String,
+    pub(crate) to_database: FaultProxy,
+    pub(crate) to_broker: FaultProxy,
+    program: &'static str,
+    settings: Vec<(&'static str, String)>,
+    process: Mutex<Option<Process>>,
+    http: reqwest::Client,
+}
+
+impl Site {
+    /// Starts servers and processes, and waits until these live.
+    pub(crate) async fn start() -> Self {
+        let (database, broker) = tokio::join!(PrivatePostgres::start(), PrivateBroker::start());
+        slow_commits(&database.url()).await;
+        let mut migrate = Command::new(program("tonghop"));
+        let migrated = run_to_end(migrate.arg("migrate").env("TONGHOP_DATABASE_URL", database.url()));
+        assert_eq!(migrated.code, Some(0), "{}", migrated.error);
+        let api = postgres_member(&database.url(), API_ROLE).await;
+        let aggregator = postgres_member(&database.url(), AGGREGATOR_ROLE).await;
+        let parts: Vec<Part> = (0..PARTS)
+            .map(|at| {
+                let (user, role) = if at < 2 {
+                    (&api, API_ROLE)
+                } else {
+                    (&aggregator, AGGREGATOR_ROLE)
+                };
+                Part::new(at, user, &amqp_member(&broker.url(), role))
+            })
+            .collect();
+        for part in &parts {
+            part.run().await;
+        }
+        sleep(BROKER_REMEMBERS).await;
+        Self {
+            database,
+            broker,
+            parts,
+        }
+    }
+
+    /// The api processes' addresses.
+    pub(crate) fn apis(&self) -> Vec<String> {
+        self.parts[..2].iter().map(|part| part.base.clone()).collect()
+    }
+
+    /// The token of an administrator.
+    pub(crate) fn create_key(&self) -> String {
+        let mut create = Command::new(program("tonghop"));
+        create.args(["key", "create", "--role", "admin"]);
+        let made = run_to_end(create.env("TONGHOP_DATABASE_URL", self.database.url()));
+        assert_eq!(made.code, Some(0), "{}", made.error);
+        made.output.lines().last().expect("a token").to_owned()
+    }
+
+    /// No fault may end a process that it did not kill.
+    pub(crate) fn assert_all_run(&self) {
+        for part in &self.parts {
+            assert!(part.is_running(), "{} ended by itself", part.name);
+        }
+    }
+}
+
+/// Lets each commit take a while, as on a slow disk, so that crashes often fall into one.
+async fn slow_commits(url: &str) {
+    let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.expect("the database answers");
+    let connection = tokio::spawn(connection);
+    let settings =
+        "ALTER DATABASE postgres SET commit_delay = 10000; ALTER DATABASE postgres SET commit_siblings = 0";
+    client
+        .batch_execute(settings)
+        .await
+        .expect("the settings are taken");
+    connection.abort();
+}
+
+impl Part {
+    fn new(at: usize, database_url: &str, amqp_url: &str) -> Self {
+        let (program, name) = match at {
+            0 | 1 => ("tonghop-api", format!("api {at}")),
+            _ => ("tonghop-aggregator", format!("aggregator {}", at - 2)),
+        };
+        let listen = format!("127.0.0.1:{}", free_port());
+        let to_database = FaultProxy::in_front_of(database_url);
+        let to_broker = FaultProxy::in_front_of(amqp_url);
+        let log = std::env::var("CHAOS_LOG").unwrap_or_else(|_| "warn".into());
+        let settings = vec![
+            ("TONGHOP_DATABASE_URL", to_database.url_through(database_url)),
+            ("TONGHOP_AMQP_URL", to_broker.url_through(amqp_url)),
+            ("TONGHOP_LISTEN", listen.clone()),
+            ("TONGHOP_LOG", log),
+            ("TONGHOP_KEY_RATE", "0".into()),
+        ];
+        let http = tonghop_tests::http_client().timeout(Duration::from_secs(1));
+        Self {
+            name,
+            base: format!("http://{listen}"),
+            to_database,
+            to_broker,
+            program,
+            settings,
+            process: Mutex::new(None),
+            http: http.build().expect("a client"),
+        }
+    }
+
+    /// Starts the process and waits until it lives; answers when it was started. One that ends, since it finds no
+    /// database, is started again, as any supervisor would.
+    pub(crate) async fn run(&self) -> Instant {
+        let begun = Instant::now();
+        loop {
+            let started = Instant::now();
+            let mut command = Command::new(program(self.program));
+            *self.process() = Some(Process::start(command.envs(self.settings.iter().cloned())));
+            while self.is_running() {
+                if self.lives().await {
+                    return started;
+                }
+                assert!(begun.elapsed() < START_LIMIT, "{} does not start", self.name);
+                sleep(Duration::from_millis(20)).await;
+            }
+            sleep(SUPERVISOR_PAUSE).await;
+        }
+    }
+
+    async fn lives(&self) -> bool {
+        let asked = self.http.get(format!("{}/livez", self.base)).send().await;
+        asked.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    fn is_running(&self) -> bool {
+        self.process().as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Kills it, with no chance to put anything in order.
+    pub(crate) fn kill(&self) {
+        drop(self.process().take());
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        if let Some(process) = self.process().as_ref() {
+            process.signal(name);
+        }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,177 @@
+//! Who may use whom: the table of parts in the architecture, held against `cargo metadata`.
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// Each of our packages, and those of ours that it may use outside its tests.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("tonghop-domain", &[]),
+    ("tonghop-catalogue", &["tonghop-domain"]),
+    ("tonghop-storage", &["tonghop-domain", "tonghop-tls"]),
+    ("tonghop-events", &["tonghop-domain", "tonghop-tls"]),
+    (
+        "tonghop-metrics",
+        &["tonghop-domain", "tonghop-storage", "tonghop-events"],
+    ),
+    ("tonghop-process", &[]),
+    ("tonghop-tls", &[]),
+    ("tonghop-report", &["tonghop-domain"]),
+    (
+        "tonghop-testkit",
+        &["tonghop-domain", "tonghop-storage", "tonghop-events"],
+    ),
+    (
+        "tonghop-api",
+        &[
+            "tonghop-domain",
+            "tonghop-catalogue",
+            "tonghop-storage",
+            "tonghop-events",
+            "tonghop-metrics",
+            "tonghop-process",
+            "tonghop-tls",
+            "tonghop-report",
+        ],
+    ),
+    (
+        "tonghop-aggregator",
+        &[
+            "tonghop-domain",
+            "tonghop-catalogue",
+            "tonghop-storage",
+            "tonghop-events",
+            "tonghop-metrics",
+            "tonghop-process",
+            "tonghop-tls",
+        ],
+    ),
+    (
+        "tonghop-dashboard",
+        &[
+            "tonghop-domain",
+            "tonghop-catalogue",
+            "tonghop-storage",
+            "tonghop-events",
+            "tonghop-metrics",
+            "tonghop-process",
+            "tonghop-tls",
+            "tonghop-report",
+        ],
+    ),
+    (
+        "tonghop",
+        &[
+            "tonghop-domain",
+            "tonghop-catalogue",
+            "tonghop-storage",
+            "tonghop-events",
+            "tonghop-metrics",
+            "tonghop-process",
+            "tonghop-tls",
+            "tonghop-report",
+            "tonghop-api",
+            "tonghop-aggregator",
+            "tonghop-dashboard",
+        ],
+    ),
+];
+
+/// Libraries, by the beginning of their names, and the only packages of ours that may name them.
+const ONLY: &[(&str, &[&str])] = &[
+    ("diesel", &["tonghop-storage"]),
+    ("lapin", &["tonghop-events"]),
+    ("rustls", &["tonghop-tls"]),
+    ("actix-web", SERVICES),
+    ("utoipa", SERVICES),
+];
+
+const SERVICES: &[&str] = &[
+    "tonghop-api",
+    "tonghop-aggregator",
+    "tonghop-dashboard",
+    "tonghop",
+];
+
+/// The end-to-end tests and the load harness stand outside the layers: they may look at anything.
+const TESTS: [&str; 2] = ["tonghop-tests", "tonghop-load"];
+
+#[test]
+fn our_packages_use_only_those_below_them() {
+    let metadata = metadata();
+    let mut faults = Vec::new();
+    for package in layered(&metadata) {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| package.name == *name) else {
+            faults.push(format!("{} is not in the table of {}", package.name, file!()));
+            continue;
+        };
+        for used in dependencies(package).filter(|used| used.starts_with("tonghop")) {
+            if !allowed.contains(&used) {
+                faults.push(format!("{} may not use {used}", package.name));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn each_library_is_named_only_where_it_belongs() {
+    let metadata = metadata();
+    let mut faults = Vec::new();
+    for package in layered(&metadata) {
+        for used in dependencies(package) {
+            for (library, users) in ONLY {
+                if used.starts_with(library) && !users.contains(&package.name.as_str()) {
+                    faults.push(format!(
+                        "{} may not use {used}: only {} may",
+                        package.name,
+                        users.join(", ")
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_testkit_is_for_tests_only() {
+    let metadata = metadata();
+    for package in layered(&metadata) {
+        assert!(
+            dependencies(package).all(|used| used != "tonghop-testkit"),
+            "{} uses tonghop-testkit outside its tests",
+            package.name
+        );
+    }
+}
+
+/// What the manifests of the workspace say. Dependencies are not resolved, so this needs neither network nor lock.
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .cargo_path(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .no_deps()
+        .other_options(["--locked".to_owned(), "--offline".to_owned()])
+        .exec()
+        .expect("cargo metadata describes the workspace")
+}
+
+fn layered(metadata: &Metadata) -> impl Iterator<Item = &Package> {
+    let packages = metadata.workspace_packages();
+    for name in TESTS {
+        assert!(
+            packages.iter().any(|package| package.name == name),
+            "{name} is in the workspace"
+        );
+    }
+    let is_layered = |package: &&Package| !TESTS.contains(&package.name.as_str());
+    packages.into_iter().filter(is_layered)
+}
+
+/// What a package uses outside its tests.
+fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind != DependencyKind::Development)
+        .map(|dependency| dependency.name.as_str())
+}

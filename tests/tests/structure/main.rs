@@ -1,0 +1,3 @@
+//! How the code is put together: which package uses which, and which file imports which.
+
+mod layers;
