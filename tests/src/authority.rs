@@ -1,4 +1,4 @@
-//! Certificates, made for a test.
+//! Certificates for a test.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tempfile::TempDir;
 use tonghop_tls::Trust;
 
-/// A certificate authority of the test's own, which nobody knows who has not got its file.
+/// A private certificate authority: a client trusts it only if it has its file.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -23,13 +23,13 @@ pub struct Pair {
 }
 
 impl Authority {
-    /// A new one.
+    /// Creates an authority with a new key.
     ///
     /// # Panics
-    /// When no file can be written; so do the other calls.
+    /// When its file cannot be written.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        // A name of its own: another one's certificates are then unknown, rather than forged.
+        // A unique name: certificates of another authority are then unknown rather than forged.
         let name = tonghop_testkit::namespace();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,7 +47,7 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    /// Its file as a setting has it.
+    /// The path of its file, as the value of a setting.
     pub fn setting(&self) -> String {
         self.file().display().to_string()
     }
@@ -77,7 +77,7 @@ impl Default for Authority {
 }
 
 impl Pair {
-    /// Writes both into a folder, over what was there, and answers the settings that name them.
+    /// Writes both files into a folder, replacing older ones, and returns the settings that name them.
     ///
     /// # Panics
     /// When they cannot be written.

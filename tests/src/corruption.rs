@@ -1,9 +1,9 @@
-//! Changing the database behind the service's back.
+//! Changes to the database that bypass the service.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};
 
-/// Runs a statement behind the service's back.
+/// Runs a statement that the service does not know about.
 ///
 /// # Panics
 /// When it changes nothing.
@@ -11,10 +11,10 @@ pub async fn corrupt(database_url: &str, sql: &str) {
     let changed = match database_url.strip_prefix("sqlite:") {
         Some(path) => {
             let mut connection = SqliteConnection::establish(path).expect("the file opens");
-            // The service may be writing: the change waits for its turn, as the service's own writers do.
+            // The service may hold the write lock.
             connection
                 .batch_execute("PRAGMA busy_timeout = 4000")
-                .expect("the setting is taken");
+                .expect("the setting is accepted");
             diesel::sql_query(sql)
                 .execute(&mut connection)
                 .expect("the statement runs") as u64

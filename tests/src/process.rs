@@ -1,5 +1,6 @@
 //! Child processes that do not outlive their test.
 
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ pub struct Process {
     child: Child,
 }
 
-/// What a program said until it ended.
+/// The output of a program that has ended.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; none when a signal ended it.
@@ -31,12 +32,12 @@ impl Process {
         }
     }
 
-    /// Asks it to stop, as an operator would.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
     }
 
-    /// Asks it to stop, if it has not ended yet.
+    /// Sends SIGTERM if the process has not ended yet.
     ///
     /// # Panics
     /// When it cannot be waited for.
@@ -46,7 +47,7 @@ impl Process {
         }
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the process has not ended yet.
     ///
     /// # Panics
     /// When it cannot be waited for.
@@ -55,7 +56,7 @@ impl Process {
         ended.is_none()
     }
 
-    /// The process's number.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -71,7 +72,7 @@ impl Process {
         assert!(sent.expect("kill runs").success(), "SIG{name} is sent");
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     ///
     /// # Panics
     /// When that takes more than 40 seconds.
@@ -96,6 +97,27 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// A program of this workspace, built by `cargo build --workspace --bins` before the tests, in the profile of the caller.
+///
+/// # Panics
+/// When it was not built.
+pub fn program(name: &str) -> PathBuf {
+    let this = std::env::current_exe().expect("a program knows where it is");
+    let mut folders = this.ancestors().skip(1);
+    let mut folder = folders.next().expect("a program lies in a folder");
+    // Tests lie in target/PROFILE/deps, programs in target/PROFILE.
+    if folder.ends_with("deps") {
+        folder = folders.next().expect("tests lie in target/PROFILE/deps");
+    }
+    let built = folder.join(name);
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo build --workspace --bins` first",
+        built.display()
+    );
+    built
 }
 
 /// Runs a program to its end.

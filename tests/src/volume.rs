@@ -1,4 +1,4 @@
-//! A small file system of a test's own, to be filled up.
+//! A small file system for tests of full disks.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Set where the volume is mounted already.
+/// Names the folder where the volume is mounted already.
 const MOUNTED: &str = "TEST_VOLUME";
 
 /// A file system in memory. Unmounted when dropped.
@@ -19,13 +19,13 @@ pub struct Volume {
 }
 
 impl Volume {
-    /// Mounts one of some mebibytes.
+    /// Mounts a file system of this size.
     ///
-    /// Who may not mount gets none: then this test was run again, to a good end, in a space of its own in which it may,
-    /// and there is nothing left to do. `test` is the test's whole name.
+    /// Without the right to mount, it runs this test again in a mount namespace where it has that right, and returns
+    /// none when that run has passed: nothing is left to do then. `test` is the whole name of the test.
     ///
     /// # Panics
-    /// When there is no way to mount one, or the other run failed.
+    /// When no file system can be mounted, or the other run failed.
     pub fn mount(mebibytes: u32, test: &str) -> Option<Self> {
         if let Some(path) = std::env::var_os(MOUNTED) {
             let path = PathBuf::from(path);
@@ -45,45 +45,45 @@ impl Volume {
         })
     }
 
-    /// Where it is mounted.
+    /// The folder where it is mounted.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Leaves no byte free.
+    /// Fills the volume to the last byte.
     ///
     /// # Panics
-    /// When the ballast cannot be written.
+    /// When the filling cannot be written.
     pub fn fill(&self) {
-        let ballast = OpenOptions::new().create(true).append(true).open(self.ballast());
-        let mut ballast: File = ballast.expect("the ballast can be made");
+        let filling = OpenOptions::new().create(true).append(true).open(self.filling());
+        let mut filling: File = filling.expect("the filling can be made");
         let block = vec![0xA5_u8; 1 << 20];
         let mut size = block.len();
         while size > 0 {
-            match ballast.write(&block[..size]) {
+            match filling.write(&block[..size]) {
                 Ok(written) if written > 0 => {}
                 _ => size /= 2,
             }
         }
     }
 
-    /// Throws the ballast off.
+    /// Frees what `fill` took.
     ///
     /// # Panics
-    /// When it was not there.
+    /// When the volume was not filled.
     pub fn free(&self) {
-        std::fs::remove_file(self.ballast()).expect("the ballast is there");
+        std::fs::remove_file(self.filling()).expect("the filling is there");
     }
 
-    fn ballast(&self) -> PathBuf {
-        self.path.join("ballast")
+    fn filling(&self) -> PathBuf {
+        self.path.join("filling")
     }
 }
 
 impl Drop for Volume {
     fn drop(&mut self) {
         if self.mounted.is_some() {
-            // Lazily: a process of the test may not have ended yet.
+            // Lazily, because a process of the test may still run.
             Command::new("umount").arg("--lazy").arg(&self.path).status().ok();
         }
     }
@@ -102,7 +102,8 @@ fn mount_command(mebibytes: u32, at: &Path) -> Command {
     mount
 }
 
-/// Two user namespaces: in the first this user may mount, in the second it is itself again, as PostgreSQL wants it.
+/// Uses two user namespaces: in the first the user may mount; in the second it has its own id again, because PostgreSQL
+/// does not run as root.
 fn run_again(mebibytes: u32, test: &str, at: &Path, user: u32, group: u32) {
     let script = "mount -t tmpfs -o \"size=$1m,mode=1777\" tmpfs \"$2\" && \
         exec unshare --user --map-user=\"$3\" --map-group=\"$4\" -- \"$5\" --exact \"$6\" --nocapture";
@@ -127,6 +128,6 @@ fn run_again(mebibytes: u32, test: &str, at: &Path, user: u32, group: u32) {
         .status();
     assert!(
         run.expect("unshare runs").success(),
-        "{test} failed in a mount namespace of its own, or none could be made: run it as root"
+        "{test} failed in its own mount namespace, or none could be created: run it as root"
     );
 }

@@ -1,15 +1,21 @@
-//! Who reaches what: every route, each role, and units that move.
+//! Which key may do what on the figures of which unit, for every operation of the OpenAPI document.
 
 use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonghop_domain::Token;
-use tonghop_tests::{Answer, FORM, PERIOD, TestApp, Way, broadcasts};
+use tonghop_tests::{Answer, FORM, Options, PERIOD, TestApp, Way, broadcasts, on_every_way};
 
-use crate::requests::ask_with;
+use crate::requests::{app_with_reports, ask_with, without_key};
 
-/// What needs no key.
+on_every_way!(
+    every_operation_requires_a_valid_key_that_covers_the_unit,
+    lists_show_only_submissions_that_the_key_covers,
+    a_unit_that_moved_belongs_to_each_province_in_its_time,
+);
+
+/// Paths that need no key.
 const PUBLIC: [&str; 5] = [
     "/livez",
     "/readyz",
@@ -18,21 +24,7 @@ const PUBLIC: [&str; 5] = [
     "/problems/{code}",
 ];
 
-/// An app in which the districts 866 and 867 have reported, with the id of each submission.
-async fn app_with_reports(way: Way) -> (TestApp, String, String) {
-    let app = TestApp::start(way).await;
-    let mut ids = Vec::new();
-    for unit in ["866", "867"] {
-        let answer = app.post(&broadcasts(unit, 1)).await;
-        assert_eq!(answer.status, 201, "{}", answer.text);
-        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
-    }
-    app.settled_totals("VN").await;
-    let other = ids.pop().unwrap();
-    (app, ids.pop().unwrap(), other)
-}
-
-/// A request on every operation of the OpenAPI document: about a unit, its submission, and a key of it.
+/// A request for each operation of the OpenAPI document: about a unit, its submission, and a key on it.
 fn requests(
     document: &Value,
     unit: &str,
@@ -54,7 +46,7 @@ fn requests(
                 ("/v1/totals" | "/v1/coverage" | "/v1/verification", "get") => (path.clone() + &about, None),
                 ("/v1/totals/contributions", "get") => (format!("{path}{about}&indicator=TT.PT"), None),
                 ("/v1/submissions/{id}", "delete") => {
-                    // Another revision is current, so that nothing is withdrawn even by those who may.
+                    // Names another revision than the current one, so that nothing is withdrawn.
                     (path.replace("{id}", submission), None)
                 }
                 ("/v1/keys", "post") => {
@@ -69,7 +61,7 @@ fn requests(
                 }
                 ("/v1/units" | "/v1/indicators" | "/v1/forms", "get") => (path.clone(), None),
                 ("/v1/forms/{code}", "get") => (path.replace("{code}", FORM), None),
-                other => panic!("{other:?} has no rule here: say who may do it, and on whose figures"),
+                other => panic!("{other:?} has no rule here: add who may do it, and on whose figures"),
             };
             let method = method.to_uppercase().parse().unwrap();
             requests.push((method, address, body));
@@ -79,7 +71,7 @@ fn requests(
     requests
 }
 
-/// The status of an answer, or of the one line of a batch.
+/// The status of an answer, or of the only line of a batch.
 fn status(path: &str, answer: &Answer) -> u64 {
     if path.starts_with("/v1/submissions/batch") && answer.status == 200 {
         return answer.json()["status"].as_u64().unwrap();
@@ -97,91 +89,7 @@ fn is_catalogue(path: &str) -> bool {
         .any(|known| path.starts_with(known))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_route_asks_for_a_key_that_is_valid_and_reaches_the_unit() {
-    for way in [Way::Embedded, Way::Servers] {
-        let (app, own, _other) = app_with_reports(way).await;
-        let document = app.get("/openapi.json").await.json();
-        let spare = app.create_key(&["--role", "reader", "--unit", "866"]);
-        let spare = &spare[3..11];
-        let all = requests(&document, "866", &own, spare);
-        let key = |role: &str, unit: &str| app.create_key(&["--role", role, "--unit", unit]);
-        let revoked = key("admin", "VN");
-        let id = &revoked[3..11];
-        let done = tonghop_tests::run_to_end(app.command("tonghop").args(["key", "revoke", id]));
-        assert_eq!(done.code, Some(0), "{}", done.error);
-        let expired = app.create_key(&["--role", "admin", "--expires", "2021-01-01T00:00:00Z"]);
-        let (nobodys, forged) = (Token::generate(), forged(&key("admin", "VN")[3..11]));
-        // Each is refused with 401, whatever it asks for.
-        for (what, bad, code) in [
-            ("none", "", "missing-key"),
-            ("revoked", &revoked, "invalid-key"),
-            ("expired", &expired, "invalid-key"),
-            ("nobody's", nobodys.reveal(), "invalid-key"),
-            ("forged", &forged, "invalid-key"),
-        ] {
-            for (method, path, body) in &all {
-                let answer = if what == "none" {
-                    without_key(&app, method, path, body.clone()).await
-                } else {
-                    ask_with(&app, bad, method.clone(), path, body.clone()).await
-                };
-                assert_eq!(answer.status, 401, "{what} {method} {path}: {}", answer.text);
-                assert_eq!(answer.json()["code"], code, "{what} {method} {path}");
-                assert!(answer.header("www-authenticate").starts_with("Bearer realm="));
-            }
-        }
-        // Who reaches the unit, and in what role.
-        for (role, unit, reaches) in [
-            ("submitter", "866", true),
-            ("submitter", "867", false),
-            ("submitter", "87", true),
-            ("reader", "866", true),
-            ("reader", "867", false),
-            ("reader", "VN", true),
-            ("admin", "87", true),
-            ("admin", "87-SLDTBXH", false),
-        ] {
-            let key = key(role, unit);
-            for (method, path, body) in &all {
-                let answer = ask_with(&app, &key, method.clone(), path, body.clone()).await;
-                let found = status(path, &answer);
-                let may = if path.starts_with("/v1/keys") {
-                    role == "admin" && (reaches || *method == Method::GET)
-                } else {
-                    is_catalogue(path) || (reaches && !(role == "reader" && writes(method)))
-                };
-                if may {
-                    assert!(
-                        found < 300 || found == 412,
-                        "{role} {unit} {method} {path}: {}",
-                        answer.text
-                    );
-                } else {
-                    assert_eq!(found, 403, "{role} {unit} {method} {path}: {}", answer.text);
-                }
-            }
-        }
-        // A district may not read the province above it, nor the country.
-        let district = key("submitter", "866");
-        for unit in ["87", "VN"] {
-            for (method, path, body) in requests(&document, unit, &own, spare) {
-                if is_catalogue(&path) || path.contains(&own) {
-                    continue;
-                }
-                let answer = ask_with(&app, &district, method.clone(), &path, body).await;
-                let found = status(&path, &answer);
-                assert!(
-                    found == 403 || (writes(&method) && found == 422),
-                    "{method} {path}: {}",
-                    answer.text
-                );
-            }
-        }
-    }
-}
-
-/// A key of this id with another secret, whose checksum fits.
+/// A key with this id and another secret, with a valid checksum.
 fn forged(id: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let named = format!("{id}{}", "0".repeat(30));
@@ -194,22 +102,9 @@ fn forged(id: &str) -> String {
     token
 }
 
-/// With the header left out altogether.
-async fn without_key(app: &TestApp, method: &Method, path: &str, body: Option<String>) -> Answer {
-    let client = tonghop_tests::http_client().build().unwrap();
-    let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
-    let response = request.body(body.unwrap_or_default()).send().await.unwrap();
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer {
-        status,
-        headers,
-        text: response.text().await.unwrap(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_no_key_shows_no_figure_and_nothing_else_is_open() {
-    let (app, ..) = app_with_reports(Way::Embedded).await;
+async fn pages_without_a_key_show_no_figure_and_nothing_else_is_open() {
+    let (app, ..) = app_with_reports(Way::InProcess).await;
     for path in [
         "/",
         "/docs/",
@@ -249,43 +144,91 @@ async fn what_needs_no_key_shows_no_figure_and_nothing_else_is_open() {
     assert_eq!(app.get("/metrics").await.status, 200);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_kept_framed_or_taken_for_something_else() {
-    let (app, own, _) = app_with_reports(Way::Embedded).await;
-    let totals = format!("/v1/totals?form={FORM}&period={PERIOD}&unit=87");
-    let submission = format!("/v1/submissions/{own}");
-    for path in [
-        totals.as_str(),
-        &submission,
-        "/v1/units",
-        "/v1/nothing",
-        "/",
-        "/docs/",
-        "/readyz",
-        "/problems",
-    ] {
-        let answer = app.get(path).await;
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
-        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
-        let policy = answer.header("content-security-policy");
-        assert!(
-            policy.contains("default-src") && policy.contains("frame-ancestors 'none'"),
-            "{path}: {policy}"
-        );
-        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
-    }
-    let etag = app.get(&totals).await.header("etag").to_owned();
-    let known = app
-        .ask(Method::GET, &totals, &[("If-None-Match", &etag)], None)
-        .await;
-    assert_eq!((known.status, known.header("cache-control")), (304, "no-store"));
-}
+mod stories {
+    use super::*;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_show_only_what_the_key_reaches_page_by_page() {
-    for way in [Way::Embedded, Way::Servers] {
+    pub(super) async fn every_operation_requires_a_valid_key_that_covers_the_unit(way: Way) {
+        let (app, own, _other) = app_with_reports(way).await;
+        let document = app.get("/openapi.json").await.json();
+        let spare = app.create_key(&["--role", "reader", "--unit", "866"]);
+        let spare = &spare[3..11];
+        let all = requests(&document, "866", &own, spare);
+        let key = |role: &str, unit: &str| app.create_key(&["--role", role, "--unit", unit]);
+        let revoked = key("admin", "VN");
+        let path = format!("/v1/keys/{}", &revoked[3..11]);
+        let done = app.ask(Method::DELETE, &path, &[], None).await;
+        assert_eq!(done.status, 200, "{}", done.text);
+        let expired = app.create_key(&["--role", "admin", "--expires", "2021-01-01T00:00:00Z"]);
+        let (unknown, forged) = (Token::generate(), forged(&key("admin", "VN")[3..11]));
+        // Each gets 401, whatever it requests.
+        for (what, bad, code) in [
+            ("none", "", "missing-key"),
+            ("revoked", &revoked, "invalid-key"),
+            ("expired", &expired, "invalid-key"),
+            ("unknown", unknown.reveal(), "invalid-key"),
+            ("forged", &forged, "invalid-key"),
+        ] {
+            for (method, path, body) in &all {
+                let answer = if what == "none" {
+                    without_key(&app, method, path, body.clone()).await
+                } else {
+                    ask_with(&app, bad, method.clone(), path, body.clone()).await
+                };
+                assert_eq!(answer.status, 401, "{what} {method} {path}: {}", answer.text);
+                assert_eq!(answer.json()["code"], code, "{what} {method} {path}");
+                assert!(answer.header("www-authenticate").starts_with("Bearer realm="));
+            }
+        }
+        // Which key covers the unit, and in what role.
+        for (role, unit, covers) in [
+            ("submitter", "866", true),
+            ("submitter", "867", false),
+            ("submitter", "87", true),
+            ("reader", "866", true),
+            ("reader", "867", false),
+            ("reader", "VN", true),
+            ("admin", "87", true),
+            ("admin", "87-SLDTBXH", false),
+        ] {
+            let key = key(role, unit);
+            for (method, path, body) in &all {
+                let answer = ask_with(&app, &key, method.clone(), path, body.clone()).await;
+                let found = status(path, &answer);
+                let may = if path.starts_with("/v1/keys") {
+                    role == "admin" && (covers || *method == Method::GET)
+                } else {
+                    is_catalogue(path) || (covers && !(role == "reader" && writes(method)))
+                };
+                if may {
+                    assert!(
+                        found < 300 || found == 412,
+                        "{role} {unit} {method} {path}: {}",
+                        answer.text
+                    );
+                } else {
+                    assert_eq!(found, 403, "{role} {unit} {method} {path}: {}", answer.text);
+                }
+            }
+        }
+        // A district may read neither the province above it nor the country.
+        let district = key("submitter", "866");
+        for unit in ["87", "VN"] {
+            for (method, path, body) in requests(&document, unit, &own, spare) {
+                if is_catalogue(&path) || path.contains(&own) {
+                    continue;
+                }
+                let answer = ask_with(&app, &district, method.clone(), &path, body).await;
+                let found = status(&path, &answer);
+                assert!(
+                    found == 403 || (writes(&method) && found == 422),
+                    "{method} {path}: {}",
+                    answer.text
+                );
+            }
+        }
+    }
+
+    pub(super) async fn lists_show_only_submissions_that_the_key_covers(way: Way) {
         let app = TestApp::start(way).await;
         for unit in 866..878 {
             assert_eq!(app.post(&broadcasts(&unit.to_string(), 1)).await.status, 201);
@@ -319,27 +262,24 @@ async fn lists_show_only_what_the_key_reaches_page_by_page() {
         );
         assert_eq!(units(&app.get("/v1/submissions").await).len(), 12);
     }
-}
 
-/// In 2022 another province takes the code 87 and with it all districts: the old one's key ends there.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_moved_to_another_province_is_the_old_ones_until_then_and_the_new_ones_from_then_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
-    for name in ["dimensions.csv", "indicators.csv", "forms.toml"] {
-        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
-    }
-    let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
-    let province = units.lines().find(|line| line.starts_with("87,")).unwrap();
-    assert!(province.ends_with(",VN,,2025-07-01"), "{province}");
-    let old = province.replace(",VN,,2025-07-01", ",VN,,2022-01-01");
-    let new = province.replace(",VN,,2025-07-01", ",VN,2022-01-01,2025-07-01");
-    let units = units.replace(province, &format!("{old}\n{new}"));
-    std::fs::write(folder.path().join("units.csv"), units).unwrap();
-    for way in [Way::Embedded, Way::Servers] {
-        let options = tonghop_tests::Options {
+    /// In 2022 another province takes the code 87 with all districts: the key of the old one ends there.
+    pub(super) async fn a_unit_that_moved_belongs_to_each_province_in_its_time(way: Way) {
+        let folder = tempfile::tempdir().unwrap();
+        let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
+        for name in ["dimensions.csv", "indicators.csv", "forms.toml"] {
+            std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+        }
+        let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
+        let province = units.lines().find(|line| line.starts_with("87,")).unwrap();
+        assert!(province.ends_with(",VN,,2025-07-01"), "{province}");
+        let old = province.replace(",VN,,2025-07-01", ",VN,,2022-01-01");
+        let new = province.replace(",VN,,2025-07-01", ",VN,2022-01-01,2025-07-01");
+        let units = units.replace(province, &format!("{old}\n{new}"));
+        std::fs::write(folder.path().join("units.csv"), units).unwrap();
+        let options = Options {
             catalogue: Some(folder.path().to_owned()),
-            ..Default::default()
+            ..Options::default()
         };
         let app = TestApp::start_with(way, options).await;
         for period in ["2021-07", "2022-07"] {

@@ -1,10 +1,21 @@
 //! What the HTTP API promises, by endpoint.
+//!
+//! Most tests run the service inside their own process and take a fraction of a second. Tests whose names end in
+//! `embedded` or `servers` run the real programs.
 
 mod authorization;
+mod batch;
+mod catalogue;
+mod completeness;
+mod contributions;
 mod cors;
+mod headers;
 mod keys;
 mod openapi;
+mod paging;
 mod problems;
+mod rate_limits;
 mod requests;
 mod submissions;
+mod totals;
 mod verification;

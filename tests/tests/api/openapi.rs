@@ -1,4 +1,4 @@
-//! The service is as its OpenAPI document says, for requests that a machine makes up from it.
+//! The service behaves as its OpenAPI document says, for requests that schemathesis generates from the document.
 
 use std::env;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tonghop_tests::{TestApp, Way, broadcasts};
 
-/// How many requests of each kind schemathesis makes up for an operation.
+/// How many requests of each kind schemathesis generates per operation.
 const EXAMPLES: &str = "30";
 
-/// How many requests a run has to make: fewer, and something keeps schemathesis from its work.
+/// The fewest requests of a run: with fewer, something keeps schemathesis from testing.
 const FEWEST_CASES: u64 = 1_000;
 
-/// Runs schemathesis with all its checks as the holder of a key, and expects it to find nothing.
-async fn hold_to_document(way: Way, role: &str) {
+/// Runs schemathesis with all its checks and a key of this role, and fails the test if it finds a fault.
+async fn assert_as_documented(way: Way, role: &str) {
     let app = TestApp::start(way).await;
     let key = app.create_key(&["--role", role, "--unit", "87"]);
     for unit in ["866", "867"] {
@@ -48,40 +48,44 @@ async fn hold_to_document(way: Way, role: &str) {
     let ended = ended.unwrap_or_else(|error| {
         panic!("{schemathesis} does not run ({error}); tests/run installs it, or set TEST_SCHEMATHESIS")
     });
-    let told = String::from_utf8_lossy(&ended.stdout);
-    assert!(ended.status.success(), "{told}");
+    let output = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success(), "{output}");
     let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     let (operations, cases) = (&report["operations"], &report["test_cases"]);
     println!("{role}: {cases}, {operations}");
-    assert!(cases["generated"].as_u64() >= Some(FEWEST_CASES), "{told}");
-    assert_eq!(operations["tested"], operations["total"], "{told}");
-    assert_eq!(report["errors"], json!([]), "{told}");
+    assert!(cases["generated"].as_u64() >= Some(FEWEST_CASES), "{output}");
+    assert_eq!(operations["tested"], operations["total"], "{output}");
+    assert_eq!(report["errors"], json!([]), "{output}");
 }
 
-mod on_embedded {
+mod a_submitter_finds_the_service_as_documented {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn as_a_submitter() {
-        hold_to_document(Way::Embedded, "submitter").await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn as_a_reader() {
-        hold_to_document(Way::Embedded, "reader").await;
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn as_an_administrator() {
-        hold_to_document(Way::Embedded, "admin").await;
+    async fn embedded() {
+        assert_as_documented(Way::Embedded, "submitter").await;
     }
 }
 
-mod on_servers {
+mod a_reader_finds_the_service_as_documented {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn as_an_administrator() {
-        hold_to_document(Way::Servers, "admin").await;
+    async fn embedded() {
+        assert_as_documented(Way::Embedded, "reader").await;
+    }
+}
+
+mod an_administrator_finds_the_service_as_documented {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn embedded() {
+        assert_as_documented(Way::Embedded, "admin").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn servers() {
+        assert_as_documented(Way::Servers, "admin").await;
     }
 }

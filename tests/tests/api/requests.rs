@@ -1,7 +1,7 @@
-//! Requests as the holder of a key sends them.
+//! Requests as callers with and without a key send them.
 
 use reqwest::Method;
-use tonghop_tests::{Answer, TestApp};
+use tonghop_tests::{Answer, TestApp, Way, broadcasts, http_client};
 
 /// Sends a request with an access key; an empty key sends an empty `Authorization` header.
 pub(crate) async fn ask_with(
@@ -27,4 +27,31 @@ pub(crate) async fn ask_with(
         headers.push(("Authorization", ""));
     }
     app.ask(method, path, &headers, body).await
+}
+
+/// Sends a request without an `Authorization` header.
+pub(crate) async fn without_key(app: &TestApp, method: &Method, path: &str, body: Option<String>) -> Answer {
+    let client = http_client().build().unwrap();
+    let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
+    let response = request.body(body.unwrap_or_default()).send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer {
+        status,
+        headers,
+        text: response.text().await.unwrap(),
+    }
+}
+
+/// A service in which the districts 866 and 867 have reported, with the id of each submission.
+pub(crate) async fn app_with_reports(way: Way) -> (TestApp, String, String) {
+    let app = TestApp::start(way).await;
+    let mut ids = Vec::new();
+    for unit in ["866", "867"] {
+        let answer = app.post(&broadcasts(unit, 1)).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    app.settled_totals("VN").await;
+    let other = ids.pop().unwrap();
+    (app, ids.pop().unwrap(), other)
 }

@@ -1,17 +1,131 @@
-//! The main job: fourteen submissions become the provincial totals of the source report.
+//! `/v1/submissions`: reporting, correcting and withdrawing, and what these do to totals.
 
-use serde_json::json;
-use tonghop_tests::{PROVINCE, TestApp, Way, broadcasts, on_both_ways, submission};
+use std::collections::BTreeSet;
 
-on_both_ways!(
+use reqwest::Method;
+use serde_json::{Value, json};
+use tonghop_tests::{Answer, FORM, PROVINCE, TestApp, Way, broadcasts, on_every_way, submission};
+
+use crate::paging::{assert_pages, twelve_districts_report};
+use crate::problems::assert_problem;
+
+on_every_way!(
     fourteen_submissions_become_the_totals_of_the_source_report,
     a_correction_replaces_the_figure_it_corrects,
     a_withdrawn_report_is_missing_again,
     a_wait_is_answered_when_the_totals_include_it,
-    a_batch_answers_line_by_line_and_applies_lines_in_order,
-    a_province_is_in_the_country_too,
-    the_commands_work_beside_a_running_service,
+    a_stale_condition_is_rejected_and_changes_nothing,
 );
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_error_of_a_body_is_reported_at_once_in_both_languages() {
+    let app = TestApp::start(Way::InProcess).await;
+    let body = json!({
+        "form": FORM, "period": "2021-08", "unit": "87", "surprise": 1,
+        "figures": [
+            { "indicator": "TT.PT", "value": -1 },
+            { "indicator": "NO.SUCH", "value": 1 },
+            { "indicator": "TT.HOTLINE", "value": 3 },
+        ],
+    });
+    let problem = assert_problem(&app.post(&body).await, 422, "invalid-submission");
+    let pointers = |problem: &Value| -> BTreeSet<String> {
+        let errors = problem["errors"].as_array().unwrap();
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(
+        pointers(&problem),
+        BTreeSet::from(["/period".into(), "/surprise".into()]),
+        "{problem}"
+    );
+    let body = submission(
+        "87",
+        json!([
+            { "indicator": "TT.PT", "value": -1 },
+            { "indicator": "NO.SUCH", "value": 1 },
+            { "indicator": "TT.HOTLINE", "value": 3 },
+            { "indicator": "CS.SO", "value": 2, "breakdowns": [{ "facility_type": "cua_khau", "value": 1 }] },
+            { "indicator": "HT.TYLE", "value": 50 },
+            { "indicator": "TT.BAO" },
+            { "indicator": "TT.PT", "state": "perhaps" },
+        ]),
+    );
+    let wanted = [
+        "/unit",
+        "/figures/0/value",
+        "/figures/1/indicator",
+        "/figures/2/value",
+        "/figures/3/breakdowns",
+        "/figures/4/indicator",
+        "/figures/5",
+        "/figures/6/indicator",
+        "/figures/6/state",
+    ];
+    let wanted: BTreeSet<String> = wanted.into_iter().map(String::from).collect();
+    let english = assert_problem(&app.post(&body).await, 422, "invalid-submission");
+    assert_eq!(pointers(&english), wanted, "{english}");
+    let vietnamese = app.post_with(&body, &[("Accept-Language", "vi")]).await;
+    assert_eq!(vietnamese.header("content-language"), "vi");
+    let vietnamese = vietnamese.json();
+    assert_eq!(pointers(&vietnamese), wanted);
+    assert_ne!(english["title"], vietnamese["title"]);
+    assert!(
+        !vietnamese["errors"][0]["detail"].as_str().unwrap().is_ascii(),
+        "{vietnamese}"
+    );
+    assert_eq!(app.totals(PROVINCE).await["coverage"]["reported"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_cannot_be_read_gets_a_problem_of_its_own() {
+    let app = TestApp::start(Way::InProcess).await;
+    let twice = r#"{"form":"ngay-30-7","form":"ngay-30-7","period":"2021-07","unit":"866","figures":[]}"#;
+    let large = format!("{{\"note\":\"{}\"}}", "x".repeat(1 << 20));
+    for (body, media_type, status, code) in [
+        ("{not json", "application/json", 400, "invalid-json"),
+        ("[1]", "application/json", 422, "invalid-submission"),
+        (&large, "application/json", 413, "body-too-large"),
+        ("{}", "text/plain", 415, "unsupported-media-type"),
+        (twice, "application/json", 422, "invalid-submission"),
+    ] {
+        assert_problem(&post(&app, media_type, body).await, status, code);
+    }
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let answer = post(&app, "application/json", &deep).await;
+    assert!(matches!(answer.status, 400 | 422), "{}", answer.text);
+}
+
+async fn post(app: &TestApp, media_type: &str, body: &str) -> Answer {
+    let headers = [("Content-Type", media_type)];
+    app.ask(Method::POST, "/v1/submissions", &headers, Some(body.to_owned()))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_keys_belong_to_the_caller() {
+    let app = TestApp::start(Way::InProcess).await;
+    for unit in ["866", "867"] {
+        let bearer = format!(
+            "Bearer {}",
+            app.create_key(&["--role", "submitter", "--unit", unit])
+        );
+        let headers = [("Idempotency-Key", "1"), ("Authorization", bearer.as_str())];
+        let answer = app.post_with(&broadcasts(unit, 1), &headers).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let again = app.post_with(&broadcasts(unit, 1), &headers).await;
+        assert_eq!(again.header("idempotency-replayed"), "true");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submissions_are_listed_page_by_page() {
+    let app = TestApp::start(Way::InProcess).await;
+    twelve_districts_report(&app).await;
+    assert_pages(&app, "/v1/submissions?limit=5", "submissions", 12).await;
+}
 
 mod stories {
     use super::*;
@@ -86,14 +200,14 @@ mod stories {
         let app = TestApp::start(way).await;
         let answer = app.post(&broadcasts("866", 63)).await;
         let path = format!("/v1/submissions/{}", answer.json()["id"].as_str().unwrap());
-        let unconditional = app.ask(reqwest::Method::DELETE, &path, &[], None).await;
+        let unconditional = app.ask(Method::DELETE, &path, &[], None).await;
         assert_eq!(unconditional.status, 428, "{}", unconditional.text);
         let stale = app
-            .ask(reqwest::Method::DELETE, &path, &[("If-Match", "\"7\"")], None)
+            .ask(Method::DELETE, &path, &[("If-Match", "\"7\"")], None)
             .await;
         assert_eq!(stale.status, 412, "{}", stale.text);
         let withdrawn = app
-            .ask(reqwest::Method::DELETE, &path, &[("If-Match", "\"1\"")], None)
+            .ask(Method::DELETE, &path, &[("If-Match", "\"1\"")], None)
             .await;
         assert_eq!(withdrawn.status, 200, "{}", withdrawn.text);
         assert_eq!(withdrawn.json()["status"], "withdrawn");
@@ -115,97 +229,31 @@ mod stories {
         }
     }
 
-    pub(super) async fn a_batch_answers_line_by_line_and_applies_lines_in_order(way: Way) {
+    pub(super) async fn a_stale_condition_is_rejected_and_changes_nothing(way: Way) {
         let app = TestApp::start(way).await;
-        let mut lines: Vec<String> = (1..=200).map(|n| broadcasts("866", n).to_string()).collect();
-        lines.insert(100, "{not json".into());
-        lines.push(submission("999", json!([])).to_string());
-        let headers = [
-            ("Content-Type", "application/x-ndjson"),
-            ("Idempotency-Key", "file"),
-        ];
-        let send = || {
-            app.ask(
-                reqwest::Method::POST,
-                "/v1/submissions/batch",
-                &headers,
-                Some(lines.join("\n")),
+        app.post(&broadcasts("866", 1)).await;
+        let stale = app
+            .post_with(&broadcasts("866", 2), &[("If-Match", "\"7\"")])
+            .await;
+        let problem = assert_problem(&stale, 412, "revision-conflict");
+        assert!(problem["detail"].as_str().unwrap().contains('1'), "{problem}");
+        let first_only = app
+            .post_with(&broadcasts("866", 2), &[("If-None-Match", "*")])
+            .await;
+        assert_problem(&first_only, 412, "revision-conflict");
+        let matching = app
+            .post_with(&broadcasts("866", 2), &[("If-Match", "\"1\"")])
+            .await;
+        assert_eq!(matching.status, 201, "{}", matching.text);
+        let rehearsed = app
+            .ask(
+                Method::POST,
+                "/v1/submissions?dry_run=true",
+                &[("Content-Type", "application/json")],
+                Some(broadcasts("866", 3).to_string()),
             )
-        };
-        for _ in 0..2 {
-            let answer = send().await;
-            assert_eq!(answer.status, 200, "{}", answer.text);
-            let results: Vec<serde_json::Value> = answer
-                .text
-                .lines()
-                .map(|line| serde_json::from_str(line).unwrap())
-                .collect();
-            assert_eq!(results.len(), 202);
-            for (at, result) in results.iter().enumerate() {
-                let status = match at {
-                    100 => 400,
-                    201 => 422,
-                    _ => 201,
-                };
-                assert_eq!(
-                    (&result["line"], &result["status"]),
-                    (&json!(at + 1), &json!(status)),
-                    "{result}"
-                );
-            }
-            assert_eq!(results[200]["submission"]["revision"], 200);
-        }
-        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 200);
-    }
-
-    pub(super) async fn a_province_is_in_the_country_too(way: Way) {
-        let app = TestApp::start(way).await;
-        app.post(&broadcasts("866", 63)).await;
-        let totals = app.settled_totals("VN").await;
-        assert_eq!(TestApp::value(&totals, "TT.PT"), 63);
-        assert_eq!(totals["coverage"]["reported"], 1);
-        app.assert_verified("VN").await;
-    }
-
-    pub(super) async fn the_commands_work_beside_a_running_service(way: Way) {
-        let app = TestApp::start(way).await;
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("reports.ndjson");
-        std::fs::write(&file, REPORTS).unwrap();
-        let submit = |file: &std::path::Path| {
-            let mut command = app.command("tonghop");
-            command.env("TONGHOP_KEY", &app.admin_key);
-            tonghop_tests::run_to_end(command.arg("submit").arg(file).args(["--url", &app.bases[0]]))
-        };
-        let sent = submit(&file);
-        assert_eq!(
-            (sent.code, sent.output.lines().count()),
-            (Some(0), 14),
-            "{}{}",
-            sent.output,
-            sent.error
-        );
-        std::fs::write(
-            &file,
-            submission("866", json!([{ "indicator": "TT.PT", "value": -1 }])).to_string(),
-        )
-        .unwrap();
-        let refused = submit(&file);
-        assert_eq!(refused.code, Some(1));
-        assert!(refused.output.contains("/figures/0/value"), "{}", refused.output);
-        app.settled_totals("VN").await;
-        let command = |name: &str| tonghop_tests::run_to_end(app.command("tonghop").arg(name));
-        let verified = command("verify");
-        let documented = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/verify.md"));
-        assert!(
-            verified.code == Some(0) && documented.contains(&format!("```\n{}```", verified.output)),
-            "docs/verify.md does not show: {}",
-            verified.output
-        );
-        let rebuilt = command("rebuild");
-        assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.error);
-        let migrated = command("migrate");
-        assert_eq!(migrated.code, Some(0), "{}", migrated.error);
-        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 756);
+            .await;
+        assert_eq!(rehearsed.status, 200, "{}", rehearsed.text);
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 2);
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod backup;
 mod broker_users;
+mod commands;
 mod containers;
 mod monitoring;
 mod national_scale;

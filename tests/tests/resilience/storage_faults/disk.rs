@@ -7,7 +7,8 @@ use super::ledger::{Ledger, is_not_ready, reads_go_on};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_is_room() {
-    let name = "storage_faults::disk::on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_is_room";
+    let name =
+        "storage_faults::disk::on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_is_room";
     let Some(volume) = Volume::mount(32, name) else {
         return;
     };

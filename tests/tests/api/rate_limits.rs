@@ -1,0 +1,83 @@
+//! The rate limit of a key.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts, on_every_way};
+
+on_every_way!(a_key_over_its_rate_gets_429_while_others_are_served);
+
+fn totals() -> String {
+    format!("/v1/totals?form={FORM}&period={PERIOD}&unit=VN")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_a_key_may_send_fifty_reports_per_second_at_once() {
+    let options = Options {
+        key_rate: 100,
+        ..Options::default()
+    };
+    let app = Arc::new(TestApp::start_with(Way::InProcess, options).await);
+    for second in 0..3 {
+        let posts = (0..50).map(|at| {
+            let app = app.clone();
+            async move { app.post(&broadcasts("866", second * 100 + at)).await.status }
+        });
+        let start = Instant::now();
+        for status in futures_util::future::join_all(posts).await {
+            assert!(status < 300, "{status}");
+        }
+        tokio::time::sleep(Duration::from_secs(1).saturating_sub(start.elapsed())).await;
+    }
+}
+
+mod stories {
+    use super::*;
+
+    pub(super) async fn a_key_over_its_rate_gets_429_while_others_are_served(way: Way) {
+        let options = Options {
+            key_rate: 10,
+            ..Options::default()
+        };
+        let mut app = TestApp::start_with(way, options).await;
+        // Each process has limits of its own.
+        app.bases.truncate(1);
+        let greedy = format!("Bearer {}", app.create_key(&["--role", "reader"]));
+        let start = Instant::now();
+        let (mut served, mut refused) = (0, 0);
+        for _ in 0..150 {
+            let answer = app
+                .ask(Method::GET, &totals(), &[("Authorization", &greedy)], None)
+                .await;
+            assert_eq!(answer.header("ratelimit-policy").is_empty(), answer.status == 429);
+            match answer.status {
+                200 => {
+                    assert_eq!(answer.header("ratelimit-policy"), r#""key";q=20;w=2"#);
+                    assert!(
+                        answer.header("ratelimit").starts_with(r#""key";r="#),
+                        "{answer:?}"
+                    );
+                    served += 1;
+                }
+                429 => {
+                    assert_eq!(answer.json()["code"], "rate-limited");
+                    assert_eq!(answer.header("retry-after"), "1");
+                    refused += 1;
+                }
+                other => panic!("{other}: {}", answer.text),
+            }
+        }
+        let most = 20 + 10 * (start.elapsed().as_secs() + 1);
+        assert!(
+            (20..=most).contains(&served) && refused > 0,
+            "{served} served, {refused} refused"
+        );
+        assert_eq!(app.get(&totals()).await.status, 200, "another key");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let again = app
+            .ask(Method::GET, &totals(), &[("Authorization", &greedy)], None)
+            .await;
+        assert_eq!(again.status, 200, "after Retry-After");
+    }
+}
