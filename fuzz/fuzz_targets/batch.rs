@@ -1,4 +1,4 @@
-//! A batch of any bytes, in chunks of any sizes: each of the first eight bytes is a chunk's size.
+//! A batch of arbitrary bytes in chunks of arbitrary sizes: the first eight bytes are the sizes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

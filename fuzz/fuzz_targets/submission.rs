@@ -1,4 +1,4 @@
-//! One body of any bytes.
+//! A body of arbitrary bytes.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|body: &[u8]| {
