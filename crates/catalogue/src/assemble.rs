@@ -1,13 +1,13 @@
-//! From the bytes of the four files to a catalogue.
+//! Assembles a catalogue from the bytes of its four files.
 
-use tonghop_domain::{Catalogue, CatalogueFault, Dimension, Form, Indicator, Level, Unit};
+use tonghop_domain::{Catalogue, CatalogueError, Dimension, Form, Indicator, Level, Unit};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::fault::{CatalogueFaults, Faults, line_at};
+use crate::error::{FileErrors, InvalidCatalogue, line_at};
 use crate::table::Entry;
 use crate::{digest, dimensions, forms, indicators, units};
 
-/// The bytes of each file, or why there are none.
+/// The bytes of each file, or the reason why it could not be read.
 pub(crate) struct Files {
     pub(crate) units: Result<Vec<u8>, String>,
     pub(crate) dimensions: Result<Vec<u8>, String>,
@@ -15,7 +15,7 @@ pub(crate) struct Files {
     pub(crate) forms: Result<Vec<u8>, String>,
 }
 
-/// What was read of a catalogue; none for a file that could not be read as what it should be.
+/// The entries of each file; none for a file that could not be parsed.
 struct Parts {
     units: Option<Vec<Entry<Unit>>>,
     dimensions: Option<Vec<Entry<Dimension>>>,
@@ -23,52 +23,52 @@ struct Parts {
     forms: Option<Vec<Entry<Form>>>,
 }
 
-/// The faults of each file.
-struct AllFaults {
-    units: Faults,
-    dimensions: Faults,
-    indicators: Faults,
-    forms: Faults,
+/// The errors of each file.
+struct AllErrors {
+    units: FileErrors,
+    dimensions: FileErrors,
+    indicators: FileErrors,
+    forms: FileErrors,
 }
 
-pub(crate) fn assemble(origin: &str, files: Files) -> Result<Catalogue, CatalogueFaults> {
-    let mut faults = AllFaults {
-        units: Faults::of(units::FILE),
-        dimensions: Faults::of(dimensions::FILE),
-        indicators: Faults::of(indicators::FILE),
-        forms: Faults::of(forms::FILE),
+pub(crate) fn assemble(origin: &str, files: Files) -> Result<Catalogue, InvalidCatalogue> {
+    let mut errors = AllErrors {
+        units: FileErrors::of(units::FILE),
+        dimensions: FileErrors::of(dimensions::FILE),
+        indicators: FileErrors::of(indicators::FILE),
+        forms: FileErrors::of(forms::FILE),
     };
-    let units = decode(files.units, &mut faults.units).and_then(|text| units::read(&text, &mut faults.units));
-    let dimensions = decode(files.dimensions, &mut faults.dimensions)
-        .and_then(|text| dimensions::read(&text, &mut faults.dimensions));
-    let indicators = decode(files.indicators, &mut faults.indicators)
-        .and_then(|text| indicators::read(&text, &mut faults.indicators));
-    let forms = decode(files.forms, &mut faults.forms)
-        .and_then(|text| forms::read(&text, indicators.as_deref(), &mut faults.forms));
+    let units = decode(files.units, &mut errors.units).and_then(|text| units::read(&text, &mut errors.units));
+    let dimensions = decode(files.dimensions, &mut errors.dimensions)
+        .and_then(|text| dimensions::read(&text, &mut errors.dimensions));
+    let indicators = decode(files.indicators, &mut errors.indicators)
+        .and_then(|text| indicators::read(&text, &mut errors.indicators));
+    let forms = decode(files.forms, &mut errors.forms)
+        .and_then(|text| forms::read(&text, indicators.as_deref(), &mut errors.forms));
     let parts = Parts {
         units,
         dimensions,
         indicators,
         forms,
     };
-    let catalogue = cross_check(parts, &mut faults);
-    let found: Vec<_> = [faults.units, faults.dimensions, faults.indicators, faults.forms]
+    let catalogue = cross_check(parts, &mut errors);
+    let found: Vec<_> = [errors.units, errors.dimensions, errors.indicators, errors.forms]
         .into_iter()
-        .flat_map(Faults::sorted)
+        .flat_map(FileErrors::sorted)
         .collect();
     match catalogue {
         Some(catalogue) if found.is_empty() => Ok(catalogue),
-        _ => Err(CatalogueFaults::new(origin, found)),
+        _ => Err(InvalidCatalogue::new(origin, found)),
     }
 }
 
-/// The text in NFC, without the byte order mark that some editors put in front.
-fn decode(bytes: Result<Vec<u8>, String>, faults: &mut Faults) -> Option<String> {
-    let bytes = bytes.map_err(|detail| faults.add(None, detail)).ok()?;
+/// Decodes a file as NFC text without a byte order mark, which some editors prepend.
+fn decode(bytes: Result<Vec<u8>, String>, errors: &mut FileErrors) -> Option<String> {
+    let bytes = bytes.map_err(|detail| errors.add(None, detail)).ok()?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => Some(text.strip_prefix('\u{feff}').unwrap_or(text).nfc().collect()),
         Err(error) => {
-            faults.add(
+            errors.add(
                 line_at(&bytes, error.valid_up_to()),
                 "the text is not UTF-8: save the file as UTF-8",
             );
@@ -77,14 +77,14 @@ fn decode(bytes: Result<Vec<u8>, String>, faults: &mut Faults) -> Option<String>
     }
 }
 
-fn cross_check(parts: Parts, faults: &mut AllFaults) -> Option<Catalogue> {
+fn cross_check(parts: Parts, errors: &mut AllErrors) -> Option<Catalogue> {
     let Parts {
         units,
         dimensions,
         mut indicators,
         mut forms,
     } = parts;
-    // A file that could not be read agrees with everything, lest every line of the others be told for its sake.
+    // A file that could not be parsed agrees with every other file. Otherwise each line that refers to it would be an error.
     if dimensions.is_none() {
         for indicator in indicators.iter_mut().flatten() {
             indicator.value.breakdowns.clear();
@@ -104,25 +104,26 @@ fn cross_check(parts: Parts, faults: &mut AllFaults) -> Option<Catalogue> {
     let (all_indicators, all_forms) = (values(&indicators), values(&forms));
     let digest = digest::digest(&all_units, &all_dimensions, &all_indicators, &all_forms);
     let checked = Catalogue::new(digest, all_units, all_dimensions, all_indicators, all_forms);
-    let place = |fault: CatalogueFault| match fault.entry {
-        tonghop_domain::Entry::Unit(at) => tell(&mut faults.units, units.get(at), fault.detail),
+    let add = |error: CatalogueError| match error.entry {
+        tonghop_domain::Entry::Unit(at) => add_error(&mut errors.units, units.get(at), error.detail),
         tonghop_domain::Entry::Dimension(at) => {
-            tell(&mut faults.dimensions, dimensions.get(at), fault.detail)
+            add_error(&mut errors.dimensions, dimensions.get(at), error.detail)
         }
         tonghop_domain::Entry::Indicator(at) => {
-            tell(&mut faults.indicators, indicators.get(at), fault.detail)
+            add_error(&mut errors.indicators, indicators.get(at), error.detail)
         }
-        tonghop_domain::Entry::Form(at) => tell(&mut faults.forms, forms.get(at), fault.detail),
+        tonghop_domain::Entry::Form(at) => add_error(&mut errors.forms, forms.get(at), error.detail),
     };
-    checked.map_err(|found| found.into_iter().for_each(place)).ok()
+    checked.map_err(|found| found.into_iter().for_each(add)).ok()
 }
 
 fn values<T: Clone>(entries: &[Entry<T>]) -> Vec<T> {
     entries.iter().map(|entry| entry.value.clone()).collect()
 }
 
-fn tell<T>(faults: &mut Faults, entry: Option<&Entry<T>>, detail: String) {
+/// Adds an error with the line of its entry, unless the entry's references could not be read.
+fn add_error<T>(errors: &mut FileErrors, entry: Option<&Entry<T>>, detail: String) {
     if entry.is_none_or(|entry| entry.sound) {
-        faults.add(entry.map(|entry| entry.line), detail);
+        errors.add(entry.map(|entry| entry.line), detail);
     }
 }

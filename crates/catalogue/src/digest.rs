@@ -1,8 +1,8 @@
-//! What identifies a catalogue's content.
+//! The digest of a catalogue's content.
 //!
-//! The digest is the SHA-256 of what was read from the files: units, dimensions, indicators and forms in the order of
-//! the files, each field with its name and length. Comments, line ends, quotation marks, the order of columns and
-//! keys, the columns that only people read (`note`, `type`) and the folder's path do not enter into it.
+//! The digest is the SHA-256 of the parsed content: units, dimensions, indicators and forms in file order, each field with
+//! its name and length. It does not depend on comments, line endings, quotation marks, the order of columns and keys, the
+//! columns that the service ignores (`note`, `type`), or the folder's path.
 
 use chrono::NaiveDate;
 use sha2::{Digest, Sha256};
@@ -30,7 +30,7 @@ pub(crate) fn digest(
 struct Content(Sha256);
 
 impl Content {
-    /// The length keeps two fields from running into the bytes of one.
+    /// Hashes a labelled text with its length, so that different fields never produce the same bytes.
     fn text(&mut self, label: &str, text: &str) {
         self.0.update(label.as_bytes());
         self.0.update((text.len() as u64).to_be_bytes());

@@ -1,8 +1,8 @@
-//! `dimensions.csv`: the ways to break a figure down, one row a category.
+//! `dimensions.csv`: the dimensions of breakdowns, one row per category.
 
 use tonghop_domain::{Category, Dimension, Names};
 
-use crate::fault::Faults;
+use crate::error::FileErrors;
 use crate::table::{Column, Entry, Row, Table, parsed};
 
 pub(crate) const FILE: &str = "dimensions.csv";
@@ -14,22 +14,22 @@ const COLUMNS: [Column; 4] = [
     Column::required("name_en"),
 ];
 
-/// The dimensions, each with the line of its first category.
-pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry<Dimension>>> {
-    let table = Table::read(text, &COLUMNS, faults)?;
+/// Reads the dimensions, each with the line of its first category.
+pub(crate) fn read(text: &str, errors: &mut FileErrors) -> Option<Vec<Entry<Dimension>>> {
+    let table = Table::read(text, &COLUMNS, errors)?;
     let mut dimensions: Vec<Entry<Dimension>> = Vec::new();
     for row in table.rows() {
-        read_row(row, &mut dimensions, faults);
+        read_row(row, &mut dimensions, errors);
     }
     Some(dimensions)
 }
 
-fn read_row(row: Row<'_>, dimensions: &mut Vec<Entry<Dimension>>, faults: &mut Faults) {
-    let code = row.read("dimension", parsed, faults);
-    let category = row.read("code", parsed, faults);
+fn read_row(row: Row<'_>, dimensions: &mut Vec<Entry<Dimension>>, errors: &mut FileErrors) {
+    let code = row.read("dimension", parsed, errors);
+    let category = row.read("code", parsed, errors);
     let names = Names {
-        vi: row.text("name_vi", faults),
-        en: row.text("name_en", faults),
+        vi: row.text("name_vi", errors),
+        en: row.text("name_en", errors),
     };
     let Some(code) = code else { return };
     let at = dimensions
@@ -48,11 +48,11 @@ fn read_row(row: Row<'_>, dimensions: &mut Vec<Entry<Dimension>>, faults: &mut F
     });
     let dimension = &mut dimensions[at].value;
     let Some(category) = category else { return };
-    // Found here rather than by the domain, which could tell only the dimension and not the row.
+    // Checked here rather than by the domain, which knows the dimension but not the row.
     if dimension.categories.iter().any(|other| other.code == category) {
-        faults.add(
+        errors.add(
             row.line,
-            format!("the category {category} of {} is given twice", dimension.code),
+            format!("the category {category} of {} is defined twice", dimension.code),
         );
         return;
     }

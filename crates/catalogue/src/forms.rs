@@ -1,4 +1,4 @@
-//! `forms.toml`: which indicators are reported together, by whom, how often and until when.
+//! `forms.toml`: which indicators are reported together, by whom, how often and by when.
 
 use std::sync::Arc;
 
@@ -7,31 +7,37 @@ use toml::de::{DeTable, DeValue};
 use tonghop_domain::{Calendar, Form, Frequency, Indicator, Names};
 
 use crate::digest::{calendar_word, frequency_word};
-use crate::fault::{Faults, line_at};
-use crate::keys::Keys;
+use crate::error::{FileErrors, line_at};
 use crate::table::{Entry, day, parsed};
+use crate::toml_table::TomlTable;
 use crate::units::level;
 
 pub(crate) const FILE: &str = "forms.toml";
 
-/// Longer than any office would wait, and short enough for every calculation with days.
+/// The longest deadline, in days. It exceeds any real deadline and keeps date calculations within range.
 const MAX_DUE_DAYS: i64 = 366;
 
-/// The forms, each with the line of its table. Without `indicators`, those of the forms are not looked up.
+/// A form as read, and whether its time zone was valid.
+struct ReadForm {
+    entry: Entry<Form>,
+    has_offset: bool,
+}
+
+/// Reads the forms, each with the line of its table. If `indicators` is none, the forms' indicators are not looked up.
 pub(crate) fn read(
     text: &str,
     indicators: Option<&[Entry<Indicator>]>,
-    faults: &mut Faults,
+    errors: &mut FileErrors,
 ) -> Option<Vec<Entry<Form>>> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        for error in errors {
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    if !syntax_errors.is_empty() {
+        for error in syntax_errors {
             let line = error.span().map(|span| line_at(text.as_bytes(), span.start));
-            faults.add(line, error.message().trim().replace('\n', ", "));
+            errors.add(line, error.message().trim().replace('\n', ", "));
         }
         return None;
     }
-    let mut forms: Vec<Entry<Form>> = Vec::new();
+    let mut forms: Vec<ReadForm> = Vec::new();
     for (key, value) in document.get_ref() {
         let line = line_at(text.as_bytes(), key.span().start);
         match value.get_ref() {
@@ -40,69 +46,80 @@ pub(crate) fn read(
                     let line = line_at(text.as_bytes(), table.span().start);
                     match table.get_ref() {
                         DeValue::Table(entries) => {
-                            let keys = Keys::new(text, line, entries, faults);
-                            forms.extend(read_form(keys, indicators));
+                            let form = TomlTable::new(text, line, entries, errors);
+                            forms.extend(read_form(form, indicators));
                         }
-                        _ => faults.add(line, "a form is a table: write [[form]] above its keys"),
+                        _ => errors.add(line, "a form is a table: write [[form]] above its keys"),
                     }
                 }
             }
             _ if key.get_ref() == "form" => {
-                faults.add(line, "write [[form]], in doubled brackets, above each form")
+                errors.add(line, "write [[form]], in double brackets, above each form")
             }
-            _ => faults.add(
-                line,
-                format!("there is no key {:?} outside a form", key.get_ref()),
-            ),
+            _ => errors.add(line, format!("the key {:?} is not part of a form", key.get_ref())),
         }
     }
     if document.get_ref().is_empty() {
-        faults.add(None, "the file names no form");
+        errors.add(None, "the file defines no form");
     }
-    refuse_equal_versions(&forms, faults);
+    let forms = with_offsets(forms);
+    reject_equal_versions(&forms, errors);
     Some(forms)
 }
 
-fn refuse_equal_versions(forms: &[Entry<Form>], faults: &mut Faults) {
+/// Gives forms with an invalid time zone that of another form. Otherwise the mismatch would be a second error.
+fn with_offsets(forms: Vec<ReadForm>) -> Vec<Entry<Form>> {
+    let valid = forms.iter().find(|form| form.has_offset);
+    let offset = valid.map(|form| form.entry.value.offset);
+    let with_offset = |mut form: ReadForm| {
+        if let Some(offset) = offset.filter(|_| !form.has_offset) {
+            form.entry.value.offset = offset;
+        }
+        form.entry
+    };
+    forms.into_iter().map(with_offset).collect()
+}
+
+fn reject_equal_versions(forms: &[Entry<Form>], errors: &mut FileErrors) {
     for (at, form) in forms.iter().enumerate() {
         let same = |other: &Entry<Form>| {
             other.value.code == form.value.code && other.value.version == form.value.version
         };
         if forms[..at].iter().any(same) {
             let Form { code, version, .. } = &form.value;
-            faults.add(
+            errors.add(
                 form.line,
-                format!("version {version} of the form {code} is given twice"),
+                format!("version {version} of the form {code} is defined twice"),
             );
         }
     }
 }
 
-fn read_form(mut keys: Keys<'_>, indicators: Option<&[Entry<Indicator>]>) -> Option<Entry<Form>> {
-    let code = keys.text("code", parsed);
-    let version = keys.integer("version", 1, i64::from(i32::MAX)).unwrap_or(1);
+fn read_form(mut table: TomlTable<'_>, indicators: Option<&[Entry<Indicator>]>) -> Option<ReadForm> {
+    let code = table.text("code", parsed);
+    let version = table.integer("version", 1, i64::from(i32::MAX)).unwrap_or(1);
     let names = Names {
-        vi: keys.text("name_vi", not_empty).unwrap_or_default(),
-        en: keys.text("name_en", not_empty).unwrap_or_default(),
+        vi: table.text("name_vi", not_empty).unwrap_or_default(),
+        en: table.text("name_en", not_empty).unwrap_or_default(),
     };
-    let due_days = keys.integer("due_days", 0, MAX_DUE_DAYS).unwrap_or(0);
-    let offset = keys.text("utc_offset", offset);
-    let calendar = keys.text("calendar", calendar).unwrap_or(Calendar::Civil);
-    let form_indicators = read_indicators(&mut keys, indicators);
-    let before = keys.fault_count();
-    let valid_from = keys.day("valid_from", day);
-    let valid_to = keys.day("valid_to", day);
+    let due_days = table.integer("due_days", 0, MAX_DUE_DAYS).unwrap_or(0);
+    let offset = table.text("utc_offset", offset);
+    let calendar = table.text("calendar", calendar).unwrap_or(Calendar::Civil);
+    let form_indicators = read_indicators(&mut table, indicators);
+    let before = table.error_count();
+    let valid_from = table.day("valid_from", day);
+    let valid_to = table.day("valid_to", day);
     if let (Some(from), Some(to)) = (valid_from, valid_to)
         && from >= to
     {
-        keys.fault(format!("valid_to {to} is not after valid_from {from}"));
+        table.error(format!("valid_to {to} is not after valid_from {from}"));
     }
-    let frequency = keys.text("frequency", frequency).unwrap_or(Frequency::Monthly);
-    let numbers = keys.numbers("periods").unwrap_or_default();
-    let reporting_levels = keys.texts("reporting_levels", level).unwrap_or_default();
-    let reporting_units = keys.texts("reporting_units", parsed).unwrap_or_default();
-    let sound = keys.fault_count() == before;
-    let line = keys.finish();
+    let frequency = table.text("frequency", frequency).unwrap_or(Frequency::Monthly);
+    let numbers = table.numbers("periods").unwrap_or_default();
+    let reporting_levels = table.texts("reporting_levels", level).unwrap_or_default();
+    let reporting_units = table.texts("reporting_units", parsed).unwrap_or_default();
+    let sound = table.error_count() == before;
+    let line = table.finish();
     let form = Form {
         code: code?,
         version: i32::try_from(version).unwrap_or(i32::MAX),
@@ -118,15 +135,21 @@ fn read_form(mut keys: Keys<'_>, indicators: Option<&[Entry<Indicator>]>) -> Opt
         reporting_units,
         indicators: form_indicators.into_iter().collect(),
     };
-    Some(Entry {
-        value: form,
-        line,
-        sound,
+    Some(ReadForm {
+        entry: Entry {
+            value: form,
+            line,
+            sound,
+        },
+        has_offset: offset.is_some(),
     })
 }
 
-/// All indicators in the order of their file, or those that a list names, in its order.
-fn read_indicators(keys: &mut Keys<'_>, indicators: Option<&[Entry<Indicator>]>) -> Vec<Arc<Indicator>> {
+/// All indicators in file order, or the listed ones in list order.
+fn read_indicators(
+    table: &mut TomlTable<'_>,
+    indicators: Option<&[Entry<Indicator>]>,
+) -> Vec<Arc<Indicator>> {
     let all = indicators.unwrap_or_default();
     let known = |code: &str| {
         let found = all.iter().find(|indicator| indicator.value.code.as_str() == code);
@@ -137,7 +160,7 @@ fn read_indicators(keys: &mut Keys<'_>, indicators: Option<&[Entry<Indicator>]>)
         }
     };
     let every = || all.iter().map(|entry| Arc::new(entry.value.clone())).collect();
-    match keys.all_or_texts("indicators", known) {
+    match table.all_or_texts("indicators", known) {
         Some(named) => named.into_iter().flatten().collect(),
         None => every(),
     }
@@ -146,7 +169,7 @@ fn read_indicators(keys: &mut Keys<'_>, indicators: Option<&[Entry<Indicator>]>)
 fn not_empty(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("the text is empty".to_owned()),
-        _ if text.contains(char::is_control) => Err("the text holds a control character".to_owned()),
+        _ if text.contains(char::is_control) => Err("the text contains a control character".to_owned()),
         text => Ok(text.to_owned()),
     }
 }
@@ -171,7 +194,7 @@ fn calendar(word: &str) -> Result<Calendar, String> {
     found.ok_or_else(|| format!("{word:?} is none of {}", all.map(calendar_word).join(", ")))
 }
 
-/// A sign, hours up to 14, and minutes: `+07:00`.
+/// Parses a sign, hours up to 14, and minutes: `+07:00`.
 fn offset(text: &str) -> Result<FixedOffset, String> {
     let seconds = || {
         let (sign, rest) = match text.as_bytes().first()? {
@@ -188,5 +211,5 @@ fn offset(text: &str) -> Result<FixedOffset, String> {
         (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
     };
     let offset = seconds().and_then(FixedOffset::east_opt);
-    offset.ok_or_else(|| format!("{text:?} is no offset from UTC: write +07:00"))
+    offset.ok_or_else(|| format!("{text:?} is not an offset from UTC: write +07:00"))
 }

@@ -1,8 +1,8 @@
-//! `indicators.csv`: what is counted.
+//! `indicators.csv`: the indicators.
 
 use tonghop_domain::{DimensionCode, Formula, Indicator, Kind, Names};
 
-use crate::fault::Faults;
+use crate::error::FileErrors;
 use crate::table::{Column, Entry, Row, Table, number, parsed};
 
 pub(crate) const FILE: &str = "indicators.csv";
@@ -26,36 +26,36 @@ const COLUMNS: [Column; 14] = [
 
 const ACROSS_TIME: [&str; 6] = ["sum", "last", "max", "any", "union_ordered", "recompute"];
 
-pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Vec<Entry<Indicator>>> {
-    let table = Table::read(text, &COLUMNS, faults)?;
+pub(crate) fn read(text: &str, errors: &mut FileErrors) -> Option<Vec<Entry<Indicator>>> {
+    let table = Table::read(text, &COLUMNS, errors)?;
     let mut indicators = Vec::new();
     for row in table.rows() {
-        indicators.extend(read_row(row, faults));
+        indicators.extend(read_row(row, errors));
     }
     if table.rows().next().is_none() {
-        faults.add(None, "the file names no indicator");
+        errors.add(None, "the file defines no indicator");
     }
     Some(indicators)
 }
 
-fn read_row(row: Row<'_>, faults: &mut Faults) -> Option<Entry<Indicator>> {
-    let code = row.read("code", parsed, faults);
+fn read_row(row: Row<'_>, errors: &mut FileErrors) -> Option<Entry<Indicator>> {
+    let code = row.read("code", parsed, errors);
     let indicator = Indicator {
         names: Names {
-            vi: row.text("name_vi", faults),
-            en: row.text("name_en", faults),
+            vi: row.text("name_vi", errors),
+            en: row.text("name_en", errors),
         },
         measure: Names {
             vi: row.get("unit_vi").to_owned(),
             en: row.get("unit_en").to_owned(),
         },
-        kind: read_kind(row, faults),
-        value_type: row.text("value_type", faults),
-        across_time: row.read("across_time", across_time, faults).unwrap_or_default(),
-        breakdowns: read_breakdowns(row, faults),
-        min: row.read_if_any("min", number, faults),
-        max: row.read_if_any("max", number, faults),
-        confidential: row.read_if_any("confidential", yes, faults).unwrap_or_default(),
+        kind: read_kind(row, errors),
+        value_type: row.text("value_type", errors),
+        across_time: row.read("across_time", across_time, errors).unwrap_or_default(),
+        breakdowns: read_breakdowns(row, errors),
+        min: row.read_if_any("min", number, errors),
+        max: row.read_if_any("max", number, errors),
+        confidential: row.read_if_any("confidential", yes, errors).unwrap_or_default(),
         code: code?,
     };
     Some(Entry {
@@ -81,10 +81,10 @@ fn yes(word: &str) -> Result<bool, String> {
     }
 }
 
-/// A kind that cannot be read counts as a flow, with which nothing else in the catalogue can be at odds.
-fn read_kind(row: Row<'_>, faults: &mut Faults) -> Kind {
+/// Reads the kind. An invalid kind counts as a flow, which cannot conflict with other entries.
+fn read_kind(row: Row<'_>, errors: &mut FileErrors) -> Kind {
     let formula = row.get("formula");
-    let kind = match row.text("kind", faults).as_str() {
+    let kind = match row.text("kind", errors).as_str() {
         "flow" => Kind::Flow,
         "stock" => Kind::Stock,
         "flag" => Kind::Flag,
@@ -93,13 +93,13 @@ fn read_kind(row: Row<'_>, faults: &mut Faults) -> Kind {
         "ratio" => match read_formula(formula) {
             Ok(formula) => return Kind::Ratio(formula),
             Err(detail) => {
-                faults.add(row.line, format!("formula: {detail}"));
+                errors.add(row.line, format!("formula: {detail}"));
                 return Kind::Flow;
             }
         },
         "" => return Kind::Flow,
         word => {
-            faults.add(
+            errors.add(
                 row.line,
                 format!("kind: {word:?} is none of flow, stock, flag, list, text, ratio"),
             );
@@ -107,7 +107,7 @@ fn read_kind(row: Row<'_>, faults: &mut Faults) -> Kind {
         }
     };
     if !formula.is_empty() {
-        faults.add(row.line, format!("formula: a {} has none", kind.as_str()));
+        errors.add(row.line, format!("formula: a {} has no formula", kind.as_str()));
     }
     kind
 }
@@ -117,7 +117,7 @@ fn read_formula(text: &str) -> Result<Formula, String> {
         .split_once('*')
         .and_then(|(factor, quotient)| Some((factor, quotient.split_once('/')?)));
     let Some((factor, (numerator, denominator))) = parts else {
-        return Err(format!("{text:?} does not look like 100*HT.NG/NN.XD"));
+        return Err(format!("{text:?} is not of the form 100*HT.NG/NN.XD"));
     };
     Ok(Formula {
         factor: number(factor.trim())?,
@@ -126,15 +126,15 @@ fn read_formula(text: &str) -> Result<Formula, String> {
     })
 }
 
-fn read_breakdowns(row: Row<'_>, faults: &mut Faults) -> Vec<DimensionCode> {
+fn read_breakdowns(row: Row<'_>, errors: &mut FileErrors) -> Vec<DimensionCode> {
     let mut breakdowns = Vec::new();
     for word in row.get("breakdowns").split_whitespace() {
         match parsed::<DimensionCode>(word) {
             Ok(code) if breakdowns.contains(&code) => {
-                faults.add(row.line, format!("breakdowns: {code} is given twice"));
+                errors.add(row.line, format!("breakdowns: {code} is listed twice"));
             }
             Ok(code) => breakdowns.push(code),
-            Err(detail) => faults.add(row.line, format!("breakdowns: {detail}")),
+            Err(detail) => errors.add(row.line, format!("breakdowns: {detail}")),
         }
     }
     breakdowns

@@ -1,26 +1,26 @@
-//! Reads and checks a catalogue: the units, dimensions, indicators and forms that are agreed before anyone reports.
+//! Reads and checks catalogues: the units, dimensions, indicators and forms on which reporting is based.
 //!
-//! A catalogue is a folder of four files that people edit by hand: `units.csv`, `dimensions.csv`, `indicators.csv`
-//! and `forms.toml`. [`load`] reads a folder, [`built_in`] the one that this crate carries. Whoever edits such a
-//! file learns of everything that is wrong in all of them at once, each fault with its file and line.
+//! A catalogue is a folder of four files that people edit by hand: `units.csv`, `dimensions.csv`, `indicators.csv` and
+//! `forms.toml`. [`load`] reads a folder; [`built_in`] reads the catalogue that this crate contains. All errors in all files
+//! are reported at once, each with its file and line.
 //!
-//! This crate knows nothing of databases or HTTP; the rules themselves are those of [`Catalogue::new`].
+//! This crate knows nothing of databases or HTTP. The rules between entries are those of [`Catalogue::new`].
 //!
 //! ```
 //! let catalogue = tonghop_catalogue::built_in()?;
 //! let scope = catalogue.scope("ngay-30-7", "2021-07".parse().unwrap()).unwrap();
 //! assert_eq!(scope.tree.get("866").unwrap().unit().names.vi, "Thành phố Cao Lãnh");
-//! # Ok::<(), tonghop_catalogue::CatalogueFaults>(())
+//! # Ok::<(), tonghop_catalogue::InvalidCatalogue>(())
 //! ```
 
 mod assemble;
 mod digest;
 mod dimensions;
-mod fault;
+mod error;
 mod forms;
 mod indicators;
-mod keys;
 mod table;
+mod toml_table;
 mod units;
 
 use std::path::Path;
@@ -28,13 +28,13 @@ use std::path::Path;
 use tonghop_domain::Catalogue;
 
 use assemble::{Files, assemble};
-pub use fault::{CatalogueFaults, FileFault};
+pub use error::{FileError, InvalidCatalogue};
 
-/// The catalogue that this crate carries: the province of Đồng Tháp before 1 July 2025.
+/// Reads the catalogue that this crate contains: the province of Đồng Tháp before 1 July 2025.
 ///
 /// # Errors
-/// Every fault of its files; none unless they were edited and not tested.
-pub fn built_in() -> Result<Catalogue, CatalogueFaults> {
+/// Every error in its files. The tests ensure that there is none.
+pub fn built_in() -> Result<Catalogue, InvalidCatalogue> {
     let file = |text: &str| Ok(text.as_bytes().to_vec());
     assemble(
         "the built-in catalogue",
@@ -47,15 +47,15 @@ pub fn built_in() -> Result<Catalogue, CatalogueFaults> {
     )
 }
 
-/// The catalogue in a folder. Its digest depends on what the files say, not on where the folder is.
+/// Reads the catalogue in a folder. The digest depends on the content of the files, not on the folder's path.
 ///
 /// # Errors
-/// Every fault of its files.
-pub fn load(folder: &Path) -> Result<Catalogue, CatalogueFaults> {
+/// Every error in the files.
+pub fn load(folder: &Path) -> Result<Catalogue, InvalidCatalogue> {
     let file = |name| {
         std::fs::read(folder.join(name)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            _ => format!("it cannot be read: {error}"),
+            std::io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+            _ => format!("the file cannot be read: {error}"),
         })
     };
     assemble(

@@ -1,19 +1,19 @@
-//! Tables in CSV as people edit them: columns in any order, found by the header's words.
+//! CSV tables as people edit them: columns in any order, identified by the header.
 
 use std::str::FromStr;
 
 use chrono::NaiveDate;
 
-use crate::fault::Faults;
+use crate::error::FileErrors;
 
 /// A column that a file may have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
-    /// The word in the header.
+    /// The name in the header.
     pub(crate) name: &'static str,
-    /// Another word that is accepted for it.
+    /// An alternative name.
     pub(crate) alias: Option<&'static str>,
-    /// Whether the file cannot be read without it.
+    /// Whether the column is required.
     pub(crate) required: bool,
 }
 
@@ -41,19 +41,19 @@ impl Column {
     }
 }
 
-/// An entry of a file and the line on which it begins.
+/// An entry of a file and its first line.
 #[derive(Debug)]
 pub(crate) struct Entry<T> {
     pub(crate) value: T,
     pub(crate) line: u64,
-    /// Whether the parts that tie it to other entries could be read. If not, what those ties seem to break is no news.
+    /// Whether the entry's references to other entries could be read. If not, errors about those references are misleading.
     pub(crate) sound: bool,
 }
 
 /// The rows of a table below its header.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// For each place in a row, the name of its column; none for a column that is ignored.
+    /// The column name for each position in a row; none for an unknown column.
     columns: Vec<Option<&'static str>>,
     rows: Vec<(u64, csv::StringRecord)>,
 }
@@ -67,8 +67,8 @@ pub(crate) struct Row<'a> {
 }
 
 impl Table {
-    /// Reads a table; none when its header does not say where the required columns are.
-    pub(crate) fn read(text: &str, known: &[Column], faults: &mut Faults) -> Option<Self> {
+    /// Reads a table. Returns none if the header lacks a required column.
+    pub(crate) fn read(text: &str, known: &[Column], errors: &mut FileErrors) -> Option<Self> {
         let mut records = Vec::new();
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -76,7 +76,7 @@ impl Table {
             .trim(csv::Trim::All)
             .delimiter(delimiter(text))
             .from_reader(text.as_bytes());
-        // The text is UTF-8 and rows may have any length, so reading from memory does not fail.
+        // Reading does not fail: the text is UTF-8 in memory, and rows may have any length.
         for record in reader.records().map_while(Result::ok) {
             if record.iter().all(str::is_empty) {
                 continue;
@@ -85,13 +85,13 @@ impl Table {
         }
         let mut records = records.into_iter();
         let Some((line, header)) = records.next() else {
-            faults.add(None, "the file is empty: its first line names the columns");
+            errors.add(None, "the file is empty: the first line must name the columns");
             return None;
         };
-        let columns = read_header(line, &header, known, faults)?;
+        let columns = read_header(line, &header, known, errors)?;
         let rows: Vec<_> = records.collect();
         for (line, record) in &rows {
-            check_shape(*line, record, columns.len(), faults);
+            check_shape(*line, record, columns.len(), errors);
         }
         Some(Self { columns, rows })
     }
@@ -105,7 +105,7 @@ impl Table {
     }
 }
 
-/// Spreadsheets set to Vietnamese write semicolons, because the comma is their decimal sign.
+/// The delimiter of a file. Spreadsheets with Vietnamese settings write semicolons, because the comma is the decimal separator.
 fn delimiter(text: &str) -> u8 {
     let header = text.trim_start().lines().next().unwrap_or_default();
     if header.contains(';') && !header.contains(',') {
@@ -115,7 +115,7 @@ fn delimiter(text: &str) -> u8 {
     }
 }
 
-/// The reader's position is where it began to look, before any empty lines that it passed over.
+/// The line of a record. The reader's position precedes any empty lines that it skipped.
 fn line_of(text: &str, record: &csv::StringRecord) -> u64 {
     let (start, line) = record
         .position()
@@ -129,17 +129,17 @@ fn read_header(
     line: u64,
     header: &csv::StringRecord,
     known: &[Column],
-    faults: &mut Faults,
+    errors: &mut FileErrors,
 ) -> Option<Vec<Option<&'static str>>> {
     let mut columns: Vec<Option<&'static str>> = Vec::with_capacity(header.len());
-    for word in header {
+    for name in header {
         let column = known
             .iter()
-            .find(|column| column.name == word || column.alias == Some(word));
+            .find(|column| column.name == name || column.alias == Some(name));
         match column {
-            None => faults.add(line, format!("there is no column {word:?}")),
+            None => errors.add(line, format!("unknown column {name:?}")),
             Some(column) if columns.contains(&Some(column.name)) => {
-                faults.add(line, format!("the column {} is given twice", column.name));
+                errors.add(line, format!("the column {} occurs twice", column.name));
             }
             Some(_) => {}
         }
@@ -148,23 +148,23 @@ fn read_header(
     let mut complete = true;
     for column in known.iter().filter(|column| column.required) {
         if !columns.contains(&Some(column.name)) {
-            faults.add(line, format!("the column {} is missing", column.name));
+            errors.add(line, format!("the column {} is missing", column.name));
             complete = false;
         }
     }
     complete.then_some(columns)
 }
 
-fn check_shape(line: u64, record: &csv::StringRecord, columns: usize, faults: &mut Faults) {
+fn check_shape(line: u64, record: &csv::StringRecord, columns: usize, errors: &mut FileErrors) {
     if record.iter().any(|field| field.contains(['\n', '\r'])) {
-        faults.add(
+        errors.add(
             line,
-            "a field runs over several lines: perhaps a quotation mark is not closed",
+            "a field spans several lines: a closing quotation mark may be missing",
         );
     } else if record.iter().any(|field| field.contains(char::is_control)) {
-        faults.add(line, "a field holds a control character");
+        errors.add(line, "a field contains a control character");
     }
-    // Spreadsheets add empty fields at the end of a row; they say nothing.
+    // Spreadsheets append empty fields to rows; they are ignored.
     let filled = record
         .iter()
         .enumerate()
@@ -173,71 +173,71 @@ fn check_shape(line: u64, record: &csv::StringRecord, columns: usize, faults: &m
         .max();
     let fields = record.len().min(filled.unwrap_or(0).max(columns));
     if fields != columns {
-        faults.add(
+        errors.add(
             line,
-            format!("the row has {fields} fields, the header {columns}: put a field with a comma in quotation marks"),
+            format!("the row has {fields} fields, the header {columns}: put fields that contain a comma in quotation marks"),
         );
     }
 }
 
 impl<'a> Row<'a> {
-    /// The field of a column; empty when the column or the field is absent.
+    /// The field of a column; empty if the column or the field is absent.
     pub(crate) fn get(self, column: &str) -> &'a str {
         let at = self.columns.iter().position(|name| *name == Some(column));
         at.and_then(|at| self.record.get(at)).unwrap_or_default()
     }
 
-    /// A field that may not be empty.
-    pub(crate) fn text(self, column: &str, faults: &mut Faults) -> String {
+    /// A field that must not be empty.
+    pub(crate) fn text(self, column: &str, errors: &mut FileErrors) -> String {
         let text = self.get(column);
         if text.is_empty() {
-            faults.add(self.line, format!("{column} is empty"));
+            errors.add(self.line, format!("{column} is empty"));
         }
         text.to_owned()
     }
 
-    /// A field that may not be empty, read by `read`.
+    /// A field that must not be empty, parsed by `read`.
     pub(crate) fn read<T>(
         self,
         column: &str,
         read: impl Fn(&str) -> Result<T, String>,
-        faults: &mut Faults,
+        errors: &mut FileErrors,
     ) -> Option<T> {
-        if self.text(column, faults).is_empty() {
+        if self.text(column, errors).is_empty() {
             return None;
         }
-        self.read_if_any(column, read, faults)
+        self.read_if_any(column, read, errors)
     }
 
-    /// A field read by `read`, if it is not empty.
+    /// A field parsed by `read`, if it is not empty.
     pub(crate) fn read_if_any<T>(
         self,
         column: &str,
         read: impl Fn(&str) -> Result<T, String>,
-        faults: &mut Faults,
+        errors: &mut FileErrors,
     ) -> Option<T> {
         let text = self.get(column);
         if text.is_empty() {
             return None;
         }
         read(text)
-            .map_err(|detail| faults.add(self.line, format!("{column}: {detail}")))
+            .map_err(|detail| errors.add(self.line, format!("{column}: {detail}")))
             .ok()
     }
 }
 
-/// A text that has a form of its own, or a sentence that says what is wrong with it.
+/// Parses a text, or explains the error.
 pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
-/// A whole number.
+/// Parses a whole number.
 pub(crate) fn number(text: &str) -> Result<i64, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not a whole number"))
 }
 
-/// A day of four, two and two digits. Spreadsheets like to turn it into something else, so nothing else is guessed.
+/// Parses a day such as 2021-07-31. Other formats, which spreadsheets tend to write, are ambiguous and rejected.
 pub(crate) fn day(text: &str) -> Result<NaiveDate, String> {
     let shaped = text.len() == 10
         && text.bytes().enumerate().all(|(at, byte)| match at {

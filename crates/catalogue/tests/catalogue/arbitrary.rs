@@ -1,13 +1,13 @@
-//! Whatever is in a file, there is a catalogue or there are faults.
+//! Any content of a file gives a catalogue or errors, never a panic.
 
 use proptest::prelude::*;
 
 use crate::folder::{FILES, Folder, data};
 
-fn says_something(folder: &Folder) {
-    if let Err(faults) = folder.load() {
-        assert!(!faults.faults().is_empty());
-        assert_eq!(faults.to_string().lines().count(), faults.faults().len() + 1);
+fn assert_catalogue_or_errors(folder: &Folder) {
+    if let Err(errors) = folder.load() {
+        assert!(!errors.errors().is_empty());
+        assert_eq!(errors.to_string().lines().count(), errors.errors().len() + 1);
     }
 }
 
@@ -16,21 +16,21 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes_do_not_panic(file in 0..4usize, bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        says_something(&Folder::small().with(FILES[file], bytes));
+        assert_catalogue_or_errors(&Folder::small().with(FILES[file], bytes));
     }
 
     #[test]
-    fn arbitrary_text_below_a_true_header_does_not_panic(
+    fn arbitrary_text_below_a_valid_header_does_not_panic(
         file in 0..3usize,
         rows in "([A-Z0-9.\\-,;\"\r\n é€]{0,9},){0,40}",
     ) {
         let text = std::fs::read_to_string(data().join(FILES[file])).unwrap();
         let header = text.lines().next().unwrap();
-        says_something(&Folder::small().with(FILES[file], format!("{header}\n{rows}")));
+        assert_catalogue_or_errors(&Folder::small().with(FILES[file], format!("{header}\n{rows}")));
     }
 
     #[test]
-    fn a_damaged_true_file_does_not_panic(
+    fn a_damaged_file_does_not_panic(
         file in 0..4usize,
         at in any::<prop::sample::Index>(),
         length in 0..40usize,
@@ -41,6 +41,6 @@ proptest! {
         let start = at.index(bytes.len());
         let end = (start + length).min(bytes.len());
         bytes.splice(start..end, put.into_bytes());
-        says_something(&Folder::like_built_in().with(FILES[file], bytes));
+        assert_catalogue_or_errors(&Folder::like_built_in().with(FILES[file], bytes));
     }
 }

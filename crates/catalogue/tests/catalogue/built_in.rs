@@ -1,4 +1,4 @@
-//! The built-in catalogue is the one that was agreed.
+//! The content of the built-in catalogue.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use unicode_normalization::is_nfc;
 use crate::folder::Folder;
 
 #[test]
-fn it_holds_the_country_the_province_its_12_districts_and_2_agencies() {
+fn it_contains_one_province_with_12_districts_and_2_agencies() {
     let catalogue = built_in().unwrap();
     let count = |level| {
         catalogue
@@ -27,7 +27,7 @@ fn it_holds_the_country_the_province_its_12_districts_and_2_agencies() {
 }
 
 #[test]
-fn it_holds_67_indicators_of_which_one_is_a_ratio() {
+fn it_contains_67_indicators_of_which_one_is_a_ratio() {
     let catalogue = built_in().unwrap();
     let form = &catalogue.forms()[0];
     assert_eq!(catalogue.indicators().len(), 67);
@@ -62,7 +62,7 @@ fn july_2021_is_reported_by_exactly_14_units_until_5_august() {
 }
 
 #[test]
-fn every_dimension_that_an_indicator_names_is_there() {
+fn it_contains_14_dimensions() {
     let catalogue = built_in().unwrap();
     assert_eq!(catalogue.dimensions().len(), 14);
     let slogans = catalogue.dimension("slogan_2021").unwrap();
@@ -70,7 +70,7 @@ fn every_dimension_that_an_indicator_names_is_there() {
 }
 
 #[test]
-fn every_name_is_there_in_both_languages_and_in_nfc() {
+fn every_name_exists_in_both_languages_and_in_nfc() {
     let catalogue = built_in().unwrap();
     let mut names: Vec<&Names> = Vec::new();
     names.extend(catalogue.units().iter().map(|unit| &unit.names));
@@ -102,7 +102,7 @@ fn ids_count_the_units_in_the_order_of_the_file() {
 }
 
 #[test]
-fn the_same_files_in_a_folder_make_the_same_catalogue() {
+fn the_same_files_in_a_folder_give_the_same_catalogue() {
     let folder = Folder::like_built_in();
     let loaded = folder.load().unwrap();
     let built_in = built_in().unwrap();

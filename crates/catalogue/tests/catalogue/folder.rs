@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use tonghop_catalogue::{CatalogueFaults, load};
+use tonghop_catalogue::{InvalidCatalogue, load};
 use tonghop_domain::Catalogue;
 
-/// A folder that is removed with the test.
+/// A folder that is deleted after the test.
 pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -42,16 +42,16 @@ impl Folder {
         self.0.path()
     }
 
-    pub(crate) fn load(&self) -> Result<Catalogue, CatalogueFaults> {
+    pub(crate) fn load(&self) -> Result<Catalogue, InvalidCatalogue> {
         load(self.path())
     }
 
-    /// Every fault as it is shown, without the line that introduces them.
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let faults = self.load().unwrap_err();
-        let shown = faults.to_string();
-        let lines: Vec<String> = shown.lines().skip(1).map(str::to_owned).collect();
-        assert_eq!(lines.len(), faults.faults().len(), "a fault takes one line");
+    /// Every error as displayed, without the introductory line.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let errors = self.load().unwrap_err();
+        let displayed = errors.to_string();
+        let lines: Vec<String> = displayed.lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(lines.len(), errors.errors().len(), "an error takes one line");
         lines
     }
 }

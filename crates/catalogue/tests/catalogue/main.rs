@@ -1,10 +1,10 @@
-//! What a catalogue folder may hold, and what is said of one that is wrong.
+//! Reading catalogue folders, and the errors of invalid ones.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod arbitrary;
 mod built_in;
-mod faults;
+mod errors;
 mod folder;
 mod national;
 mod tolerance;

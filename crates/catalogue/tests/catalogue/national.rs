@@ -1,11 +1,11 @@
-//! The page on catalogues of one's own does what it says.
+//! The instructions in docs/catalogue.md work as written.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::folder::Folder;
 
-/// The first block of the page in a language.
+/// The first code block of the page in a language.
 fn documented(language: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/catalogue.md");
     let text = std::fs::read_to_string(page).unwrap();
@@ -14,7 +14,7 @@ fn documented(language: &str) -> String {
 }
 
 #[test]
-fn the_national_list_becomes_a_catalogue_of_63_provinces_and_705_districts() {
+fn the_documented_command_turns_the_national_list_into_a_catalogue() {
     let folder = Folder::like_built_in().with("forms.toml", documented("toml"));
     std::fs::create_dir(folder.path().join("my-catalogue")).unwrap();
     std::fs::write(
@@ -36,7 +36,7 @@ fn the_national_list_becomes_a_catalogue_of_63_provinces_and_705_districts() {
     let units = std::fs::read_to_string(folder.path().join("my-catalogue/units.csv")).unwrap();
     let folder = folder.with("units.csv", units);
 
-    let catalogue = folder.load().unwrap_or_else(|faults| panic!("{faults}"));
+    let catalogue = folder.load().unwrap_or_else(|errors| panic!("{errors}"));
     let scope = catalogue.scope("ngay-30-7", "2021-07".parse().unwrap()).unwrap();
     let root = scope.tree.get("VN").unwrap();
     assert_eq!(root.children().count(), 63);

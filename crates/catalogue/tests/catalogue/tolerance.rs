@@ -1,4 +1,4 @@
-//! What editors and spreadsheets do to a file changes nothing.
+//! Changes by editors and spreadsheets that do not affect the content.
 
 use crate::folder::{FILES, Folder, SMALL_FORM, data};
 
@@ -29,7 +29,7 @@ fn comments_column_order_semicolons_and_empty_rows_change_nothing() {
 }
 
 #[test]
-fn what_a_file_says_changes_the_digest() {
+fn a_change_of_content_changes_the_digest() {
     let digest = |folder: Folder| folder.load().unwrap().digest().to_owned();
     let changed = [
         Folder::small().with(
@@ -47,11 +47,11 @@ fn what_a_file_says_changes_the_digest() {
     let small = digest(Folder::small());
     assert_eq!(small.len(), 64);
     assert!(digests[..3].iter().all(|other| *other != small), "{digests:?}");
-    assert_eq!(digests[3], small, "a list of all is all");
+    assert_eq!(digests[3], small, "a list of all indicators equals all");
 }
 
 #[test]
-fn a_name_in_english_falls_back_to_the_plain_letters_then_to_vietnamese() {
+fn an_english_name_falls_back_to_ascii_then_to_vietnamese() {
     let folder = Folder::small().with(
         "units.csv",
         "code,name,name_en,name_ascii,level,parent_code\n\
@@ -67,7 +67,7 @@ fn a_name_in_english_falls_back_to_the_plain_letters_then_to_vietnamese() {
 }
 
 #[test]
-fn a_form_may_name_its_days_with_or_without_quotation_marks() {
+fn days_of_a_form_work_with_and_without_quotation_marks() {
     let days = "version = 1\nvalid_from = 2021-01-01\nvalid_to = \"2022-01-01\"";
     let folder = Folder::small().with("forms.toml", SMALL_FORM.replace("version = 1", days));
     let catalogue = folder.load().unwrap();

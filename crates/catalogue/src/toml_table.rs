@@ -1,4 +1,4 @@
-//! The keys of one table of a TOML file, taken one by one, with every fault and its line.
+//! One table of a TOML file: reads its keys and collects errors with their lines.
 
 use std::collections::HashSet;
 
@@ -6,50 +6,54 @@ use chrono::NaiveDate;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::fault::{Faults, line_at};
+use crate::error::{FileErrors, line_at};
 
-/// Reads a table. Keys that nobody took are faults at the end.
-pub(crate) struct Keys<'a> {
+/// A table that is being read. Keys that were not read are errors in the end.
+pub(crate) struct TomlTable<'a> {
     text: &'a str,
     line: u64,
     entries: &'a DeTable<'a>,
-    taken: HashSet<&'static str>,
-    faults: &'a mut Faults,
+    read_keys: HashSet<&'static str>,
+    errors: &'a mut FileErrors,
 }
 
-impl<'a> Keys<'a> {
-    pub(crate) fn new(text: &'a str, line: u64, entries: &'a DeTable<'a>, faults: &'a mut Faults) -> Self {
+impl<'a> TomlTable<'a> {
+    pub(crate) fn new(
+        text: &'a str,
+        line: u64,
+        entries: &'a DeTable<'a>,
+        errors: &'a mut FileErrors,
+    ) -> Self {
         Self {
             text,
             line,
             entries,
-            taken: HashSet::new(),
-            faults,
+            read_keys: HashSet::new(),
+            errors,
         }
     }
 
-    pub(crate) fn fault_count(&self) -> usize {
-        self.faults.count()
+    pub(crate) fn error_count(&self) -> usize {
+        self.errors.count()
     }
 
-    /// Tells a fault of the table as a whole.
-    pub(crate) fn fault(&mut self, detail: impl Into<String>) {
-        self.faults.add(self.line, detail);
+    /// Adds an error of the whole table.
+    pub(crate) fn error(&mut self, detail: impl Into<String>) {
+        self.errors.add(self.line, detail);
     }
 
-    /// Tells of every key that nobody took, and gives the line of the table.
+    /// Adds an error for every key that was not read, and returns the line of the table.
     pub(crate) fn finish(self) -> u64 {
         for (key, _) in self.entries {
-            if !self.taken.contains(key.get_ref().as_ref()) {
+            if !self.read_keys.contains(key.get_ref().as_ref()) {
                 let line = line_at(self.text.as_bytes(), key.span().start);
-                self.faults
-                    .add(line, format!("a form has no key {:?}", key.get_ref()));
+                self.errors.add(line, format!("unknown key {:?}", key.get_ref()));
             }
         }
         self.line
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(crate) fn text<T>(
         &mut self,
         key: &'static str,
@@ -62,13 +66,13 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A whole number that must be there.
+    /// A required whole number.
     pub(crate) fn integer(&mut self, key: &'static str, min: i64, max: i64) -> Option<i64> {
         let value = self.required(key)?;
         self.whole_number(key, value, min, max)
     }
 
-    /// A day, if the key is there, with or without quotation marks.
+    /// An optional day, with or without quotation marks.
     pub(crate) fn day(
         &mut self,
         key: &'static str,
@@ -82,7 +86,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A list of numbers of periods, if the key is there.
+    /// An optional list of period numbers.
     pub(crate) fn numbers(&mut self, key: &'static str) -> Option<Vec<u8>> {
         let value = self.find(key)?;
         let Some(items) = value.get_ref().as_array() else {
@@ -96,7 +100,7 @@ impl<'a> Keys<'a> {
         Some(numbers)
     }
 
-    /// A list of texts, if the key is there.
+    /// An optional list of texts.
     pub(crate) fn texts<T>(
         &mut self,
         key: &'static str,
@@ -106,7 +110,7 @@ impl<'a> Keys<'a> {
         self.list(key, value, "a list of texts", read)
     }
 
-    /// A list of texts that must be there; none for the word `all`, or when it cannot be read.
+    /// A required list of texts; none for the word `all` or an invalid list.
     pub(crate) fn all_or_texts<T>(
         &mut self,
         key: &'static str,
@@ -118,7 +122,7 @@ impl<'a> Keys<'a> {
         }
         let list = self.list(key, value, "\"all\" or a list of codes", read)?;
         if value.get_ref().as_array().is_some_and(|items| items.is_empty()) {
-            self.tell(value, format!("{key}: the list is empty"));
+            self.add_at(value, format!("{key}: the list is empty"));
         }
         Some(list)
     }
@@ -158,28 +162,28 @@ impl<'a> Keys<'a> {
     fn required(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         let value = self.find(key);
         if value.is_none() {
-            self.fault(format!("the key {key} is missing"));
+            self.error(format!("the key {key} is missing"));
         }
         value
     }
 
     fn find(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
-        self.taken.insert(key);
+        self.read_keys.insert(key);
         self.entries.get(key)
     }
 
     fn checked<T>(&mut self, key: &str, value: &Spanned<DeValue<'_>>, read: Result<T, String>) -> Option<T> {
-        read.map_err(|detail| self.tell(value, format!("{key}: {detail}")))
+        read.map_err(|detail| self.add_at(value, format!("{key}: {detail}")))
             .ok()
     }
 
     fn wrong<T>(&mut self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) -> Option<T> {
-        self.tell(value, format!("{key}: this must be {expected}"));
+        self.add_at(value, format!("{key}: must be {expected}"));
         None
     }
 
-    fn tell(&mut self, value: &Spanned<DeValue<'_>>, detail: String) {
-        self.faults
+    fn add_at(&mut self, value: &Spanned<DeValue<'_>>, detail: String) {
+        self.errors
             .add(line_at(self.text.as_bytes(), value.span().start), detail);
     }
 }
