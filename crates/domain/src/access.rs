@@ -1,8 +1,8 @@
-//! Access keys: what they look like, and on whose figures they act.
+//! Access keys: their format, and the units on which they may act.
 //!
-//! A token is `th_`, eight characters that name the key, thirty that are its secret, and a checksum of six, all of them
-//! letters and digits. The prefix and the checksum let scanners of leaked secrets recognise one without asking anybody.
-//! A key acts on its unit and on all below it, in the tree of the data's period.
+//! A token consists of `th_`, the key id (8 characters), the secret (30) and a checksum (6), all letters and digits. The
+//! prefix and the checksum let secret scanners recognise leaked tokens offline. A key may act on its unit and all units
+//! below it, in the tree of the data's period.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,25 +13,27 @@ use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{FaultKind, Tree, UnitId};
+use crate::code::UnitId;
+use crate::field_error::FaultKind;
+use crate::tree::Tree;
 
 const PREFIX: &str = "th_";
 const ID_CHARS: usize = 8;
 const SECRET_CHARS: usize = 30;
 const CHECKSUM_CHARS: usize = 6;
 
-/// What a key may do on its unit and all below it.
+/// The role of a key: what it may do on its unit and all units below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Report, and read.
+    /// Submit reports and read.
     Submitter,
-    /// Read.
+    /// Read only.
     Reader,
-    /// Report, read, and give out keys.
+    /// Submit reports, read, and manage keys.
     Admin,
 }
 
-/// No role is called so.
+/// The error for a text that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a role is submitter, reader or admin")]
 pub struct InvalidRole;
@@ -40,7 +42,7 @@ impl Role {
     /// Every role.
     pub const ALL: [Self; 3] = [Self::Submitter, Self::Reader, Self::Admin];
 
-    /// Its name.
+    /// The word for it in files and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Submitter => "submitter",
@@ -49,12 +51,12 @@ impl Role {
         }
     }
 
-    /// Whether it may report and withdraw.
+    /// Whether the role may submit and withdraw reports.
     pub fn submits(self) -> bool {
         matches!(self, Self::Submitter | Self::Admin)
     }
 
-    /// Whether it may give out and revoke keys.
+    /// Whether the role may create and revoke keys.
     pub fn administers(self) -> bool {
         self == Self::Admin
     }
@@ -75,17 +77,17 @@ impl fmt::Display for Role {
     }
 }
 
-/// The name of a key, which is no secret.
+/// The id of a key. It is not secret.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(CompactString);
 
-/// What is no name of a key.
+/// The error for a text that is not a key id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key's id is eight letters and digits")]
+#[error("a key id consists of eight letters and digits")]
 pub struct InvalidKeyId;
 
 impl KeyId {
-    /// The eight characters.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -115,17 +117,17 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A key as its holder has it. It is shown once, stored nowhere, and never logged.
+/// A key's token, which its holder sends. It is shown once, and never stored or logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
-/// What is no token: another length, another alphabet, or a checksum that does not fit.
+/// The error for a text that is not a token: wrong length, wrong characters, or wrong checksum.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key is th_ and 44 letters and digits, of which the last six fit the others")]
+#[error("a key consists of th_ and 44 letters and digits, of which the last six are a checksum")]
 pub struct InvalidToken;
 
 impl Token {
-    /// A new one, of random letters and digits from the operating system's generator.
+    /// Generates a token from the operating system's random numbers.
     pub fn generate() -> Self {
         let mut random = rand::rng();
         let named = Alphanumeric.sample_string(&mut random, ID_CHARS + SECRET_CHARS);
@@ -133,17 +135,17 @@ impl Token {
         Self(format!("{PREFIX}{named}{checksum}"))
     }
 
-    /// Which key it is.
+    /// The id of the key.
     pub fn id(&self) -> KeyId {
         KeyId(self.0[PREFIX.len()..PREFIX.len() + ID_CHARS].into())
     }
 
-    /// What may be stored of it.
+    /// The digest, which may be stored.
     pub fn digest(&self) -> TokenDigest {
         TokenDigest(Sha256::digest(self.0.as_bytes()).into())
     }
 
-    /// The whole of it, for its holder alone.
+    /// The whole token, for its holder only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -166,7 +168,7 @@ impl FromStr for Token {
     }
 }
 
-/// Its name only: a token may end up in a log.
+/// Shows only the key id, because debug output can end up in logs.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}…", self.id())
@@ -177,7 +179,7 @@ fn is_base62(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The CRC-32 in base 62, the most significant digit first.
+/// The CRC-32 in base 62, most significant digit first.
 fn checksum_of(named: &str) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32fast::hash(named.as_bytes()) as usize;
@@ -189,17 +191,17 @@ fn checksum_of(named: &str) -> String {
     digits.iter().map(|digit| char::from(*digit)).collect()
 }
 
-/// The SHA-256 of a token. Its secret has 178 random bits, so nothing slower is needed to keep it from being guessed.
+/// The SHA-256 digest of a token. The secret has 178 random bits, so a slow password hash is not needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
-/// What is no digest.
+/// The error for a text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a digest is 64 hexadecimal digits")]
 pub struct InvalidDigest;
 
 impl TokenDigest {
-    /// Whether it is a token's, compared in a time that tells nothing.
+    /// Whether this is the token's digest. The comparison takes constant time.
     pub fn is_of(&self, token: &Token) -> bool {
         self.0.ct_eq(&token.digest().0).into()
     }
@@ -232,40 +234,40 @@ impl FromStr for TokenDigest {
     }
 }
 
-/// A key as it is kept.
+/// A key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// Its name.
+    /// The word for it in files and responses.
     pub id: KeyId,
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// On whose figures: this unit's and those of all below it.
+    /// The unit. The key may act on this unit and all units below it.
     pub unit: UnitId,
-    /// Whose it is, in words.
+    /// A description of the holder.
     pub label: String,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTime<Utc>,
-    /// From when on it is no longer taken.
+    /// The time from which the key is rejected; none if it does not expire.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was revoked.
+    /// The time of revocation.
     pub revoked_at: Option<DateTime<Utc>>,
-    /// When it was last used, give or take a minute.
+    /// The time of the last use, accurate to about a minute.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// Whether a key is taken.
+/// The state of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is.
+    /// The key is accepted.
     Valid,
-    /// Its time is over.
+    /// The key has expired.
     Expired,
-    /// Somebody revoked it.
+    /// The key was revoked.
     Revoked,
 }
 
 impl KeyState {
-    /// Its name.
+    /// The word for it in files and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -276,7 +278,7 @@ impl KeyState {
 }
 
 impl Key {
-    /// Whether it is taken at a time.
+    /// The state at a point in time.
     pub fn state(&self, now: DateTime<Utc>) -> KeyState {
         if self.revoked_at.is_some() {
             KeyState::Revoked
@@ -291,7 +293,7 @@ impl Key {
 /// The longest label of a key, in characters.
 pub const MAX_LABEL_CHARS: usize = 200;
 
-/// What is wrong with the label of a key.
+/// The error of a key's label, if it has one.
 pub fn label_fault(label: &str) -> Option<FaultKind> {
     if label.chars().count() > MAX_LABEL_CHARS {
         Some(FaultKind::TooLong(MAX_LABEL_CHARS))
@@ -302,19 +304,19 @@ pub fn label_fault(label: &str) -> Option<FaultKind> {
     }
 }
 
-/// Whom a request comes from.
+/// The caller of a request, as identified by their key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The key's name.
+    /// The id of the key.
     pub key: KeyId,
-    /// What it may do.
+    /// The role of the key.
     pub role: Role,
-    /// Its unit.
+    /// The unit of the key.
     pub unit: UnitId,
 }
 
 impl Caller {
-    /// Whether a unit of a tree is the caller's own or below it. What the tree does not have is nobody's.
+    /// Whether a unit is at or below the caller's in a tree. Units that the tree does not contain are out of reach.
     pub fn reaches(&self, tree: &Tree, unit: UnitId) -> bool {
         tree.by_id(unit)
             .is_some_and(|place| place.ancestry().any(|above| above.id() == self.unit))
@@ -340,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_as_it_was_made_and_shows_only_its_name() {
+    fn a_token_parses_and_its_debug_output_shows_only_the_id() {
         let tokens: Vec<Token> = (0..100).map(|_| Token::generate()).collect();
         let ids: HashSet<KeyId> = tokens.iter().map(Token::id).collect();
         assert_eq!(ids.len(), 100);
@@ -353,7 +355,7 @@ mod tests {
         }
     }
 
-    /// Of CRC-32 ("123456789") = 0xcbf43926, the check value that its catalogues give.
+    /// Uses the published check value: CRC-32 of "123456789" is 0xcbf43926.
     #[test]
     fn the_checksum_is_crc_32_in_base_62() {
         assert_eq!(checksum_of("123456789"), "3jZRME");
@@ -366,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_written_and_read() {
+    fn a_digest_parses_from_its_text() {
         let digest = Token::generate().digest();
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.to_string().len(), 64);
@@ -377,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_changed_character_makes_no_token(at in 0..47_usize, other in "[0-9A-Za-z_é]") {
+        fn a_token_with_one_changed_character_is_rejected(at in 0..47_usize, other in "[0-9A-Za-z_é]") {
             let token = Token::generate();
             let mut changed = token.reveal().to_owned();
             changed.replace_range(at..=at, &other);
@@ -386,7 +388,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "(th_)?[\\PC]{0,60}") {
+        fn any_text_is_a_token_or_rejected(text in "(th_)?[\\PC]{0,60}") {
             if let Ok(token) = text.parse::<Token>() {
                 prop_assert_eq!(token.reveal(), &text);
             }
@@ -396,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_taken_until_it_expires_or_is_revoked() {
+    fn a_key_is_valid_until_it_expires_or_is_revoked() {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let key = Key {
             id: Token::generate().id(),

@@ -1,8 +1,9 @@
-//! Announcements: what is told to others after a change is committed. Hints, never figures.
+//! Announcements: hints to other processes about committed changes. They never contain figures.
 
-use crate::{FormCode, Period, SubmissionId, UnitCode};
+use crate::code::{FormCode, SubmissionId, UnitCode};
+use crate::period::Period;
 
-/// Something changed; whoever cares reads again.
+/// A hint that something changed. Receivers read the database again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
     /// Revisions of submissions were recorded in one commit, for one form, period and province.
@@ -13,10 +14,10 @@ pub enum Announcement {
         period: Period,
         /// The province of the units, or the root for units outside provinces.
         province: UnitCode,
-        /// What was recorded, in the order of the commit.
+        /// The recorded revisions, in commit order.
         submissions: Vec<RecordedRevision>,
     },
-    /// A refresh wrote a total.
+    /// A refresh updated a total.
     TotalChanged {
         /// The total's form.
         form: FormCode,
@@ -42,26 +43,26 @@ pub struct RecordedRevision {
     pub revision: i32,
 }
 
-/// An announcement on its way out.
+/// An announcement that is waiting to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    /// The same at every attempt, so that a receiver can drop doubles.
+    /// The id, the same at every attempt, so that receivers can drop duplicates.
     pub id: uuid::Uuid,
-    /// When the change was committed.
+    /// The commit time of the change.
     pub at: chrono::DateTime<chrono::Utc>,
-    /// What is told.
+    /// The announcement.
     pub announcement: Announcement,
 }
 
-/// Where announcements wait until they are published. A row is claimed for a while, published, then settled;
-/// a claim that is never settled lapses and the row is claimed again, by any process.
+/// The store of announcements that wait to be published. A process claims a row for a limited time, publishes it, then
+/// settles it. A claim that is not settled expires, after which any process can claim the row.
 pub trait Outbox: Send + Sync {
-    /// What can go wrong; told to the log and tried again.
+    /// The error type. Errors are logged and the operation is retried.
     type Error: std::fmt::Display + Send;
 
-    /// Takes up to `limit` announcements that nobody else has claimed, oldest first.
+    /// Claims up to `limit` unclaimed announcements, oldest first.
     fn claim(&self, limit: usize) -> impl Future<Output = Result<Vec<Envelope>, Self::Error>> + Send;
 
-    /// Forgets announcements that were published and confirmed.
+    /// Deletes announcements that were published and confirmed.
     fn settle(&self, published: &[uuid::Uuid]) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }

@@ -1,4 +1,4 @@
-//! The audit trail: who did what, when and from where. It names submissions and units, and holds no figures.
+//! The audit trail: who did what, when and from where. It names submissions and units, but contains no figures.
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
@@ -8,27 +8,30 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{FormCode, InvalidKeyId, KeyId, Period, SubmissionKey, UnitId};
+use crate::access::{InvalidKeyId, KeyId};
+use crate::code::{FormCode, UnitId};
+use crate::period::Period;
+use crate::submission::SubmissionKey;
 
-/// Who did it.
+/// The originator of an action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Actor {
     /// The holder of an access key.
     Key(KeyId),
-    /// Whoever runs commands on the service's own machine.
+    /// The operator, who runs commands on the service's machine.
     Operator,
 }
 
-/// What names nobody.
+/// The error for a text that is not an actor.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an actor is the id of a key, or `local-operator`: {0}")]
+#[error("an actor is a key id or `local-operator`: {0}")]
 pub struct InvalidActor(InvalidKeyId);
 
-/// Too long for the id of a key.
+/// The operator's name. It is too long for a key id, so the two cannot be confused.
 const OPERATOR: &str = "local-operator";
 
 impl Actor {
-    /// The id of the key, or `local-operator`.
+    /// The key id, or `local-operator`.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Key(id) => id.as_str(),
@@ -55,19 +58,19 @@ impl FromStr for Actor {
     }
 }
 
-/// Who did something, and by which request.
+/// The originator of an action, and the request by which they acted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Who.
+    /// The originator.
     pub actor: Actor,
-    /// The address of the peer: the caller, or the proxy before the service.
+    /// The address of the peer: the caller, or a proxy in front of the service.
     pub address: Option<IpAddr>,
-    /// The id of the request, as in the log and in the answer.
+    /// The request id, as in logs and responses.
     pub request_id: Option<String>,
 }
 
 impl Origin {
-    /// A command on the service's own machine.
+    /// The origin of commands on the service's machine.
     pub const OPERATOR: Self = Self {
         actor: Actor::Operator,
         address: None,
@@ -75,29 +78,29 @@ impl Origin {
     };
 }
 
-/// One thing that somebody did, or tried to do.
+/// One action, or one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Who, and by which request.
+    /// The originator and the request.
     pub origin: Origin,
-    /// What: the id of the operation in the OpenAPI document.
+    /// The action: the operation id in the OpenAPI document.
     pub action: String,
-    /// What became of it: `recorded`, `unchanged`, `replayed`, `read`, `created`, `revoked`, or the code of the problem.
+    /// The outcome: `recorded`, `unchanged`, `replayed`, `read`, `created`, `revoked`, or a problem code.
     pub outcome: String,
-    /// The form that it was about.
+    /// The form concerned.
     pub form: Option<FormCode>,
-    /// The period.
+    /// The period concerned.
     pub period: Option<Period>,
-    /// The unit.
+    /// The unit concerned.
     pub unit: Option<UnitId>,
-    /// The submission and revision, the key, the indicator or the minute that it was about.
+    /// The submission and revision, key, indicator or minute concerned.
     pub about: Option<String>,
-    /// How many times, or of how many submissions.
+    /// The number of repetitions, or of submissions concerned.
     pub count: i64,
 }
 
 impl AuditEntry {
-    /// Something done once, of which no more is known.
+    /// An action that happened once, without further details.
     pub fn new(origin: Origin, action: impl Into<String>, outcome: impl Into<String>) -> Self {
         Self {
             origin,
@@ -111,7 +114,7 @@ impl AuditEntry {
         }
     }
 
-    /// The same, about a form, period and unit.
+    /// Adds the form, period and unit concerned.
     #[must_use]
     pub fn on(self, key: &SubmissionKey) -> Self {
         Self {
@@ -122,7 +125,7 @@ impl AuditEntry {
         }
     }
 
-    /// The same, about a submission, key, indicator or minute.
+    /// Adds the submission, key, indicator or minute concerned.
     #[must_use]
     pub fn about(self, about: impl fmt::Display) -> Self {
         Self {
@@ -131,8 +134,8 @@ impl AuditEntry {
         }
     }
 
-    /// The SHA-256, in hexadecimal, of all that the entry says, with its place in the trail: the batch of entries that
-    /// one transaction wrote, its time, and the entry's number in it.
+    /// The SHA-256 digest, in hexadecimal, of the entry and its position in the trail: the batch of entries that one
+    /// transaction wrote, its time, and the entry's number in the batch.
     pub fn digest(&self, batch: Uuid, at: DateTime<Utc>, number: i32) -> String {
         fn optional<T: fmt::Display>(field: &Option<T>) -> Option<&dyn fmt::Display> {
             field.as_ref().map(|field| field as _)
@@ -155,7 +158,7 @@ impl AuditEntry {
         ];
         let (mut hash, mut text) = (Sha256::new(), String::with_capacity(64));
         for field in fields {
-            // The length keeps two fields from running into the bytes of one; an absent one is not an empty one.
+            // Lengths separate the fields, and an absent field differs from an empty one.
             match field {
                 None => hash.update([0]),
                 Some(field) => {
@@ -171,7 +174,7 @@ impl AuditEntry {
         hexadecimal(hash)
     }
 
-    /// The SHA-256, in hexadecimal, of the digests of a batch's entries.
+    /// The SHA-256 digest, in hexadecimal, of the digests of a batch's entries.
     pub fn digest_of_batch(entry_digests: &[String]) -> String {
         let mut hash = Sha256::new();
         entry_digests.iter().for_each(|digest| hash.update(digest));
@@ -179,17 +182,18 @@ impl AuditEntry {
     }
 }
 
-/// Where the chain of seals stands: the number of a seal, and what it and all before it come to.
+/// The head of the chain of seals: the number of the last seal, and a digest that covers it and all earlier seals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealHead {
-    /// Counted from 1.
+    /// The number of the seal, counted from 1.
     pub number: i64,
-    /// The SHA-256, in hexadecimal, of the head before, the seal's number and time, and the digests of what it seals.
+    /// The SHA-256 digest, in hexadecimal, of the previous head, the seal's number and time, and the digests of the sealed
+    /// batches.
     pub digest: String,
 }
 
 impl SealHead {
-    /// The head after the next seal. What it seals is given as the batches with their digests, in order.
+    /// The head after the next seal. `sealed` lists the sealed batches with their digests, in order.
     pub fn next(before: Option<&Self>, number: i64, sealed_at: DateTime<Utc>, sealed: &str) -> Self {
         let before = before.map_or("", |before| before.digest.as_str());
         let mut hash = Sha256::new();
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_depends_on_all_that_an_entry_says() {
+    fn a_digest_depends_on_every_field_of_an_entry() {
         let at = DateTime::UNIX_EPOCH;
         let of = |entry: &AuditEntry| entry.digest(Uuid::nil(), at, 1);
         let changes: [fn(&mut AuditEntry); 10] = [
@@ -263,9 +267,9 @@ mod tests {
         assert_eq!(of(&entry()), of(&entry()));
     }
 
-    /// Computed by another program from the fields as they are described: trails that are stored must stay verifiable.
+    /// Stored trails must stay verifiable. Another program computed the expected value from the documented fields.
     #[test]
-    fn a_digest_stays_what_it_was() {
+    fn the_digest_of_an_entry_is_stable() {
         assert_eq!(
             entry().digest(Uuid::nil(), DateTime::UNIX_EPOCH, 1),
             "841d0251e17b7aa5f4266905586fb2bc1513248d333257ae557a85c4f01d2ffe"
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_holds_all_before_it() {
+    fn a_head_covers_all_earlier_seals() {
         let at = DateTime::UNIX_EPOCH;
         let one = SealHead::next(None, 1, at, "a 1");
         let two = SealHead::next(Some(&one), 2, at, "b 2");

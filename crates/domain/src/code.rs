@@ -1,11 +1,11 @@
-//! Codes and ids: the names by which units, forms, indicators and dimensions are known.
+//! Codes and ids of units, forms, indicators, dimensions and submissions.
 
 use std::fmt;
 use std::str::FromStr;
 
 use compact_str::CompactString;
 
-/// A code that breaks the rule of its kind.
+/// The error for a text that is not a valid code of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {kind} code has 1 to {max} characters out of {allowed}")]
 pub struct InvalidCode {
@@ -21,7 +21,7 @@ macro_rules! code {
         pub struct $name(CompactString);
 
         impl $name {
-            /// The code as it is written.
+            /// The code as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -75,7 +75,7 @@ code!(
     |b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'.' || b == b'_'
 );
 code!(
-    /// The code of a dimension by which an indicator may be broken down: `sex`.
+    /// The code of a dimension: `sex`.
     DimensionCode, "dimension", 32, "a-z, 0-9 and _",
     |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'
 );
@@ -85,11 +85,11 @@ code!(
     |b| b.is_ascii_alphanumeric() || b == b'_'
 );
 
-/// A unit's stable identity. Codes are reused over the years; ids are not. A database gives them out.
+/// The stable identity of a unit. Codes are reused over the years; ids are not. The database assigns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitId(pub i64);
 
-/// A submission's identity, a UUID of version 7.
+/// The identity of a submission, a version 7 UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionId(pub uuid::Uuid);
 
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_keeps_its_leading_zero_and_refuses_what_its_kind_does_not_allow() {
+    fn a_code_keeps_leading_zeros_and_rejects_other_characters() {
         assert_eq!("01".parse::<UnitCode>().unwrap().as_str(), "01");
         for wrong in ["", "a", "87 ", "87/1", &"9".repeat(33)] {
             assert!(wrong.parse::<UnitCode>().is_err(), "{wrong}");
@@ -115,7 +115,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_a_code_as_it_is_written_or_refused(text in "[A-Za-z0-9._-]{0,34}|[\\PC]{0,9}") {
+        fn any_text_becomes_an_unchanged_code_or_is_rejected(text in "[A-Za-z0-9._-]{0,34}|[\\PC]{0,9}") {
             let codes = [
                 text.parse().map(|code: UnitCode| code.to_string()),
                 text.parse().map(|code: FormCode| code.to_string()),

@@ -1,14 +1,14 @@
-//! Figures: what a unit says of one indicator.
+//! Figures: what a unit reports for an indicator.
 
 use compact_str::ToCompactString;
 use sha2::{Digest, Sha256};
 
-use crate::{CategoryCode, DimensionCode, IndicatorCode};
+use crate::code::{CategoryCode, DimensionCode, IndicatorCode};
 
 /// The largest magnitude of a value.
 pub const MAX_VALUE: i64 = 1_000_000_000_000;
 
-/// What a unit says of an indicator. That it says nothing at all, `not_reported`, is the absence of a figure.
+/// The content of a figure. A unit that reports nothing for an indicator (`not_reported`) has no figure for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reported {
     /// A number; 0 is a number.
@@ -19,16 +19,16 @@ pub enum Reported {
     Items(Vec<String>),
     /// A text.
     Text(String),
-    /// Done, but nobody counted.
+    /// The activity was carried out, but nobody counted.
     DoneNoNumber,
-    /// Not done.
+    /// The activity was not carried out.
     NotDone,
-    /// Does not apply to the unit.
+    /// The indicator does not apply to the unit.
     NotApplicable,
 }
 
 impl Reported {
-    /// The word for a state that is no number; none for a number, flag, list or text.
+    /// The word for a state; none for a number, flag, list or text.
     pub fn state(&self) -> Option<&'static str> {
         match self {
             Self::DoneNoNumber => Some("done_no_number"),
@@ -38,7 +38,7 @@ impl Reported {
         }
     }
 
-    /// The state with a word.
+    /// The state that a word stands for.
     pub fn from_state(word: &str) -> Option<Self> {
         match word {
             "done_no_number" => Some(Self::DoneNoNumber),
@@ -49,40 +49,40 @@ impl Reported {
     }
 }
 
-/// The categories of a cell: one for each of its dimensions, in order of the dimensions' codes.
+/// The categories of a cell: one per dimension, in order of the dimensions' codes.
 pub type CellKey = Vec<(DimensionCode, CategoryCode)>;
 
-/// A part of a figure: its value for one category of each of some dimensions.
+/// One cell of a breakdown: the value for a combination of categories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// Which part.
+    /// The categories.
     pub key: CellKey,
-    /// Its value.
+    /// The value.
     pub value: i64,
 }
 
-/// What a unit reports of one indicator.
+/// What a unit reports for one indicator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Figure {
     /// The indicator.
     pub indicator: IndicatorCode,
-    /// What is said of it.
+    /// The content.
     pub reported: Reported,
-    /// The breakdowns; the cells of one set of dimensions add up to the value.
+    /// The breakdowns; the cells of each set of dimensions add up to the value.
     pub cells: Vec<Cell>,
 }
 
-/// What a revision says: its figures, in the order in which they were sent, and its note.
+/// The content of a revision: its figures, in the order of the request, and its note.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// At most one figure an indicator.
+    /// The figures, at most one per indicator.
     pub figures: Vec<Figure>,
-    /// Why this correction, if it is one.
+    /// A remark, such as the reason for a correction.
     pub note: Option<String>,
 }
 
 impl Content {
-    /// SHA-256 in hexadecimal of what is said, whatever the order of figures and cells.
+    /// The SHA-256 digest in hexadecimal. It does not depend on the order of figures and cells.
     pub fn digest(&self) -> String {
         let mut figures: Vec<&Figure> = self.figures.iter().collect();
         figures.sort_by(|a, b| a.indicator.cmp(&b.indicator));
@@ -112,7 +112,7 @@ impl Content {
     }
 }
 
-/// Adds a labelled text with its length, so that no two contents run into the same bytes.
+/// Hashes a labelled text with its length, so that different contents never produce the same bytes.
 fn text(hash: &mut Sha256, label: &str, text: &str) {
     hash.update(label.as_bytes());
     hash.update((text.len() as u64).to_be_bytes());
@@ -139,9 +139,9 @@ mod tests {
         }
     }
 
-    /// Stored digests are compared with those of later programs. The value was made by another program.
+    /// Stored digests are compared with those of later versions. Another program computed the expected value.
     #[test]
-    fn a_digest_stays_what_it_was_whatever_the_order() {
+    fn a_digest_is_stable_and_independent_of_order() {
         let broadcasts = Figure {
             cells: vec![cell("nu", 64), cell("nam", -1)],
             ..figure("TT.PT", Reported::Value(63))

@@ -1,22 +1,29 @@
-//! The words and rules of reporting: units, periods, indicators, figures, submissions, totals.
+//! The concepts and rules of reporting: units, periods, indicators, figures, submissions, totals.
 //!
-//! Everything here is plain data and pure functions. This crate knows nothing of SQL, HTTP or RabbitMQ, and does
-//! no input or output, but for the randomness of new keys. Its centre is [`Total::roll_up`]: a unit's total is its own
-//! figures and its children's totals, merged by one function.
+//! This crate consists of plain data and pure functions. It knows nothing of SQL, HTTP or RabbitMQ, and performs no I/O
+//! except for drawing the random numbers of new keys. Its central rule is [`Total::roll_up`]: the total of a unit is its
+//! own figures and the totals of its children, merged by one function.
 
 mod access;
 mod announcement;
 mod audit;
+mod calendar;
 mod catalogue;
+mod catalogue_rules;
 mod check;
 mod code;
+mod completeness;
+mod field_error;
 mod figure;
+mod form;
 mod indicator;
+mod names;
 mod period;
 mod reach;
 mod recount;
 mod submission;
 mod total;
+mod tree;
 mod unit;
 
 pub use access::{
@@ -25,21 +32,27 @@ pub use access::{
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
 pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};
-pub use catalogue::{Catalogue, CatalogueFault, Entry, Scope};
+pub use calendar::Calendar;
+pub use catalogue::{Catalogue, Scope};
+pub use catalogue_rules::{CatalogueError, Entry};
 pub use check::{
-    Draft, DraftCell, DraftFigure, Fault, FaultKind, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS,
-    Submission, check,
+    Draft, DraftCell, DraftFigure, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS, Submission, check,
 };
 pub use code::{
     CategoryCode, DimensionCode, FormCode, IndicatorCode, InvalidCode, SubmissionId, UnitCode, UnitId,
 };
+pub use completeness::{Completeness, CompletenessCounts, MAX_LISTED_UNITS, ReportStatus};
+pub use field_error::{Fault, FaultKind};
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
-pub use indicator::{Category, Dimension, Form, Formula, Indicator, Indicators, Kind};
-pub use period::{Calendar, Frequency, InvalidPeriod, Period};
+pub use form::{Form, Indicators};
+pub use indicator::{Category, Dimension, Formula, Indicator, Kind};
+pub use names::Names;
+pub use period::{Frequency, InvalidPeriod, Period};
 pub use reach::Reach;
 pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,
 };
-pub use total::{Counts, Coverage, Line, MAX_NAMED_UNITS, MAX_TOTAL_ITEMS, Overflow, Report, Total};
-pub use unit::{Level, Names, Place, Tree, TreeFault, Unit};
+pub use total::{Counts, MAX_TOTAL_ITEMS, Overflow, Report, Total, TotalRow, sum_of_contributions};
+pub use tree::{Place, Tree};
+pub use unit::{Level, Unit};

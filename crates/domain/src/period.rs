@@ -1,4 +1,4 @@
-//! Periods: the spans of time that reports are about.
+//! Periods: the spans of time that reports cover.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -6,10 +6,12 @@ use std::str::FromStr;
 
 use chrono::{Days, Months, NaiveDate};
 
-/// The years that periods have.
+use crate::calendar::Calendar;
+
+/// The years that a period may name.
 const YEARS: RangeInclusive<i32> = 2000..=2199;
 
-/// A text that is not a period.
+/// The error for a text that is not a period.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a period is written 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199")]
 pub struct InvalidPeriod;
@@ -38,7 +40,7 @@ pub struct Period {
     span: Span,
 }
 
-/// How often a form is reported.
+/// The reporting frequency of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Frequency {
     /// Once a year: `2021`.
@@ -53,17 +55,8 @@ pub enum Frequency {
     Monthly,
 }
 
-/// Which days a month of a form has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Calendar {
-    /// Months of the civil calendar.
-    Civil,
-    /// Decree 09/2019/NĐ-CP, article 12: a month runs from the 15th of the month before to the 14th.
-    Decree09,
-}
-
 impl Period {
-    /// Every period that there is.
+    /// Every valid period.
     pub fn all() -> impl Iterator<Item = Self> {
         let spans = [Span::Year, Span::NineMonths]
             .into_iter()
@@ -78,7 +71,7 @@ impl Period {
         self.year
     }
 
-    /// How often a form with such periods is reported.
+    /// The frequency of forms with such periods.
     pub fn frequency(self) -> Frequency {
         match self.span {
             Span::Year => Frequency::Yearly,
@@ -100,14 +93,14 @@ impl Period {
     /// The first day of the period.
     pub fn first_day(self, calendar: Calendar) -> NaiveDate {
         let (first, _) = self.months();
-        shifted(month_start(self.year, first), calendar)
+        calendar.month_start(month_start(self.year, first))
     }
 
     /// The last day of the period.
     pub fn last_day(self, calendar: Calendar) -> NaiveDate {
         let (_, last) = self.months();
         let next = month_start(self.year, last) + Months::new(1);
-        shifted(next, calendar) - Days::new(1)
+        calendar.month_start(next) - Days::new(1)
     }
 
     fn months(self) -> (u8, u8) {
@@ -122,15 +115,8 @@ impl Period {
 }
 
 fn month_start(year: i32, month: u8) -> NaiveDate {
-    // Years are bounded and months 1 to 12 when a period is parsed, so the date exists.
+    // Parsing bounds the year and the month, so the date exists.
     NaiveDate::from_ymd_opt(year, u32::from(month), 1).unwrap_or_default()
-}
-
-fn shifted(month_start: NaiveDate, calendar: Calendar) -> NaiveDate {
-    match calendar {
-        Calendar::Civil => month_start,
-        Calendar::Decree09 => month_start - Months::new(1) + Days::new(14),
-    }
 }
 
 impl FromStr for Period {
@@ -187,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_of_period_reads_as_it_writes() {
+    fn each_kind_of_period_is_parsed_and_formatted_alike() {
         for text in [
             "2021", "2021-H1", "2021-H2", "2021-Q3", "2021-9M", "2021-07", "2021-12",
         ] {

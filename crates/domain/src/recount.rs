@@ -1,21 +1,28 @@
-//! Recounting: what totals should be, straight from the reports, by code that shares nothing with the roll-up.
+//! Recounting: the numbers that a total should have, computed from the reports by code that is independent of the
+//! roll-up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::{CellKey, IndicatorCode, Kind, Place, Report, Reported, Scope, Total, UnitId};
+use crate::catalogue::Scope;
+use crate::code::{IndicatorCode, UnitCode, UnitId};
+use crate::completeness::MAX_LISTED_UNITS;
+use crate::figure::{CellKey, Figure, Reported};
+use crate::indicator::{Indicator, Kind};
+use crate::total::{MAX_TOTAL_ITEMS, Report, Total, TotalRow};
+use crate::tree::Place;
 
 /// One number, or one list, of a total.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NumberKey {
-    /// The indicator; none for a number of the coverage.
+    /// The indicator; none for a number of the completeness.
     pub indicator: Option<IndicatorCode>,
-    /// Which number: `value`, `reporting`, `items`, `expected` …
+    /// The name of the number: `value`, `reporting`, `items`, `expected` …
     pub number: &'static str,
     /// The breakdown of a cell.
     pub cell: CellKey,
 }
 
-/// The numbers of a total, each with its value as text, so that two ways of counting can be compared.
+/// The numbers of a total, each as text, so that two ways of counting can be compared.
 pub type Numbers = BTreeMap<NumberKey, String>;
 
 fn put(numbers: &mut Numbers, indicator: Option<&IndicatorCode>, number: &'static str, value: String) {
@@ -44,47 +51,54 @@ fn put_items(numbers: &mut Numbers, indicator: &IndicatorCode, items: &[String],
 /// The numbers of a total as it is served.
 pub fn served_numbers(scope: &Scope, total: &Total) -> Numbers {
     let mut numbers = Numbers::new();
-    let coverage = &total.coverage;
-    put(&mut numbers, None, "expected", coverage.expected.to_string());
-    put(&mut numbers, None, "reported", coverage.reported.to_string());
-    put(&mut numbers, None, "late_count", coverage.late_count.to_string());
-    for (named, codes) in [("missing", &coverage.missing), ("late", &coverage.late)] {
-        let codes: Vec<&str> = codes.iter().map(crate::UnitCode::as_str).collect();
+    let completeness = &total.completeness;
+    put(&mut numbers, None, "expected", completeness.expected.to_string());
+    put(&mut numbers, None, "reported", completeness.reported.to_string());
+    put(
+        &mut numbers,
+        None,
+        "late_count",
+        completeness.late_count.to_string(),
+    );
+    for (named, codes) in [("missing", &completeness.missing), ("late", &completeness.late)] {
+        let codes: Vec<&str> = codes.iter().map(UnitCode::as_str).collect();
         put(&mut numbers, None, named, codes.join(" "));
     }
-    for (indicator, line) in scope.form.reportable().zip(&total.lines) {
-        let code = Some(&indicator.code);
-        if let Some(value) = line.value {
-            put(&mut numbers, code, "value", value.to_string());
-        }
-        put(&mut numbers, code, "reporting", line.counts.reporting.to_string());
-        put(
-            &mut numbers,
-            code,
-            "done_no_number",
-            line.counts.done_no_number.to_string(),
-        );
-        put(&mut numbers, code, "not_done", line.counts.not_done.to_string());
-        put(
-            &mut numbers,
-            code,
-            "not_applicable",
-            line.counts.not_applicable.to_string(),
-        );
-        put_items(&mut numbers, &indicator.code, &line.items, line.items_truncated);
-        for (cell, value) in &line.cells {
-            let key = NumberKey {
-                indicator: code.cloned(),
-                number: "value",
-                cell: cell.clone(),
-            };
-            numbers.insert(key, value.to_string());
-        }
+    for (indicator, row) in scope.form.reportable().zip(&total.rows) {
+        put_row(&mut numbers, &indicator.code, row);
     }
     numbers
 }
 
-/// The numbers that the total of a unit should have, counted over every report at or below it.
+fn put_row(numbers: &mut Numbers, indicator: &IndicatorCode, row: &TotalRow) {
+    let counts = &row.counts;
+    if let Some(value) = row.value {
+        put(numbers, Some(indicator), "value", value.to_string());
+    }
+    for (state, count) in [
+        ("reporting", counts.reporting),
+        ("done_no_number", counts.done_no_number),
+        ("not_done", counts.not_done),
+        ("not_applicable", counts.not_applicable),
+    ] {
+        put(numbers, Some(indicator), state, count.to_string());
+    }
+    put_items(numbers, indicator, &row.items, row.items_truncated);
+    for (cell, value) in &row.cells {
+        put_cell(numbers, indicator, cell, value.to_string());
+    }
+}
+
+fn put_cell(numbers: &mut Numbers, indicator: &IndicatorCode, cell: &CellKey, value: String) {
+    let key = NumberKey {
+        indicator: Some(indicator.clone()),
+        number: "value",
+        cell: cell.clone(),
+    };
+    numbers.insert(key, value);
+}
+
+/// The numbers that the total of a unit should have, counted over all reports at or below the unit.
 pub fn recounted_numbers(scope: &Scope, place: Place<'_>, reports: &HashMap<UnitId, &Report>) -> Numbers {
     let expected: Vec<Place<'_>> = place
         .at_or_below()
@@ -110,34 +124,42 @@ pub fn recounted_numbers(scope: &Scope, place: Place<'_>, reports: &HashMap<Unit
         .collect();
     put(&mut numbers, None, "late_count", late.len().to_string());
     for (named, codes) in [("missing", missing), ("late", late)] {
-        let codes: Vec<&str> = codes.into_iter().take(crate::MAX_NAMED_UNITS).collect();
+        let codes: Vec<&str> = codes.into_iter().take(MAX_LISTED_UNITS).collect();
         put(&mut numbers, None, named, codes.join(" "));
     }
-    let mut said: HashMap<&str, Vec<&crate::Figure>> = HashMap::new();
+    let mut by_indicator: HashMap<&str, Vec<&Figure>> = HashMap::new();
     for figure in filed.iter().flat_map(|(_, report)| &report.content.figures) {
-        said.entry(figure.indicator.as_str()).or_default().push(figure);
+        by_indicator
+            .entry(figure.indicator.as_str())
+            .or_default()
+            .push(figure);
     }
     for indicator in scope.form.reportable() {
-        let figures = said.get(indicator.code.as_str()).map_or(&[][..], Vec::as_slice);
+        let figures = by_indicator
+            .get(indicator.code.as_str())
+            .map_or(&[][..], Vec::as_slice);
         recount_indicator(&mut numbers, indicator, figures);
     }
     numbers
 }
 
-/// Sums are taken in 128 bits, so that an overflow of the served total would show.
-fn recount_indicator(numbers: &mut Numbers, indicator: &crate::Indicator, figures: &[&crate::Figure]) {
+/// Sums use 128 bits, so that an overflow in the served total becomes visible.
+fn recount_indicator(numbers: &mut Numbers, indicator: &Indicator, figures: &[&Figure]) {
     let code = &indicator.code;
     let count =
         |wanted: fn(&Reported) -> bool| figures.iter().filter(|figure| wanted(&figure.reported)).count();
     let states = [
         (
             "done_no_number",
-            count(|said| matches!(said, Reported::DoneNoNumber)),
+            count(|reported| matches!(reported, Reported::DoneNoNumber)),
         ),
-        ("not_done", count(|said| matches!(said, Reported::NotDone))),
+        (
+            "not_done",
+            count(|reported| matches!(reported, Reported::NotDone)),
+        ),
         (
             "not_applicable",
-            count(|said| matches!(said, Reported::NotApplicable)),
+            count(|reported| matches!(reported, Reported::NotApplicable)),
         ),
     ];
     let reporting = figures.len() - states.iter().map(|(_, count)| count).sum::<usize>();
@@ -166,24 +188,23 @@ fn recount_indicator(numbers: &mut Numbers, indicator: &crate::Indicator, figure
         *cells.entry(&cell.key).or_default() += i128::from(cell.value);
     }
     for (cell, sum) in cells {
-        let key = NumberKey {
-            indicator: Some(code.clone()),
-            number: "value",
-            cell: cell.clone(),
-        };
-        numbers.insert(key, sum.to_string());
+        put_cell(numbers, code, cell, sum.to_string());
     }
+    put_items_of(numbers, code, figures);
+}
+
+fn put_items_of(numbers: &mut Numbers, code: &IndicatorCode, figures: &[&Figure]) {
     let mut items: Vec<String> = Vec::new();
     for figure in figures {
-        if let Reported::Items(said) = &figure.reported {
-            for item in said {
+        if let Reported::Items(reported) = &figure.reported {
+            for item in reported {
                 if !items.contains(item) {
                     items.push(item.clone());
                 }
             }
         }
     }
-    let truncated = items.len() > crate::MAX_TOTAL_ITEMS;
-    items.truncate(crate::MAX_TOTAL_ITEMS);
+    let truncated = items.len() > MAX_TOTAL_ITEMS;
+    items.truncate(MAX_TOTAL_ITEMS);
     put_items(numbers, code, &items, truncated);
 }

@@ -1,12 +1,14 @@
-//! Submissions and the rule by which a change becomes a revision.
+//! Submissions, and the rule that turns a change into a revision.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Content, FormCode, Period, SubmissionId, UnitId};
+use crate::code::{FormCode, SubmissionId, UnitId};
+use crate::figure::Content;
+use crate::period::Period;
 
-/// What a submission is about. There is one submission for each.
+/// The form, period and unit of a submission. There is at most one submission per key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionKey {
     /// The form.
@@ -17,7 +19,7 @@ pub struct SubmissionKey {
     pub unit: UnitId,
 }
 
-/// A total: of a form and period, for a unit that has units below it.
+/// The form, period and unit of a total. The unit has units below it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TotalKey {
     /// The form.
@@ -28,17 +30,17 @@ pub struct TotalKey {
     pub unit: UnitId,
 }
 
-/// Whether a revision holds or takes the report back.
+/// The status that a revision gives to a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The report holds.
+    /// The report is valid.
     Accepted,
-    /// The report was taken back, for instance because it was filed for the wrong period.
+    /// The report was withdrawn, for instance because it was filed for the wrong period.
     Withdrawn,
 }
 
 impl Status {
-    /// The word for the status in files and answers.
+    /// The word for the status in files and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -54,69 +56,69 @@ pub struct Head {
     pub id: SubmissionId,
     /// The current revision, counted from 1.
     pub revision: i32,
-    /// Its status.
+    /// The current status.
     pub status: Status,
-    /// The digest of its content.
+    /// The digest of the current content.
     pub digest: String,
-    /// When the first revision since the last withdrawal came.
+    /// The time of the first revision since the last withdrawal.
     pub first_received_at: DateTime<Utc>,
-    /// When the current revision came.
+    /// The time of the current revision.
     pub received_at: DateTime<Utc>,
 }
 
-/// One revision. Never changed, never deleted.
+/// One revision. It is never changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revision {
     /// The submission.
     pub id: SubmissionId,
-    /// What it is about.
+    /// Its form, period and unit.
     pub key: SubmissionKey,
-    /// The number, counted from 1.
+    /// The revision number, counted from 1.
     pub revision: i32,
-    /// The status it gives to the submission.
+    /// The status of the submission as of this revision.
     pub status: Status,
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub received_at: DateTime<Utc>,
-    /// What it says; nothing but a note when it withdraws.
+    /// The content; a withdrawal contains at most a note.
     pub content: Arc<Content>,
 }
 
-/// What a caller asks to happen to a submission.
+/// A requested change to a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Report this.
+    /// Report this content.
     Report(Arc<Content>),
-    /// Take the report back.
+    /// Withdraw the report.
     Withdraw,
 }
 
-/// A condition on the current revision under which alone a change is wanted (RFC 9110, section 13).
+/// A condition on the current revision, without which the change is rejected (RFC 9110, section 13).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precondition {
-    /// Whatever is there.
+    /// No condition.
     #[default]
     None,
-    /// `If-Match`: this revision is current.
+    /// `If-Match`: this is the current revision.
     Current(i32),
     /// `If-None-Match: *`: there is no revision yet.
     Absent,
 }
 
-/// What becomes of a change.
+/// The outcome of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is recorded as this revision.
+    /// The change is recorded as this revision.
     Record(i32),
-    /// The submission says the same already; nothing is recorded.
+    /// The submission already has this content; nothing is recorded.
     Unchanged,
-    /// The condition does not hold; the current revision, 0 when there is none.
+    /// The condition is not met. Contains the current revision, 0 if there is none.
     Conflict(i32),
 }
 
-/// Decides on a change, given the current state; equal content comes before the condition.
+/// Decides the outcome of a change. Equal content is checked before the condition.
 pub fn decide(head: Option<&Head>, change: &Change, condition: Precondition) -> Decision {
     let current = head.map_or(0, |head| head.revision);
-    if head.is_some_and(|head| says_the_same(head, change)) {
+    if head.is_some_and(|head| has_same_content(head, change)) {
         return Decision::Unchanged;
     }
     let holds = match condition {
@@ -131,7 +133,7 @@ pub fn decide(head: Option<&Head>, change: &Change, condition: Precondition) -> 
     }
 }
 
-fn says_the_same(head: &Head, change: &Change) -> bool {
+fn has_same_content(head: &Head, change: &Change) -> bool {
     match (head.status, change) {
         (Status::Accepted, Change::Report(content)) => head.digest == content.digest(),
         (Status::Withdrawn, Change::Withdraw) => true,

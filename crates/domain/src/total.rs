@@ -1,139 +1,131 @@
-//! Totals, and the one rule by which they come about.
+//! Totals, and the rule by which they are computed.
 
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::{CellKey, Content, Form, IndicatorCode, Kind, Place, Reported, Scope, UnitCode};
+use crate::catalogue::Scope;
+use crate::code::{IndicatorCode, UnitCode};
+use crate::completeness::Completeness;
+use crate::figure::{CellKey, Content, Reported};
+use crate::form::Form;
+use crate::indicator::{Indicator, Kind};
+use crate::tree::Place;
 
-/// How many units a coverage names; the counts go on beyond.
-pub const MAX_NAMED_UNITS: usize = 200;
-/// How many items a total holds.
+/// The maximum number of items in a row of a total.
 pub const MAX_TOTAL_ITEMS: usize = 200;
 
-/// A sum that no longer fits.
+/// The scale to which ratios are rounded: four decimals.
+const RATIO_SCALE: f64 = 10_000.0;
+
+/// The error for a sum that exceeds 64 bits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sum of {0} does not fit")]
+#[error("the sum of {0} exceeds 64 bits")]
 pub struct Overflow(pub IndicatorCode);
 
-/// A unit's accepted report, as far as totals need it.
+/// The parts of a unit's accepted report that totals need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// When the first revision since the last withdrawal came.
+    /// The time of the first revision since the last withdrawal.
     pub first_received_at: DateTime<Utc>,
-    /// What the current revision says.
+    /// The content of the current revision.
     pub content: Content,
 }
 
-/// How many units are expected to report and how many did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
-    /// Units at or below that report the form.
-    pub expected: u32,
-    /// Those that did.
-    pub reported: u32,
-    /// Those that did not: the first 200 in byte order of their codes.
-    pub missing: Vec<UnitCode>,
-    /// Those that did after the due time: the first 200 likewise.
-    pub late: Vec<UnitCode>,
-    /// How many were late.
-    pub late_count: u32,
-}
-
-impl Coverage {
-    /// How many did not report. A coverage that was falsified in the database is shown as it is, not a panic.
-    pub fn missing_count(&self) -> u32 {
-        self.expected.saturating_sub(self.reported)
-    }
-}
-
-/// How the expected units stand to one indicator. With `not_reported` they add up to `expected`.
+/// The number of units per state of an indicator. Together with `not_reported` they add up to `expected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Gave a value, items or a text.
+    /// Units that reported a value, items or a text.
     pub reporting: u32,
-    /// Did it, without a number.
+    /// Units that carried the activity out without counting.
     pub done_no_number: u32,
-    /// Did not do it.
+    /// Units that did not carry the activity out.
     pub not_done: u32,
-    /// It does not apply to them.
+    /// Units to which the indicator does not apply.
     pub not_applicable: u32,
 }
 
 impl Counts {
-    /// How many said nothing of it, out of `expected`.
+    /// The number of `expected` units that reported nothing for the indicator.
     pub fn not_reported(&self, expected: u32) -> u32 {
-        let said = [
+        let reported = [
             self.reporting,
             self.done_no_number,
             self.not_done,
             self.not_applicable,
         ];
-        said.iter()
+        reported
+            .iter()
             .fold(expected, |left, count| left.saturating_sub(*count))
     }
 }
 
-/// One indicator of a total.
+/// The row of one indicator in a total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
-    /// The sum, or for a flag the count of yes; none when nobody gave a number.
+pub struct TotalRow {
+    /// The sum, or for a flag the number of units that answered yes; none if no unit reported a number.
     pub value: Option<i64>,
-    /// The distinct items of a list: the unit's own first, then its children's; the first 200.
+    /// The distinct items of a list: the unit's own first, then those of its children; at most 200.
     pub items: Vec<String>,
-    /// Whether there are more items than these.
+    /// Whether more items exist than `items` contains.
     pub items_truncated: bool,
-    /// The breakdowns.
+    /// The sums of the breakdowns.
     pub cells: BTreeMap<CellKey, i64>,
-    /// Who said what.
+    /// The number of units per state.
     pub counts: Counts,
 }
 
-/// A unit's figures with all below it: one line for each indicator that units report, in the form's order.
+/// The figures of a unit and all units below it: one row per reportable indicator, in the form's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// Who reported.
-    pub coverage: Coverage,
+    /// Which units reported.
+    pub completeness: Completeness,
     /// The indicators.
-    pub lines: Vec<Line>,
+    pub rows: Vec<TotalRow>,
 }
 
 impl Total {
-    /// What a unit alone contributes: its report, or that it is missing, or nothing where it need not report.
+    /// The contribution of the unit itself: its report, a missing report, or nothing if it does not report the form.
     pub fn of_unit(scope: &Scope, place: Place<'_>, report: Option<&Report>) -> Self {
         let form = &scope.form;
         let mut total = Self {
-            coverage: Coverage::default(),
-            lines: vec![Line::default(); form.reportable().count()],
+            completeness: Completeness::default(),
+            rows: vec![TotalRow::default(); form.reportable().count()],
         };
         if !form.is_reported_by(place.unit()) {
             return total;
         }
-        total.coverage.expected = 1;
+        let status = scope.report_status(report.map(|report| report.first_received_at));
+        total.completeness = Completeness::of_unit(place.code(), status);
         let Some(report) = report else {
-            total.coverage.missing.push(place.code().clone());
             return total;
         };
-        total.coverage.reported = 1;
-        if report.first_received_at > form.due_at(scope.period) {
-            total.coverage.late.push(place.code().clone());
-            total.coverage.late_count = 1;
-        }
         for figure in &report.content.figures {
-            let line = form.line(figure.indicator.as_str());
-            if let Some(line) = line.and_then(|at| total.lines.get_mut(at)) {
-                line.take(&figure.reported);
-                line.cells
+            let at = form.row_index(figure.indicator.as_str());
+            if let Some(row) = at.and_then(|at| total.rows.get_mut(at)) {
+                row.record(&figure.reported);
+                row.cells
                     .extend(figure.cells.iter().map(|cell| (cell.key.clone(), cell.value)));
             }
         }
         total
     }
 
-    /// Brings a unit's own part and its children's together, whatever the order in which the children are given.
+    /// The total of a unit if no unit at or below it has reported.
+    pub fn without_reports(scope: &Scope, place: Place<'_>) -> Self {
+        let expected = place
+            .at_or_below()
+            .filter(|unit| scope.form.is_reported_by(unit.unit()));
+        Self {
+            completeness: Completeness::of_missing(expected.map(Place::code)),
+            rows: vec![TotalRow::default(); scope.form.reportable().count()],
+        }
+    }
+
+    /// Merges a unit's own contribution and the totals of its children. The order of the children does not matter.
     ///
     /// # Errors
-    /// A sum that does not fit.
+    /// A sum that exceeds 64 bits.
     pub fn roll_up(form: &Form, own: Self, mut children: Vec<(UnitCode, Self)>) -> Result<Self, Overflow> {
         children.sort_by(|(a, _), (b, _)| a.cmp(b));
         let mut total = own;
@@ -144,28 +136,24 @@ impl Total {
     }
 
     fn merge(&mut self, form: &Form, other: Self) -> Result<(), Overflow> {
-        let coverage = &mut self.coverage;
-        coverage.expected += other.coverage.expected;
-        coverage.reported += other.coverage.reported;
-        coverage.late_count += other.coverage.late_count;
-        merge_codes(&mut coverage.missing, other.coverage.missing);
-        merge_codes(&mut coverage.late, other.coverage.late);
-        for ((line, part), indicator) in self.lines.iter_mut().zip(other.lines).zip(form.reportable()) {
-            line.merge(part).ok_or_else(|| Overflow(indicator.code.clone()))?;
+        self.completeness.merge(other.completeness);
+        for ((row, part), indicator) in self.rows.iter_mut().zip(other.rows).zip(form.reportable()) {
+            row.merge(part).ok_or_else(|| Overflow(indicator.code.clone()))?;
         }
         Ok(())
     }
 
-    /// The ratios of the form: none over nothing, or over 0.
+    /// The ratios of the form, rounded to four decimals. A ratio is none if a part is missing or the denominator is 0.
     pub fn ratios(&self, form: &Form) -> Vec<(IndicatorCode, Option<f64>)> {
-        let value = |code: &IndicatorCode| self.lines.get(form.line(code.as_str())?)?.value;
-        let ratio = |indicator: &crate::Indicator| match &indicator.kind {
+        let value = |code: &IndicatorCode| self.rows.get(form.row_index(code.as_str())?)?.value;
+        let ratio = |indicator: &Indicator| match &indicator.kind {
             Kind::Ratio(formula) => {
-                let above = value(&formula.numerator);
-                let below = value(&formula.denominator).filter(|below| *below != 0);
-                let quotient = above
-                    .zip(below)
-                    .map(|(above, below)| formula.factor as f64 * above as f64 / below as f64);
+                let numerator = value(&formula.numerator);
+                let denominator = value(&formula.denominator).filter(|value| *value != 0);
+                let quotient = numerator.zip(denominator).map(|(numerator, denominator)| {
+                    let exact = formula.factor as f64 * numerator as f64 / denominator as f64;
+                    (exact * RATIO_SCALE).round() / RATIO_SCALE
+                });
                 Some((indicator.code.clone(), quotient))
             }
             _ => None,
@@ -177,8 +165,9 @@ impl Total {
     }
 }
 
-impl Line {
-    fn take(&mut self, reported: &Reported) {
+impl TotalRow {
+    /// Records the figure of one unit in an empty row.
+    fn record(&mut self, reported: &Reported) {
         let counts = &mut self.counts;
         match reported {
             Reported::DoneNoNumber => counts.done_no_number += 1,
@@ -197,10 +186,7 @@ impl Line {
     }
 
     fn merge(&mut self, other: Self) -> Option<()> {
-        self.value = match (self.value, other.value) {
-            (Some(a), Some(b)) => Some(a.checked_add(b)?),
-            (a, b) => a.or(b),
-        };
+        self.value = add_values(self.value, other.value)?;
         for (key, value) in other.cells {
             let sum = self.cells.entry(key).or_insert(0);
             *sum = sum.checked_add(value)?;
@@ -213,7 +199,7 @@ impl Line {
         Some(())
     }
 
-    /// Cutting at 200 loses nothing on the way up: a child that was cut fills its parent's list by itself.
+    /// Adds new items. Truncating a child's list loses nothing in its parent's: the child alone fills it.
     fn union(&mut self, items: Vec<String>, truncated: bool) {
         self.items_truncated |= truncated;
         if items.is_empty() {
@@ -234,8 +220,23 @@ impl Line {
     }
 }
 
-fn merge_codes(codes: &mut Vec<UnitCode>, other: Vec<UnitCode>) {
-    codes.extend(other);
-    codes.sort();
-    codes.truncate(MAX_NAMED_UNITS);
+/// Adds two values of which either may be missing. Returns none if the sum exceeds 64 bits.
+fn add_values(a: Option<i64>, b: Option<i64>) -> Option<Option<i64>> {
+    match (a, b) {
+        (Some(a), Some(b)) => a.checked_add(b).map(Some),
+        (a, b) => Some(a.or(b)),
+    }
+}
+
+/// The sum of the contributions to one number of a total; none if no contribution is a number.
+///
+/// # Errors
+/// A sum that exceeds 64 bits, exactly as in [`Total::roll_up`].
+pub fn sum_of_contributions(
+    indicator: &IndicatorCode,
+    values: impl IntoIterator<Item = Option<i64>>,
+) -> Result<Option<i64>, Overflow> {
+    let mut values = values.into_iter();
+    let sum = values.try_fold(None, add_values);
+    sum.ok_or_else(|| Overflow(indicator.clone()))
 }

@@ -1,6 +1,6 @@
-//! Totals, against a plain count over every report below, for trees and reports of any shape.
+//! Totals, compared with a plain count over all reports below, for arbitrary trees and reports.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod builder;
 mod country;
@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use tonghop_domain::{Coverage, Figure, Line, Overflow, Reported, Total, UnitCode};
+use tonghop_domain::{
+    Completeness, Figure, Overflow, Reported, Total, TotalRow, UnitCode, sum_of_contributions,
+};
 
-use country::{Country, LINES, Office, cell, figure, number};
+use country::{Country, Office, REPORTABLE, cell, figure, number};
 
 /// A number of people, by sex if `by_sex`.
 fn people(nam: i64, nu: i64, by_sex: bool) -> Figure {
@@ -22,8 +24,8 @@ fn people(nam: i64, nu: i64, by_sex: bool) -> Figure {
     }
 }
 
-/// What one unit says of one indicator, or nothing: the states are as likely as a content.
-fn said(
+/// The figure of one unit for one indicator, or none. States are as likely as values.
+fn figure_of(
     indicator: &'static str,
     content: impl Strategy<Value = Figure> + 'static,
 ) -> BoxedStrategy<Option<Figure>> {
@@ -40,34 +42,34 @@ fn said(
     .boxed()
 }
 
-/// A number is 0 often enough for totals of nothing but zeros.
+/// A number that is often 0, so that some totals consist only of zeros.
 fn amount() -> impl Strategy<Value = i64> + Clone {
     prop_oneof![Just(0), 0..1_000_000_000_000i64]
 }
 
 fn office(by_sex: BoxedStrategy<bool>) -> impl Strategy<Value = Office> {
-    // Few items or many, so that some totals hold every item and others are cut, on one level or on several.
+    // Few items or many, so that some lists are complete and others are truncated, on one level or on several.
     let how_many = prop_oneof![0..4usize, 60..100usize];
     let items =
         how_many.prop_flat_map(|n| prop::collection::vec((0..400u16).prop_map(|n| format!("item {n}")), n));
     let figures = (
-        said(
+        figure_of(
             "FLOW",
             (amount(), amount(), by_sex).prop_map(|(nam, nu, by_sex)| people(nam, nu, by_sex)),
         ),
-        said(
+        figure_of(
             "STOCK",
             (-5..5i64).prop_map(|value| figure("STOCK", Reported::Value(value))),
         ),
-        said(
+        figure_of(
             "FLAG",
             any::<bool>().prop_map(|flag| figure("FLAG", Reported::Flag(flag))),
         ),
-        said(
+        figure_of(
             "LIST",
             items.prop_map(|items| figure("LIST", Reported::Items(items))),
         ),
-        said("TEXT", Just(figure("TEXT", Reported::Text("lời".into())))),
+        figure_of("TEXT", Just(figure("TEXT", Reported::Text("lời".into())))),
     );
     let figures = figures.prop_map(|(a, b, c, d, e)| [a, b, c, d, e].into_iter().flatten().collect());
     let report = prop::option::weighted(0.8, (any::<bool>(), figures));
@@ -75,7 +77,7 @@ fn office(by_sex: BoxedStrategy<bool>) -> impl Strategy<Value = Office> {
 }
 
 fn country_of(by_sex: BoxedStrategy<bool>) -> impl Strategy<Value = Country> {
-    // Codes without leading zeros: C10 comes before C2, and neither in the order of the tree.
+    // Codes have no leading zeros: C10 sorts before C2, and neither follows the order of the tree.
     prop::collection::vec((office(by_sex), any::<Index>()), 1..14).prop_flat_map(|offices| {
         let codes = Just((1..=offices.len()).collect::<Vec<_>>()).prop_shuffle();
         (Just(offices), codes).prop_map(|(offices, codes)| {
@@ -93,14 +95,14 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_total_is_what_counting_all_reports_by_hand_gives(country in country()) {
+    fn a_total_equals_a_count_over_all_reports(country in country()) {
         for place in country.scope.tree.places() {
             prop_assert_eq!(country.total(place).unwrap(), country.counted(place));
         }
     }
 
     #[test]
-    fn the_order_in_which_children_come_makes_no_difference(country in country(), turns in 0..14usize) {
+    fn the_order_of_children_does_not_matter(country in country(), turns in 0..14usize) {
         let root = country.root();
         let mut parts = country.parts(root).unwrap();
         let total = |parts| Total::roll_up(&country.scope.form, country.own(root), parts).unwrap();
@@ -113,62 +115,62 @@ proptest! {
     }
 
     #[test]
-    fn computing_a_total_again_from_the_same_parts_changes_nothing(country in country()) {
+    fn the_same_parts_give_the_same_total(country in country()) {
         let first = country.total(country.root()).unwrap();
         prop_assert_eq!(country.total(country.root()).unwrap(), first);
     }
 
     #[test]
-    fn one_level_or_many_give_the_same_numbers(country in country()) {
+    fn the_number_of_levels_does_not_change_the_numbers(country in country()) {
         let root = country.root();
         let below = root.at_or_below().skip(1);
         let parts = below.map(|place| (place.code().clone(), country.own(place))).collect();
         let flat = Total::roll_up(&country.scope.form, country.own(root), parts).unwrap();
         let nested = country.total(root).unwrap();
-        prop_assert_eq!(&flat.coverage, &nested.coverage);
+        prop_assert_eq!(&flat.completeness, &nested.completeness);
         prop_assert_eq!(flat.ratios(&country.scope.form), nested.ratios(&country.scope.form));
-        for (flat, nested) in flat.lines.iter().zip(&nested.lines) {
+        for (flat, nested) in flat.rows.iter().zip(&nested.rows) {
             prop_assert_eq!((flat.value, flat.counts, &flat.cells), (nested.value, nested.counts, &nested.cells));
             prop_assert_eq!((flat.items_truncated, flat.items.len()), (nested.items_truncated, nested.items.len()));
             if !flat.items_truncated {
-                let set = |line: &Line| line.items.iter().cloned().collect::<BTreeSet<_>>();
+                let set = |row: &TotalRow| row.items.iter().cloned().collect::<BTreeSet<_>>();
                 prop_assert_eq!(set(flat), set(nested));
             }
         }
     }
 
     #[test]
-    fn five_counts_add_up_to_the_units_expected(country in country()) {
+    fn five_counts_add_up_to_the_expected_units(country in country()) {
         let root = country.root();
         let total = country.total(root).unwrap();
-        let coverage = &total.coverage;
-        prop_assert_eq!(coverage.missing_count() + coverage.reported, coverage.expected);
-        for (line, indicator) in total.lines.iter().zip(LINES) {
-            let silent = country.said(root, indicator).filter(Option::is_none).count() as u32;
-            prop_assert_eq!(line.counts.not_reported(coverage.expected), silent);
+        let completeness = &total.completeness;
+        prop_assert_eq!(completeness.counts().missing() + completeness.reported, completeness.expected);
+        for (row, indicator) in total.rows.iter().zip(REPORTABLE) {
+            let silent = country.figures(root, indicator).filter(Option::is_none).count() as u32;
+            prop_assert_eq!(row.counts.not_reported(completeness.expected), silent);
         }
     }
 
     #[test]
-    fn a_total_of_states_is_nothing_and_a_total_of_zeros_is_zero(country in country()) {
+    fn states_have_no_sum_and_zeros_sum_to_zero(country in country()) {
         let root = country.root();
         let total = country.total(root).unwrap();
-        for (line, indicator) in total.lines.iter().zip(LINES) {
+        for (row, indicator) in total.rows.iter().zip(REPORTABLE) {
             let numbers: Vec<i64> = country
-                .said(root, indicator)
+                .figures(root, indicator)
                 .filter_map(|figure| number(&figure?.reported))
                 .collect();
-            prop_assert_eq!(line.value.is_none(), numbers.is_empty());
+            prop_assert_eq!(row.value.is_none(), numbers.is_empty());
             if !numbers.is_empty() && numbers.iter().all(|number| *number == 0) {
-                prop_assert_eq!(line.value, Some(0));
+                prop_assert_eq!(row.value, Some(0));
             }
         }
     }
 
     #[test]
-    fn cells_add_up_to_the_value_when_every_unit_gives_them(country in country_of(Just(true).boxed())) {
+    fn cells_add_up_to_the_value_if_every_unit_reports_them(country in country_of(Just(true).boxed())) {
         for place in country.scope.tree.places() {
-            let flow = &country.total(place).unwrap().lines[0];
+            let flow = &country.total(place).unwrap().rows[0];
             prop_assert_eq!(flow.value.unwrap_or(0), flow.cells.values().sum::<i64>());
             prop_assert_eq!(flow.cells.len(), if flow.value.is_some() { 2 } else { 0 });
         }
@@ -183,13 +185,33 @@ proptest! {
         let country = flat_country(numbers.iter().map(|number| vec![people(*number, 0, by_sex)]).collect());
         let total = country.total(country.root());
         match i64::try_from(exact) {
-            Ok(exact) => prop_assert_eq!(total.unwrap().lines[0].value, Some(exact)),
+            Ok(exact) => prop_assert_eq!(total.unwrap().rows[0].value, Some(exact)),
             Err(_) => prop_assert_eq!(total, Err(Overflow("FLOW".parse().unwrap()))),
         }
     }
 }
 
-/// A root that reports nothing itself, with units below that report in time.
+#[test]
+fn contributions_are_summed_like_a_total() {
+    let flow = "FLOW".parse().unwrap();
+    assert_eq!(sum_of_contributions(&flow, [None, None]), Ok(None));
+    assert_eq!(sum_of_contributions(&flow, [None, Some(0), None]), Ok(Some(0)));
+    assert_eq!(
+        sum_of_contributions(&flow, [Some(2), None, Some(-3)]),
+        Ok(Some(-1))
+    );
+    let overflow = Err(Overflow(flow.clone()));
+    assert_eq!(
+        sum_of_contributions(&flow, [Some(i64::MAX), None, Some(1)]),
+        overflow
+    );
+    assert_eq!(
+        sum_of_contributions(&flow, [Some(i64::MAX), Some(1), Some(-1)]),
+        overflow
+    );
+}
+
+/// A root that does not report, with units below that report on time.
 fn flat_country(reports: Vec<Vec<Figure>>) -> Country {
     let below = reports.into_iter().map(|figures| (true, Some((false, figures))));
     let offices: Vec<Office> = std::iter::once((false, None)).chain(below).collect();
@@ -198,14 +220,14 @@ fn flat_country(reports: Vec<Vec<Figure>>) -> Country {
 }
 
 #[test]
-fn a_cell_that_does_not_fit_is_an_error_too() {
+fn an_overflow_in_a_cell_is_an_error() {
     let huge = |value| Figure {
         cells: vec![cell("nu", i64::MAX)],
         ..figure("FLOW", Reported::Value(value))
     };
     let country = flat_country(vec![vec![huge(1)], vec![huge(1)]]);
     let overflow = country.total(country.root()).unwrap_err();
-    assert_eq!(overflow.to_string(), "the sum of FLOW does not fit");
+    assert_eq!(overflow.to_string(), "the sum of FLOW exceeds 64 bits");
 }
 
 fn listed(range: std::ops::Range<u32>) -> Vec<Figure> {
@@ -216,21 +238,21 @@ fn listed(range: std::ops::Range<u32>) -> Vec<Figure> {
 }
 
 #[test]
-fn a_list_is_cut_at_200_and_says_so_only_when_something_is_left_out() {
-    let line = |reports| {
+fn a_list_is_truncated_after_200_items_and_marked_as_such() {
+    let row = |reports| {
         let country = flat_country(reports);
-        country.total(country.root()).unwrap().lines[3].clone()
+        country.total(country.root()).unwrap().rows[3].clone()
     };
-    let full = line(vec![listed(0..100), listed(100..200), listed(50..150)]);
+    let full = row(vec![listed(0..100), listed(100..200), listed(50..150)]);
     assert_eq!((full.items.len(), full.items_truncated), (200, false));
-    let over = line(vec![listed(0..100), listed(100..200), listed(150..201)]);
+    let over = row(vec![listed(0..100), listed(100..200), listed(150..201)]);
     assert_eq!((over.items.len(), over.items_truncated), (200, true));
     assert_eq!(over.items[199], "199");
     assert_eq!(over.counts.reporting, 3);
 }
 
 #[test]
-fn a_list_that_was_cut_below_stays_cut_above() {
+fn a_list_truncated_below_is_marked_as_truncated_above() {
     let below = [listed(0..100), listed(100..200), listed(200..201)].map(|list| (true, Some((false, list))));
     let repeated = (true, Some((false, listed(150..200))));
     let offices: Vec<Office> = [repeated, (false, None)].into_iter().chain(below).collect();
@@ -238,29 +260,43 @@ fn a_list_that_was_cut_below_stays_cut_above() {
     let total = country.total(country.root()).unwrap();
     assert_eq!(total, country.counted(country.root()));
     assert_eq!(
-        (total.lines[3].items.len(), total.lines[3].items_truncated),
+        (total.rows[3].items.len(), total.rows[3].items_truncated),
         (200, true)
     );
 }
 
 #[test]
-fn a_coverage_names_200_units_and_counts_them_all() {
+fn completeness_lists_200_units_but_counts_them_all() {
     let silent = (0..250).map(|_| (true, None));
     let late = (0..250).map(|_| (true, Some((true, Vec::new()))));
     let offices: Vec<Office> = std::iter::once((false, None)).chain(silent).chain(late).collect();
     let codes: Vec<usize> = (0..=500).map(|at| at * 7 % 501).collect();
-    // Three levels, so that named units are cut on the way up as well.
+    // Three levels, so that the listed units are truncated on intermediate levels as well.
     let country = Country::new(offices, &codes, |at| if at % 2 == 0 { 1 } else { 0 });
     let total = country.total(country.root()).unwrap();
     assert_eq!(total, country.counted(country.root()));
-    let coverage = &total.coverage;
-    assert_eq!((coverage.expected, coverage.reported), (500, 250));
-    assert_eq!((coverage.missing.len(), coverage.missing_count()), (200, 250));
-    assert_eq!((coverage.late.len(), coverage.late_count), (200, 250));
+    let completeness = &total.completeness;
+    assert_eq!((completeness.expected, completeness.reported), (500, 250));
+    assert_eq!(
+        (completeness.missing.len(), completeness.counts().missing()),
+        (200, 250)
+    );
+    assert_eq!((completeness.late.len(), completeness.late_count), (200, 250));
 }
 
 #[test]
-fn a_report_in_the_last_second_is_in_time() {
+fn a_total_without_reports_lists_all_expected_units_as_missing() {
+    let offices: Vec<Office> = (0..250).map(|at| (at % 5 > 0, None)).collect();
+    let codes: Vec<usize> = (0..250).map(|at| at * 7 % 250).collect();
+    let country = Country::new(offices, &codes, |at| at / 2);
+    for place in country.scope.tree.places() {
+        let total = Total::without_reports(&country.scope, place);
+        assert_eq!(total, country.counted(place));
+    }
+}
+
+#[test]
+fn a_report_in_the_last_second_is_on_time() {
     let country = Country::new(
         vec![
             (true, Some((false, Vec::new()))),
@@ -269,22 +305,25 @@ fn a_report_in_the_last_second_is_in_time() {
         &[1, 2],
         |_| 0,
     );
-    let coverage = country.total(country.root()).unwrap().coverage;
-    let late: Vec<&str> = coverage.late.iter().map(UnitCode::as_str).collect();
-    assert_eq!((coverage.reported, coverage.late_count, late), (2, 1, vec!["C2"]));
+    let completeness = country.total(country.root()).unwrap().completeness;
+    let late: Vec<&str> = completeness.late.iter().map(UnitCode::as_str).collect();
+    assert_eq!(
+        (completeness.reported, completeness.late_count, late),
+        (2, 1, vec!["C2"])
+    );
 }
 
 #[test]
-fn what_a_unit_sent_that_does_not_report_the_form_counts_for_nothing() {
+fn a_report_of_a_unit_that_is_not_expected_does_not_count() {
     let sent = vec![people(1, 2, true)];
     let country = Country::new(vec![(false, Some((false, sent)))], &[1], |_| 0);
     let total = country.total(country.root()).unwrap();
-    assert_eq!(total.coverage, Coverage::default());
-    assert!(total.lines.iter().all(|line| *line == Line::default()));
+    assert_eq!(total.completeness, Completeness::default());
+    assert!(total.rows.iter().all(|row| *row == TotalRow::default()));
 }
 
 #[test]
-fn a_ratio_is_computed_from_the_totals_and_is_nothing_over_zero() {
+fn a_ratio_is_computed_from_totals_and_empty_over_zero() {
     let ratio = |reports: [(Reported, Reported); 2]| {
         let reports = reports.map(|(flow, stock)| vec![figure("FLOW", flow), figure("STOCK", stock)]);
         let country = flat_country(reports.to_vec());
@@ -297,10 +336,16 @@ fn a_ratio_is_computed_from_the_totals_and_is_nothing_over_zero() {
     assert_eq!(
         ratio([(Value(1), Value(1)), (Value(0), Value(3))]),
         Some(25.0),
-        "no mean of rates"
+        "a ratio is not a mean of rates"
     );
     assert_eq!(ratio([(Value(0), Value(4)), (NotDone, NotDone)]), Some(0.0));
     assert_eq!(ratio([(Value(1), Value(0)), (Value(1), Value(0))]), None);
     assert_eq!(ratio([(Value(1), NotDone), (Value(1), NotDone)]), None);
     assert_eq!(ratio([(NotDone, Value(1)), (NotDone, Value(1))]), None);
+    assert_eq!(
+        ratio([(Value(1), Value(3)), (Value(1), Value(3))]),
+        Some(33.3333),
+        "four decimals"
+    );
+    assert_eq!(ratio([(Value(1), Value(3)), (Value(3), Value(3))]), Some(66.6667));
 }

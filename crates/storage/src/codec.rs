@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tonghop_domain::{
-    Announcement, Cell, CellKey, Counts, Coverage, Figure, Form, Line, RecordedRevision, Reported,
-    SubmissionId, Total,
+    Announcement, Cell, CellKey, Completeness, Counts, Figure, Form, RecordedRevision, Reported,
+    SubmissionId, Total, TotalRow,
 };
 
 use crate::error::StoreError;
@@ -124,17 +124,17 @@ fn read_key(key: Vec<(String, String)>) -> Result<CellKey, StoreError> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct TotalRow {
+struct TotalJson {
     expected: u32,
     reported: u32,
     missing: Vec<String>,
     late: Vec<String>,
     late_count: u32,
-    lines: BTreeMap<String, LineRow>,
+    rows: BTreeMap<String, RowJson>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct LineRow {
+struct RowJson {
     #[serde(rename = "v", skip_serializing_if = "Option::is_none", default)]
     value: Option<i64>,
     #[serde(rename = "n")]
@@ -149,72 +149,72 @@ struct LineRow {
 
 /// Lines of which nobody said anything are left out.
 pub(crate) fn write_total(total: &Total, form: &Form) -> Result<String, StoreError> {
-    let coverage = &total.coverage;
+    let completeness = &total.completeness;
     let codes = |codes: &[tonghop_domain::UnitCode]| codes.iter().map(ToString::to_string).collect();
     let said = form
         .reportable()
-        .zip(&total.lines)
-        .filter(|(_, line)| **line != Line::default());
-    let line_row = |line: &Line| {
+        .zip(&total.rows)
+        .filter(|(_, row)| **row != TotalRow::default());
+    let stored_row = |row: &TotalRow| {
         let Counts {
             reporting,
             done_no_number,
             not_done,
             not_applicable,
-        } = line.counts;
-        LineRow {
-            value: line.value,
+        } = row.counts;
+        RowJson {
+            value: row.value,
             counts: [reporting, done_no_number, not_done, not_applicable],
-            items: line.items.clone(),
-            items_truncated: line.items_truncated,
-            cells: line
+            items: row.items.clone(),
+            items_truncated: row.items_truncated,
+            cells: row
                 .cells
                 .iter()
                 .map(|(key, value)| (write_key(key), *value))
                 .collect(),
         }
     };
-    to_json(&TotalRow {
-        expected: coverage.expected,
-        reported: coverage.reported,
-        missing: codes(&coverage.missing),
-        late: codes(&coverage.late),
-        late_count: coverage.late_count,
-        lines: said
-            .map(|(indicator, line)| (indicator.code.to_string(), line_row(line)))
+    to_json(&TotalJson {
+        expected: completeness.expected,
+        reported: completeness.reported,
+        missing: codes(&completeness.missing),
+        late: codes(&completeness.late),
+        late_count: completeness.late_count,
+        rows: said
+            .map(|(indicator, row)| (indicator.code.to_string(), stored_row(row)))
             .collect(),
     })
 }
 
 pub(crate) fn read_total(text: &str, form: &Form) -> Result<Total, StoreError> {
-    let mut row: TotalRow = from_json(text)?;
+    let mut stored: TotalJson = from_json(text)?;
     let codes = |codes: Vec<String>| {
         codes
             .into_iter()
             .map(|code| code.parse().map_err(StoreError::corrupt))
             .collect::<Result<Vec<_>, _>>()
     };
-    let lines = form
+    let rows = form
         .reportable()
-        .map(|indicator| match row.lines.remove(indicator.code.as_str()) {
-            Some(line) => read_line(line),
-            None => Ok(Line::default()),
+        .map(|indicator| match stored.rows.remove(indicator.code.as_str()) {
+            Some(row) => read_row(row),
+            None => Ok(TotalRow::default()),
         });
     Ok(Total {
-        lines: lines.collect::<Result<_, _>>()?,
-        coverage: Coverage {
-            expected: row.expected,
-            reported: row.reported,
-            missing: codes(row.missing)?,
-            late: codes(row.late)?,
-            late_count: row.late_count,
+        rows: rows.collect::<Result<_, _>>()?,
+        completeness: Completeness {
+            expected: stored.expected,
+            reported: stored.reported,
+            missing: codes(stored.missing)?,
+            late: codes(stored.late)?,
+            late_count: stored.late_count,
         },
     })
 }
 
-fn read_line(row: LineRow) -> Result<Line, StoreError> {
+fn read_row(row: RowJson) -> Result<TotalRow, StoreError> {
     let [reporting, done_no_number, not_done, not_applicable] = row.counts;
-    Ok(Line {
+    Ok(TotalRow {
         value: row.value,
         items: row.items,
         items_truncated: row.items_truncated,

@@ -28,7 +28,7 @@ pub use group_commit::metrics::Commits;
 pub use group_commit::{Changes, Journal, Recorder};
 pub use model::{
     Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes,
-    SubmissionFilter, TotalRead, UnitCoverage, Verification, Write,
+    SubmissionFilter, TotalRead, UnitCompleteness, Verification, Write,
 };
 pub use queries::access_keys::NewKey;
 pub use store::Store;

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Change, FormCode, IndicatorCode, Origin, Period, Precondition, Reported, Revision, SubmissionId,
-    SubmissionKey, Total, TotalKey, UnitCode,
+    Change, FormCode, IndicatorCode, Origin, Period, Precondition, ReportStatus, Reported, Revision,
+    SubmissionId, SubmissionKey, Total, TotalKey, UnitCode,
 };
 
 /// A change that a caller asks for.
@@ -110,12 +110,14 @@ pub struct Contribution {
     pub submission: Option<(SubmissionId, i32)>,
 }
 
-/// How one expected unit stands.
+/// The completeness of one expected unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitCoverage {
+pub struct UnitCompleteness {
     /// The unit.
     pub unit: UnitCode,
-    /// Its report; none when it is missing.
+    /// Whether the unit reported, and whether on time.
+    pub status: ReportStatus,
+    /// The report; none if it is missing.
     pub report: Option<ReportTimes>,
 }
 
@@ -130,8 +132,6 @@ pub struct ReportTimes {
     pub first_received_at: DateTime<Utc>,
     /// The current revision.
     pub last_received_at: DateTime<Utc>,
-    /// Whether the first came after the due time.
-    pub late: bool,
 }
 
 /// The outcome of a verification.
@@ -152,7 +152,7 @@ pub struct Verification {
 pub struct Difference {
     /// The total's unit.
     pub unit: UnitCode,
-    /// The indicator; none for a number of the coverage.
+    /// The indicator; none for a number of the completeness.
     pub indicator: Option<IndicatorCode>,
     /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a whole total that is stored and cannot
     /// be read.

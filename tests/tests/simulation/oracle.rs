@@ -111,9 +111,9 @@ fn assert_total(state: &State, place: Place<'_>, said: &BTreeMap<UnitId, i64>) {
         .filter_map(|unit| said.get(&unit.id()).copied())
         .collect();
     let stored = state.totals.iter().find(|(key, _)| key.unit == place.id());
-    let served = stored.and_then(|(_, stored)| stored.total.lines[0].value);
+    let served = stored.and_then(|(_, stored)| stored.total.rows[0].value);
     let right = (!reported.is_empty()).then(|| reported.iter().sum());
     assert_eq!(served, right, "the total of {}", place.code());
-    let counted = stored.map_or(0, |(_, stored)| stored.total.coverage.reported as usize);
+    let counted = stored.map_or(0, |(_, stored)| stored.total.completeness.reported as usize);
     assert_eq!(counted, reported.len(), "the coverage of {}", place.code());
 }

@@ -1,14 +1,14 @@
-//! A small catalogue, made by hand: a form with one indicator of each kind.
+//! A small catalogue: one form with one indicator of each kind.
 
 use std::sync::Arc;
 
 use chrono::FixedOffset;
 use tonghop_domain::{
-    Calendar, Catalogue, CatalogueFault, Category, Dimension, Form, Formula, Frequency, Indicator, Kind,
+    Calendar, Catalogue, CatalogueError, Category, Dimension, Form, Formula, Frequency, Indicator, Kind,
     Level, Names, Unit, UnitId,
 };
 
-/// What a catalogue is made of, to be changed before it is checked.
+/// The parts of a catalogue, which a test can change before they are checked.
 pub(crate) struct Parts {
     pub(crate) units: Vec<Unit>,
     pub(crate) dimensions: Vec<Dimension>,
@@ -17,7 +17,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The form `mau` of July, reported by districts, with these units. Ids are their places, from 1.
+    /// The form `mau`, reported by districts for July, with these units. Unit ids count from 1.
     pub(crate) fn with(units: Vec<Unit>) -> Self {
         let number = |(at, unit)| Unit {
             id: UnitId(at as i64 + 1),
@@ -35,7 +35,7 @@ impl Parts {
         }
     }
 
-    pub(crate) fn checked(self) -> Result<Catalogue, Vec<CatalogueFault>> {
+    pub(crate) fn checked(self) -> Result<Catalogue, Vec<CatalogueError>> {
         Catalogue::new(
             "digest".into(),
             self.units,
@@ -46,7 +46,7 @@ impl Parts {
     }
 }
 
-/// A unit of all times.
+/// A unit that has always existed.
 pub(crate) fn unit(code: &str, level: Level, parent: Option<&str>) -> Unit {
     Unit {
         id: UnitId(0),

@@ -1,16 +1,16 @@
-//! A tree of units with their reports, and a plain count of them to hold totals against.
+//! A tree of units with their reports, and a plain count over them with which totals are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tonghop_domain::{
-    Cell, CellKey, Content, Counts, Coverage, Figure, Level, Line, Overflow, Place, Report, Reported, Scope,
-    Total, UnitCode,
+    Cell, CellKey, Completeness, Content, Counts, Figure, Level, Overflow, Place, Report, Reported, Scope,
+    Total, TotalRow, UnitCode,
 };
 
 use crate::builder::{Parts, unit};
 
 /// The reportable indicators of the form, in its order.
-pub(crate) const LINES: [&str; 5] = ["FLOW", "STOCK", "FLAG", "LIST", "TEXT"];
+pub(crate) const REPORTABLE: [&str; 5] = ["FLOW", "STOCK", "FLAG", "LIST", "TEXT"];
 
 /// A tree of units and what they reported for July 2021.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Country {
 pub(crate) type Office = (bool, Option<(bool, Vec<Figure>)>);
 
 impl Country {
-    /// The office at each place hangs below the office at its parent's place; the first is the root.
+    /// Places each office below the office at its parent's index; the first office is the root.
     pub(crate) fn new(offices: Vec<Office>, codes: &[usize], parent_of: impl Fn(usize) -> usize) -> Self {
         let code = |at: usize| format!("C{}", codes[at]);
         let level = |reports| if reports { Level::District } else { Level::Agency };
@@ -63,7 +63,7 @@ impl Country {
         Total::of_unit(&self.scope, place, self.reports.get(place.code()))
     }
 
-    /// Level by level, as the service does it.
+    /// The total, computed level by level as the service does.
     pub(crate) fn total(&self, place: Place<'_>) -> Result<Total, Overflow> {
         Total::roll_up(&self.scope.form, self.own(place), self.parts(place)?)
     }
@@ -75,7 +75,7 @@ impl Country {
             .collect()
     }
 
-    /// The units at or below that report the form, each with its report, each before those below it.
+    /// The expected units at or below, each with its report; each unit before those below it.
     fn expected<'a>(&'a self, place: Place<'a>) -> impl Iterator<Item = (&'a UnitCode, Option<&'a Report>)> {
         place
             .at_or_below()
@@ -83,8 +83,8 @@ impl Country {
             .map(|place| (place.code(), self.reports.get(place.code())))
     }
 
-    /// What each expected unit says of an indicator; none where it says nothing.
-    pub(crate) fn said<'a>(
+    /// The figure of each expected unit for an indicator; none if it has none.
+    pub(crate) fn figures<'a>(
         &'a self,
         place: Place<'a>,
         indicator: &'a str,
@@ -97,32 +97,32 @@ impl Country {
         })
     }
 
-    /// The total as one would count it by hand, with no notion of levels.
+    /// The total as counted over all reports, without levels.
     pub(crate) fn counted(&self, place: Place<'_>) -> Total {
         let due_at = self.scope.form.due_at(self.scope.period);
-        let named = |is_named: &dyn Fn(Option<&Report>) -> bool| -> BTreeSet<UnitCode> {
-            let named = self.expected(place).filter(|(_, report)| is_named(*report));
-            named.map(|(code, _)| code.clone()).collect()
+        let units = |matches: &dyn Fn(Option<&Report>) -> bool| -> BTreeSet<UnitCode> {
+            let units = self.expected(place).filter(|(_, report)| matches(*report));
+            units.map(|(code, _)| code.clone()).collect()
         };
-        let missing = named(&|report| report.is_none());
-        let late = named(&|report| report.is_some_and(|report| report.first_received_at > due_at));
+        let missing = units(&|report| report.is_none());
+        let late = units(&|report| report.is_some_and(|report| report.first_received_at > due_at));
         let expected = self.expected(place).count() as u32;
         Total {
-            coverage: Coverage {
+            completeness: Completeness {
                 expected,
                 reported: expected - missing.len() as u32,
                 late_count: late.len() as u32,
                 missing: missing.into_iter().take(200).collect(),
                 late: late.into_iter().take(200).collect(),
             },
-            lines: LINES
-                .map(|indicator| self.counted_line(place, indicator))
+            rows: REPORTABLE
+                .map(|indicator| self.counted_row(place, indicator))
                 .to_vec(),
         }
     }
 
-    fn counted_line(&self, place: Place<'_>, indicator: &str) -> Line {
-        let figures: Vec<&Figure> = self.said(place, indicator).flatten().collect();
+    fn counted_row(&self, place: Place<'_>, indicator: &str) -> TotalRow {
+        let figures: Vec<&Figure> = self.figures(place, indicator).flatten().collect();
         let how_many =
             |is: fn(&Reported) -> bool| figures.iter().filter(|figure| is(&figure.reported)).count() as u32;
         let numbers: Vec<i64> = figures
@@ -143,16 +143,16 @@ impl Country {
         for cell in figures.iter().flat_map(|figure| &figure.cells) {
             *cells.entry(cell.key.clone()).or_default() += cell.value;
         }
-        Line {
+        TotalRow {
             value: (!numbers.is_empty()).then(|| numbers.iter().sum()),
             items,
             items_truncated,
             cells,
             counts: Counts {
-                reporting: how_many(|said| said.state().is_none()),
-                done_no_number: how_many(|said| *said == Reported::DoneNoNumber),
-                not_done: how_many(|said| *said == Reported::NotDone),
-                not_applicable: how_many(|said| *said == Reported::NotApplicable),
+                reporting: how_many(|reported| reported.state().is_none()),
+                done_no_number: how_many(|reported| *reported == Reported::DoneNoNumber),
+                not_done: how_many(|reported| *reported == Reported::NotDone),
+                not_applicable: how_many(|reported| *reported == Reported::NotApplicable),
             },
         }
     }

@@ -1,4 +1,4 @@
-//! Dimensions, indicators and forms against each other.
+//! Rules between units, dimensions, indicators and forms.
 
 use chrono::NaiveDate;
 use tonghop_domain::{Entry, Form, Frequency, Kind, Level};
@@ -12,11 +12,11 @@ fn parts() -> Parts {
     ])
 }
 
-fn faults(parts: Parts) -> Vec<(Entry, String)> {
-    let faults = parts.checked().unwrap_err();
-    faults
+fn errors(parts: Parts) -> Vec<(Entry, String)> {
+    let errors = parts.checked().unwrap_err();
+    errors
         .into_iter()
-        .map(|fault| (fault.entry, fault.detail))
+        .map(|error| (error.entry, error.detail))
         .collect()
 }
 
@@ -25,7 +25,7 @@ fn day(text: &str) -> Option<NaiveDate> {
 }
 
 #[test]
-fn every_fault_of_every_entry_is_told_in_order() {
+fn every_error_of_every_entry_is_reported_in_order() {
     let mut parts = parts();
     parts.units[1].parent = Some("99".parse().unwrap());
     parts.dimensions.push(parts.dimensions[0].clone());
@@ -41,28 +41,28 @@ fn every_fault_of_every_entry_is_told_in_order() {
     }
     parts.forms[0].reporting_levels.clear();
     assert_eq!(
-        faults(parts),
+        errors(parts),
         [
             (
                 Entry::Unit(1),
-                "the parent 99 does not exist on 1970-01-01, when this unit does"
+                "the parent 99 does not exist on 1970-01-01, but this unit does"
             ),
             (Entry::Indicator(0), "the dimension age does not exist"),
             (Entry::Indicator(1), "min 1001 is above max 1000"),
-            (Entry::Indicator(2), "a flag has no breakdowns"),
-            (Entry::Indicator(3), "TEXT in the formula is no number"),
+            (Entry::Indicator(2), "a flag cannot have breakdowns"),
+            (Entry::Indicator(3), "TEXT in the formula is not a number"),
             (
                 Entry::Indicator(3),
                 "the indicator NOTHING in the formula does not exist"
             ),
-            (Entry::Indicator(6), "the indicator FLOW is given twice"),
+            (Entry::Indicator(6), "the indicator FLOW is defined twice"),
             (Entry::Indicator(6), "the dimension age does not exist"),
-            (Entry::Dimension(0), "the category nam of sex is given twice"),
-            (Entry::Dimension(1), "a dimension may not be called value"),
-            (Entry::Dimension(2), "the dimension sex is given twice"),
+            (Entry::Dimension(0), "the category nam of sex is defined twice"),
+            (Entry::Dimension(1), "a dimension cannot be called value"),
+            (Entry::Dimension(2), "the dimension sex is defined twice"),
             (
                 Entry::Form(0),
-                "nobody reports the form: name reporting_levels or reporting_units"
+                "no unit reports the form: set reporting_levels or reporting_units"
             ),
         ]
         .map(|(entry, detail)| (entry, detail.to_owned()))
@@ -70,7 +70,7 @@ fn every_fault_of_every_entry_is_told_in_order() {
 }
 
 #[test]
-fn a_form_is_at_one_with_its_units_indicators_and_frequency() {
+fn a_form_agrees_with_its_units_indicators_and_frequency() {
     let mut parts = parts();
     let form = &mut parts.forms[0];
     form.reporting_units = vec!["99".parse().unwrap()];
@@ -79,19 +79,19 @@ fn a_form_is_at_one_with_its_units_indicators_and_frequency() {
     form.frequency = Frequency::Quarterly;
     form.numbers = vec![0, 4, 5];
     assert_eq!(
-        faults(parts),
+        errors(parts),
         [
             "the reporting unit 99 does not exist",
-            "RATIO needs STOCK, which is not on the form",
-            "the indicator FLOW is on the form twice",
-            "a year has no period number 0 of this frequency",
-            "a year has no period number 5 of this frequency",
+            "RATIO is computed from STOCK, which is not on the form",
+            "the form contains the indicator FLOW twice",
+            "a year has no period 0 at this frequency",
+            "a year has no period 5 at this frequency",
         ]
         .map(|detail| (Entry::Form(0), detail.to_owned()))
     );
 }
 
-/// Two versions of the form, the first until a day and the second from a day.
+/// Two versions of the form: the first is valid until `to`, the second from `from`.
 fn versions(to: &str, from: &str) -> Parts {
     let mut parts = parts();
     parts.forms[0].valid_to = day(to);
@@ -105,7 +105,7 @@ fn versions(to: &str, from: &str) -> Parts {
 }
 
 #[test]
-fn a_period_has_the_version_of_its_last_day() {
+fn a_period_uses_the_form_version_of_its_last_day() {
     let catalogue = versions("2021-07-31", "2021-07-31").checked().unwrap();
     let version = |period: &str| {
         let scope = catalogue.scope("mau", period.parse().unwrap());
@@ -114,18 +114,48 @@ fn a_period_has_the_version_of_its_last_day() {
     assert_eq!(version("2020-07"), Some(1));
     assert_eq!(version("2021-07"), Some(2));
     assert_eq!(version("2022-07"), Some(2));
-    assert_eq!(version("2021-08"), None, "the form is of July");
+    assert_eq!(version("2021-08"), None, "the form is reported for July");
     assert_eq!(version("2021-Q3"), None, "the form is monthly");
     assert!(catalogue.has_form("mau") && !catalogue.has_form("mau-2"));
 }
 
 #[test]
-fn two_versions_never_hold_on_one_day() {
+fn versions_of_a_form_do_not_overlap() {
     assert_eq!(
-        faults(versions("2021-07-31", "2021-07-30")),
+        errors(versions("2021-07-31", "2021-07-30")),
         [(
             Entry::Form(1),
-            "two versions of the form mau hold on one day".to_owned()
+            "two versions of the form mau are valid on the same day".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn a_day_has_the_valid_form_version_or_the_latest() {
+    let catalogue = versions("2021-07-31", "2021-08-02").checked().unwrap();
+    let version = |day: &str| {
+        let form = catalogue.form_on("mau", day.parse().unwrap());
+        form.map(|form| form.version)
+    };
+    assert_eq!(version("2021-07-30"), Some(1));
+    assert_eq!(version("2021-08-02"), Some(2));
+    assert_eq!(version("2021-08-01"), Some(2), "no version is valid");
+    assert!(
+        catalogue
+            .form_on("mau-2", "2021-08-02".parse().unwrap())
+            .is_none()
+    );
+}
+
+#[test]
+fn all_forms_share_one_time_zone() {
+    let mut parts = versions("2021-07-31", "2021-07-31");
+    parts.forms[1].offset = chrono::FixedOffset::east_opt(8 * 3600).unwrap();
+    assert_eq!(
+        errors(parts),
+        [(
+            Entry::Form(1),
+            "utc_offset is +08:00, but +07:00 in the first form: a catalogue has one time zone".to_owned()
         )]
     );
 }

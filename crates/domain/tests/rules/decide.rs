@@ -1,4 +1,4 @@
-//! What becomes of a change.
+//! The outcome of a change.
 
 use tonghop_domain::{
     Change, Content, Decision, Figure, Head, Precondition, Reported, Status, SubmissionId, decide,
@@ -45,12 +45,12 @@ fn the_first_report_is_revision_1() {
     assert_eq!(
         decide(None, &report, Precondition::Current(0)),
         Decision::Conflict(0),
-        "there is no revision to be current"
+        "there is no current revision"
     );
 }
 
 #[test]
-fn another_content_is_the_next_revision_if_the_condition_holds() {
+fn new_content_becomes_the_next_revision_if_the_condition_is_met() {
     let head = head(3, Status::Accepted, 1);
     let decisions =
         CONDITIONS.map(|condition| decide(Some(&head), &Change::Report(content(2).into()), condition));
@@ -66,7 +66,7 @@ fn another_content_is_the_next_revision_if_the_condition_holds() {
 }
 
 #[test]
-fn the_same_content_changes_nothing_whatever_the_condition() {
+fn equal_content_is_unchanged_under_any_condition() {
     let head = head(3, Status::Accepted, 1);
     for condition in CONDITIONS {
         assert_eq!(
@@ -77,7 +77,7 @@ fn the_same_content_changes_nothing_whatever_the_condition() {
 }
 
 #[test]
-fn a_withdrawn_report_may_be_sent_again_and_a_withdrawal_is_not_repeated() {
+fn a_withdrawn_report_can_be_sent_again() {
     let withdrawn = head(3, Status::Withdrawn, 1);
     let again = Change::Report(content(1).into());
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_withdrawn_report_may_be_sent_again_and_a_withdrawal_is_not_repeated() {
 }
 
 #[test]
-fn contents_are_equal_in_any_order_and_differ_by_their_note() {
+fn contents_ignore_the_order_of_figures_but_not_the_note() {
     let figure = |indicator: &str, reported| Figure {
         indicator: indicator.parse().unwrap(),
         reported,

@@ -1,12 +1,13 @@
-//! The rules before a total: what a catalogue may hold, what a report may say, what becomes of it.
+//! The rules that apply before a total is computed: catalogues, trees, periods, submissions and changes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 #[path = "../builder/mod.rs"]
 mod builder;
 
 mod catalogue;
 mod check;
+mod clock;
 mod decide;
 mod period;
 mod tree;

@@ -1,4 +1,4 @@
-//! Periods of all kinds and years.
+//! All kinds of periods, in all years.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn periods_of(year: u32) -> Vec<String> {
 }
 
 #[test]
-fn every_period_reads_as_it_writes_and_is_no_other() {
+fn every_period_is_parsed_and_formatted_alike_and_distinct() {
     let mut seen = BTreeSet::new();
     for year in [2000, 2021, 2199] {
         for text in periods_of(year) {
@@ -28,7 +28,7 @@ fn every_period_reads_as_it_writes_and_is_no_other() {
 }
 
 #[test]
-fn periods_of_one_frequency_follow_each_other_without_a_gap_in_both_calendars() {
+fn periods_of_one_frequency_have_no_gaps_in_either_calendar() {
     for calendar in [Calendar::Civil, Calendar::Decree09] {
         for frequency in [
             Frequency::Monthly,
@@ -54,7 +54,7 @@ fn periods_of_one_frequency_follow_each_other_without_a_gap_in_both_calendars() 
 }
 
 #[test]
-fn the_number_counts_within_the_year() {
+fn the_number_of_a_period_counts_within_its_year() {
     let number = |text: &str| text.parse::<Period>().unwrap().number();
     assert_eq!(
         ["2021", "2021-9M", "2021-H2", "2021-Q3", "2021-12"].map(number),
@@ -64,7 +64,7 @@ fn the_number_counts_within_the_year() {
 
 proptest::proptest! {
     #[test]
-    fn any_text_is_a_period_as_it_is_written_or_refused(text in "[\\PC]{0,9}|2[01][0-9]{2}(-[0-9HQM]{1,2})?") {
+    fn any_text_is_an_unchanged_period_or_rejected(text in "[\\PC]{0,9}|2[01][0-9]{2}(-[0-9HQM]{1,2})?") {
         if let Ok(period) = text.parse::<Period>() {
             proptest::prop_assert_eq!(period.to_string(), text);
         }
@@ -72,7 +72,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn all_periods_are_those_that_can_be_written() {
+fn all_periods_can_be_parsed_and_are_distinct() {
     let all: Vec<Period> = Period::all().collect();
     assert_eq!(all.len(), 200 * (1 + 2 + 4 + 1 + 12));
     let mut distinct = all.clone();

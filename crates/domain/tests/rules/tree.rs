@@ -1,8 +1,8 @@
-//! Units over time, and the way from a unit to its province.
+//! Units over time, and the totals between a unit and its province.
 
 use std::sync::Arc;
 
-use tonghop_domain::{Catalogue, CatalogueFault, Entry, Level, Tree, Unit, UnitId};
+use tonghop_domain::{Catalogue, CatalogueError, Entry, Level, Tree, Unit, UnitId};
 
 use crate::builder::{Parts, unit};
 
@@ -28,17 +28,17 @@ fn tree(catalogue: &Catalogue, day: &str) -> Arc<Tree> {
     catalogue.tree(day.parse().unwrap())
 }
 
-/// The faults of these units, by their places.
-fn faults(units: Vec<Unit>) -> Vec<(usize, String)> {
-    let told = |fault: CatalogueFault| match fault.entry {
-        Entry::Unit(at) => (at, fault.detail),
+/// The errors of these units, by index.
+fn errors(units: Vec<Unit>) -> Vec<(usize, String)> {
+    let indexed = |error: CatalogueError| match error.entry {
+        Entry::Unit(at) => (at, error.detail),
         other => panic!("{other:?}"),
     };
-    let faults = Parts::with(units).checked().unwrap_err();
-    faults.into_iter().map(told).collect()
+    let errors = Parts::with(units).checked().unwrap_err();
+    errors.into_iter().map(indexed).collect()
 }
 
-/// Province 82 was Tiền Giang until 30 June 2025 and is Đồng Tháp since; 87 is no more.
+/// Province 82 was Tiền Giang until 30 June 2025 and has been Đồng Tháp since; 87 no longer exists.
 fn reused() -> Vec<Unit> {
     let end = Some("2025-07-01");
     vec![
@@ -64,7 +64,7 @@ fn reused() -> Vec<Unit> {
 }
 
 #[test]
-fn a_code_that_was_reused_resolves_by_the_day() {
+fn a_reused_code_resolves_by_day() {
     let catalogue = catalogue(reused());
     let name = |code: &str, day: &str| {
         let tree = tree(&catalogue, day);
@@ -82,7 +82,7 @@ fn a_code_that_was_reused_resolves_by_the_day() {
 }
 
 #[test]
-fn ids_of_a_database_take_the_place_of_those_of_the_file() {
+fn database_ids_replace_those_of_the_file() {
     let catalogue = catalogue(reused());
     let with_ids = catalogue.with_ids(|unit| Some(UnitId(unit.id.0 + 100))).unwrap();
     assert_eq!(with_ids.digest(), catalogue.digest());
@@ -94,31 +94,31 @@ fn ids_of_a_database_take_the_place_of_those_of_the_file() {
 }
 
 #[test]
-fn a_parent_must_be_there_as_long_as_its_children() {
+fn a_parent_exists_as_long_as_its_children() {
     let lasting = between(None, None, unit("866", Level::District, Some("87")));
     let mut units = reused();
     units[3] = lasting;
     assert_eq!(
-        faults(units),
+        errors(units),
         [(
             3,
-            "the parent 87 does not exist on 2025-07-01, when this unit does".into()
+            "the parent 87 does not exist on 2025-07-01, but this unit does".into()
         )]
     );
     let orphan = vec![
         unit("VN", Level::Country, None),
         unit("01", Level::Province, Some("99")),
     ];
-    assert_eq!(faults(orphan).len(), 1);
+    assert_eq!(errors(orphan).len(), 1);
 }
 
 #[test]
-fn one_code_is_one_unit_on_any_day() {
+fn a_code_belongs_to_one_unit_on_any_day() {
     let mut units = reused();
     units[1] = between(None, Some("2025-07-02"), units[1].clone());
     assert_eq!(
-        faults(units),
-        [(4, "the code is held by another unit on the same day".into())]
+        errors(units),
+        [(4, "another unit has this code on the same day".into())]
     );
 }
 
@@ -126,13 +126,13 @@ fn one_code_is_one_unit_on_any_day() {
 fn there_is_one_root() {
     let units = vec![unit("VN", Level::Country, None), unit("LA", Level::Country, None)];
     assert_eq!(
-        faults(units),
+        errors(units),
         [(1, "only one unit may have no parent: the root".into())]
     );
 }
 
 #[test]
-fn units_in_a_circle_are_told_and_those_below_it_are_not() {
+fn a_cycle_is_reported_for_its_units_but_not_for_those_below() {
     let units = vec![
         unit("VN", Level::Country, None),
         unit("1", Level::Province, Some("2")),
@@ -141,8 +141,8 @@ fn units_in_a_circle_are_told_and_those_below_it_are_not() {
         unit("4", Level::District, Some("1")),
         unit("5", Level::Province, Some("5")),
     ];
-    let circle = |at| (at, "the unit is above itself".to_owned());
-    assert_eq!(faults(units), [circle(1), circle(2), circle(3), circle(5)]);
+    let circle = |at| (at, "the unit is its own ancestor".to_owned());
+    assert_eq!(errors(units), [circle(1), circle(2), circle(3), circle(5)]);
 }
 
 fn country() -> Catalogue {
@@ -159,7 +159,7 @@ fn country() -> Catalogue {
 }
 
 #[test]
-fn a_report_passes_every_total_up_to_its_province() {
+fn a_report_changes_every_total_up_to_its_province() {
     let catalogue = country();
     let tree = tree(&catalogue, "2021-07-31");
     let way = |code: &str| {
@@ -170,9 +170,9 @@ fn a_report_passes_every_total_up_to_its_province() {
     assert_eq!(
         way("866"),
         ["866", "87"],
-        "a district with communes has a total of its own"
+        "a district with communes has its own total"
     );
-    assert_eq!(way("867"), ["87"], "a district without");
+    assert_eq!(way("867"), ["87"], "a district without communes");
     assert_eq!(way("87-SO"), ["87"], "an agency of the province");
     assert_eq!(way("87"), ["87"], "the province itself");
     assert_eq!(way("01"), ["VN"], "a province with nothing below has no total");
@@ -192,7 +192,7 @@ fn the_province_of_a_unit_outside_provinces_is_the_root() {
 }
 
 #[test]
-fn children_stand_in_the_byte_order_of_their_codes() {
+fn children_are_in_byte_order_of_their_codes() {
     let catalogue = country();
     let tree = tree(&catalogue, "2021-07-31");
     let all: Vec<&str> = tree

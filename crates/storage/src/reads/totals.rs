@@ -10,9 +10,9 @@ use tonghop_domain::{
 use crate::database::clock::clock;
 use crate::database::pool::Conn;
 use crate::error::StoreError;
-use crate::model::{Contribution, Freshness, ReportTimes, TotalRead, UnitCoverage};
+use crate::model::{Contribution, Freshness, ReportTimes, TotalRead, UnitCompleteness};
 use crate::queries::{marks, reports, totals};
-use crate::unit_of_work::parts::{Parts, empty};
+use crate::unit_of_work::parts::Parts;
 
 /// Units at or below that have totals of their own, and so may be marked.
 fn marked_units(place: Place<'_>) -> Vec<UnitId> {
@@ -57,7 +57,7 @@ pub(crate) async fn total(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> Re
             freshness,
         },
         None => TotalRead {
-            total: empty(scope, place),
+            total: Total::without_reports(scope, place),
             version: 0,
             freshness,
         },
@@ -71,7 +71,7 @@ pub(crate) async fn contributions(
     indicator: &IndicatorCode,
 ) -> Result<Vec<Contribution>, StoreError> {
     let place = place_of(scope, unit)?;
-    let at = scope.form.line(indicator.as_str());
+    let at = scope.form.row_index(indicator.as_str());
     let at =
         at.ok_or_else(|| StoreError::corrupt(format!("the indicator {indicator} is not on the form")))?;
     let parts = Parts::read(conn, scope, &[place]).await?;
@@ -100,23 +100,23 @@ pub(crate) async fn contributions(
                 .iter()
                 .find(|figure| figure.indicator == *indicator)
         });
-        let line = total.lines.into_iter().nth(at).unwrap_or_default();
+        let row = total.rows.into_iter().nth(at).unwrap_or_default();
         contributions.push(Contribution {
             unit: code,
-            value: line.value.filter(|_| !is_text),
+            value: row.value.filter(|_| !is_text),
             reported: said.map(|figure| figure.reported.clone()),
-            items: line.items,
+            items: row.items,
             submission: filed.map(|filed| (filed.id, filed.revision)),
         });
     }
     Ok(contributions)
 }
 
-pub(crate) async fn coverage(
+pub(crate) async fn completeness(
     conn: &mut Conn,
     scope: &Scope,
     unit: &UnitCode,
-) -> Result<Vec<UnitCoverage>, StoreError> {
+) -> Result<Vec<UnitCompleteness>, StoreError> {
     let place = place_of(scope, unit)?;
     let expected: BTreeMap<&UnitCode, UnitId> = place
         .at_or_below()
@@ -125,16 +125,19 @@ pub(crate) async fn coverage(
         .collect();
     let ids: Vec<UnitId> = expected.values().copied().collect();
     let mut reports = reports::reports(conn, &scope.form.code, scope.period, &ids).await?;
-    let due_at = scope.form.due_at(scope.period);
-    let row = |(code, id): (&UnitCode, UnitId)| UnitCoverage {
-        unit: code.clone(),
-        report: reports.remove(&id).map(|filed| ReportTimes {
-            submission: filed.id,
-            revision: filed.revision,
-            first_received_at: filed.report.first_received_at,
-            last_received_at: filed.received_at,
-            late: filed.report.first_received_at > due_at,
-        }),
+    let row = |(code, id): (&UnitCode, UnitId)| {
+        let filed = reports.remove(&id);
+        let first_received_at = filed.as_ref().map(|filed| filed.report.first_received_at);
+        UnitCompleteness {
+            unit: code.clone(),
+            status: scope.report_status(first_received_at),
+            report: filed.map(|filed| ReportTimes {
+                submission: filed.id,
+                revision: filed.revision,
+                first_received_at: filed.report.first_received_at,
+                last_received_at: filed.received_at,
+            }),
+        }
     };
     Ok(expected.into_iter().map(row).collect())
 }

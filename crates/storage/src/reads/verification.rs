@@ -12,7 +12,6 @@ use crate::model::{Difference, Verification};
 use crate::queries::{marks, reports, totals};
 use crate::reads::totals::place_of;
 use crate::unit_of_work::StoredTotal;
-use crate::unit_of_work::parts::empty;
 
 /// Everything that a verification compares, as it stood in one snapshot.
 pub(crate) struct Evidence {
@@ -85,7 +84,7 @@ pub(crate) fn compare(
                 verification.differing.push(unreadable(total.code()));
                 continue;
             }
-            None => served_numbers(scope, &empty(scope, total)),
+            None => served_numbers(scope, &Total::without_reports(scope, total)),
         };
         verification.totals += 1;
         compare_total(

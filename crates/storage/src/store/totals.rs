@@ -8,7 +8,7 @@ use tonghop_domain::{IndicatorCode, Scope, TotalKey, UnitCode};
 use crate::database::clock::clock;
 use crate::database::pool::Purpose;
 use crate::error::StoreError;
-use crate::model::{Contribution, Refreshed, TotalRead, UnitCoverage, Verification};
+use crate::model::{Contribution, Refreshed, TotalRead, UnitCompleteness, Verification};
 use crate::queries::{catalogue, catalogue_digest, marks};
 use crate::reads::{self, verification};
 use crate::store::{Store, run};
@@ -49,9 +49,13 @@ impl Store {
     ///
     /// # Errors
     /// As for every call.
-    pub async fn coverage(&self, scope: &Scope, unit: &UnitCode) -> Result<Vec<UnitCoverage>, StoreError> {
+    pub async fn completeness(
+        &self,
+        scope: &Scope,
+        unit: &UnitCode,
+    ) -> Result<Vec<UnitCompleteness>, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
-        self.read(move |conn| Box::pin(async move { reads::totals::coverage(conn, &scope, &unit).await }))
+        self.read(move |conn| Box::pin(async move { reads::totals::completeness(conn, &scope, &unit).await }))
             .await
     }
 

@@ -49,7 +49,7 @@ impl Parts {
         let part = |child: Place<'_>| {
             let total = match self.totals.get(&child.id()) {
                 Some(stored) => stored.total.clone(),
-                None if child.has_children() => empty(scope, child),
+                None if child.has_children() => Total::without_reports(scope, child),
                 None => self.own(scope, child),
             };
             (child.code().clone(), total)
@@ -64,20 +64,4 @@ impl Parts {
             self.children(scope, place),
         )?)
     }
-}
-
-/// The total of a unit that was never refreshed: nobody at or below it has reported.
-pub(crate) fn empty(scope: &Scope, place: Place<'_>) -> Total {
-    let mut total = Total::of_unit(scope, place, None);
-    let below = place
-        .at_or_below()
-        .skip(1)
-        .filter(|unit| scope.form.is_reported_by(unit.unit()));
-    for unit in below {
-        total.coverage.expected += 1;
-        total.coverage.missing.push(unit.code().clone());
-    }
-    total.coverage.missing.sort();
-    total.coverage.missing.truncate(tonghop_domain::MAX_NAMED_UNITS);
-    total
 }

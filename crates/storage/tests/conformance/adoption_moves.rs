@@ -79,7 +79,7 @@ async fn a_unit_that_gets_units_below_it_keeps_its_own_report(store: TestStore) 
     let store = store.adopting(with_children).await;
     store.drain().await;
     assert_eq!(values(&store, ["01-X", "01"]).await, [Some(10_000), Some(11_111)]);
-    assert_eq!(store.total_of("01-X").await.total.coverage.expected, 2);
+    assert_eq!(store.total_of("01-X").await.total.completeness.expected, 2);
     store.is_proved(PERIOD).await;
     store.reports("01-X-1", 5).await;
     store.drain().await;
@@ -117,10 +117,10 @@ async fn a_unit_that_is_new_is_missing_from_the_totals_above_it(store: TestStore
     let store = store.adopting(more).await;
     store.drain().await;
     for (unit, expected) in [("VN", EXPECTED + 1), ("02", 3), ("02-B", 1), ("01", 5)] {
-        let coverage = store.total_of(unit).await.total.coverage;
+        let completeness = store.total_of(unit).await.total.completeness;
         let missing = u32::from(unit != "01");
         assert_eq!(
-            (coverage.expected, coverage.missing_count()),
+            (completeness.expected, completeness.counts().missing()),
             (expected, missing),
             "{unit}"
         );

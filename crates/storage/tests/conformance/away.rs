@@ -86,7 +86,7 @@ async fn comes_back(store: &Store, value: i64) {
     }
     let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
     let total = store.total(&scope, &"VN".parse().unwrap()).await.unwrap().total;
-    assert_eq!(total.lines[0].value, Some(value));
+    assert_eq!(total.rows[0].value, Some(value));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,7 +50,7 @@ async fn figures_that_cannot_be_read_are_corrupt(store: TestStore) {
         is_corrupt(figures, store.revisions(id, None, 10).await);
         is_corrupt(figures, store.submissions(SubmissionFilter::default(), 10).await);
         is_corrupt(figures, store.total(&scope, &leaf).await);
-        is_corrupt(figures, store.coverage(&scope, &leaf).await);
+        is_corrupt(figures, store.completeness(&scope, &leaf).await);
         is_corrupt(figures, store.verify(&scope, &district).await);
         is_corrupt(figures, store.refresh(&store.total_key("01-A")).await);
     }
@@ -98,9 +98,9 @@ async fn a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed(store: Tes
     for body in [
         "",
         "{}",
-        r#"{"expected":-1,"reported":0,"missing":[],"late":[],"late_count":0,"lines":{}}"#,
-        r#"{"expected":1,"reported":0,"missing":["a b"],"late":[],"late_count":0,"lines":{}}"#,
-        r#"{"expected":1,"reported":0,"missing":[],"late":[],"late_count":0,"lines":{"FLOW":{"n":[1]}}}"#,
+        r#"{"expected":-1,"reported":0,"missing":[],"late":[],"late_count":0,"rows":{}}"#,
+        r#"{"expected":1,"reported":0,"missing":["a b"],"late":[],"late_count":0,"rows":{}}"#,
+        r#"{"expected":1,"reported":0,"missing":[],"late":[],"late_count":0,"rows":{"FLOW":{"n":[1]}}}"#,
     ] {
         let id = store.unit_id("01-A").0;
         store

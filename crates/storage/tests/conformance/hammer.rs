@@ -90,7 +90,7 @@ impl Arena {
                 .iter()
                 .map(|part| self.ledgers[*part].sent.load(Ordering::SeqCst))
                 .sum();
-            let value = read.total.lines[0].value.unwrap_or(0);
+            let value = read.total.rows[0].value.unwrap_or(0);
             assert!(
                 (least..=most).contains(&value),
                 "{unit}: {least} {value} {most}, {:?}",
@@ -243,7 +243,7 @@ async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore
         let read = store.total(&scope, &"87".parse().unwrap()).await.unwrap();
         let sum: i64 = (0..units.len()).map(value).sum();
         assert_eq!(
-            indicator.and_then(|at| read.total.lines[at].value),
+            indicator.and_then(|at| read.total.rows[at].value),
             Some(sum),
             "round {round}"
         );

@@ -129,7 +129,7 @@ async fn a_mark_that_comes_while_a_refresh_writes_survives_it() {
     gate.open().await;
     slow.await.unwrap().unwrap();
     let read = store.total_of("01-A").await;
-    assert_eq!((read.total.lines[0].value, read.freshness.pending), (Some(1), 1));
+    assert_eq!((read.total.rows[0].value, read.freshness.pending), (Some(1), 1));
     assert_eq!(read.freshness.as_of, later.received_at);
     is_right(&store, 11).await;
 }
@@ -175,7 +175,7 @@ async fn a_total_and_its_marks_are_of_one_moment() {
         .run("UPDATE totals SET body = replace(body, '\"v\":1', '\"v\":2'); DELETE FROM marks; COMMIT")
         .await;
     let read = reader.await.unwrap().unwrap();
-    assert_eq!((read.total.lines[0].value, read.freshness.pending), (Some(1), 1));
+    assert_eq!((read.total.rows[0].value, read.freshness.pending), (Some(1), 1));
     assert_eq!(store.value("01-A").await, Some(2));
 }
 

@@ -1,9 +1,9 @@
-//! What is read of totals: contributions, coverage, and whether a revision has arrived.
+//! What is read of totals: contributions, completeness, and whether a revision has arrived.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{Reported, Revision};
+use tonghop_domain::{ReportStatus, Reported, Revision};
 use tonghop_storage::{Contribution, StoreError, Write};
 
 use crate::support::figures::{figure, flow, list, text};
@@ -15,7 +15,7 @@ on_both!(
     who_said_nothing_brings_nothing,
     contributions_of_flags_lists_and_texts_say_what_was_said,
     a_long_list_is_cut_and_says_so,
-    coverage_names_every_expected_unit_once,
+    completeness_lists_every_expected_unit_once,
     a_report_after_the_due_time_is_late_until_it_is_withdrawn,
     a_revision_has_arrived_when_its_province_holds_it,
     a_revision_outside_provinces_has_arrived_when_the_root_holds_it,
@@ -126,13 +126,13 @@ async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestSto
     let total = store.total_of("01-A").await.total;
     let flags = contributions(&store, "01-A", "FLAG").await;
     let yes: i64 = flags.iter().filter_map(|part| part.value).sum();
-    assert_eq!((yes, total.lines[2].value), (2, Some(2)));
+    assert_eq!((yes, total.rows[2].value), (2, Some(2)));
     assert_eq!(flags[1].reported, Some(Reported::Flag(false)));
 
     let lists = contributions(&store, "01-A", "LIST").await;
     assert_eq!(lists[0].items, ["b", "c"]);
     assert_eq!(
-        total.lines[3].items,
+        total.rows[3].items,
         ["b", "c", "a"],
         "in the order of the units, each once"
     );
@@ -143,7 +143,7 @@ async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestSto
         words,
         ["01-A-1", "01-A-2", "01-A-3"].map(|unit| Some(Reported::Text(unit.into())))
     );
-    assert_eq!((total.lines[4].value, total.lines[4].counts.reporting), (None, 3));
+    assert_eq!((total.rows[4].value, total.rows[4].counts.reporting), (None, 3));
 }
 
 async fn a_long_list_is_cut_and_says_so(store: TestStore) {
@@ -154,19 +154,19 @@ async fn a_long_list_is_cut_and_says_so(store: TestStore) {
     }
     store.drain().await;
     for unit in ["01-A", "VN"] {
-        let line = &store.total_of(unit).await.total.lines[3];
+        let line = &store.total_of(unit).await.total.rows[3];
         assert_eq!((line.items.len(), line.items_truncated), (200, true), "{unit}");
     }
     store.is_proved(PERIOD).await;
 }
 
-async fn coverage_names_every_expected_unit_once(store: TestStore) {
+async fn completeness_lists_every_expected_unit_once(store: TestStore) {
     let first = store.reports("02-A", 1).await;
     let last = store.reports("02-A", 2).await;
     store.reports("01-A-1", 3).await;
     store.withdraws("01-A-1").await;
     let scope = store.scope(PERIOD);
-    let rows = store.coverage(&scope, &"VN".parse().unwrap()).await.unwrap();
+    let rows = store.completeness(&scope, &"VN".parse().unwrap()).await.unwrap();
     let codes: Vec<&str> = rows.iter().map(|row| row.unit.as_str()).collect();
     assert_eq!(
         codes,
@@ -180,12 +180,15 @@ async fn coverage_names_every_expected_unit_once(store: TestStore) {
                 assert_eq!((times.submission, times.revision), (first.id, 2));
                 assert_eq!(times.first_received_at, first.received_at);
                 assert_eq!(times.last_received_at, last.received_at);
-                assert!(!times.late);
+                assert_eq!(row.status, ReportStatus::OnTime);
             }
             (_, report) => assert_eq!(report, &None, "withdrawn is missing too"),
         }
     }
-    let below = store.coverage(&scope, &"01-B".parse().unwrap()).await.unwrap();
+    let below = store
+        .completeness(&scope, &"01-B".parse().unwrap())
+        .await
+        .unwrap();
     assert_eq!(below.len(), 1);
 }
 
@@ -197,12 +200,12 @@ async fn a_report_after_the_due_time_is_late_until_it_is_withdrawn(store: TestSt
     recorded(store.send(late.clone()).await);
     store.drain().await;
     let (scope, unit) = (store.scope(PAST), "01-A".parse().unwrap());
-    let rows = store.coverage(&scope, &unit).await.unwrap();
-    assert!(rows[0].report.as_ref().unwrap().late);
-    let coverage = store.total(&scope, &unit).await.unwrap().total.coverage;
-    assert_eq!((coverage.reported, coverage.late_count), (1, 1));
-    assert_eq!(coverage.late, [rows[0].unit.clone()]);
-    assert_eq!(coverage.missing.len(), 2);
+    let rows = store.completeness(&scope, &unit).await.unwrap();
+    assert_eq!(rows[0].status, ReportStatus::Late);
+    let completeness = store.total(&scope, &unit).await.unwrap().total.completeness;
+    assert_eq!((completeness.reported, completeness.late_count), (1, 1));
+    assert_eq!(completeness.late, [rows[0].unit.clone()]);
+    assert_eq!(completeness.missing.len(), 2);
 
     let withdrawal = Write {
         change: tonghop_domain::Change::Withdraw,
@@ -210,9 +213,13 @@ async fn a_report_after_the_due_time_is_late_until_it_is_withdrawn(store: TestSt
     };
     recorded(store.send(withdrawal).await);
     store.drain().await;
-    let coverage = store.total(&scope, &unit).await.unwrap().total.coverage;
+    let completeness = store.total(&scope, &unit).await.unwrap().total.completeness;
     assert_eq!(
-        (coverage.late_count, coverage.late.len(), coverage.missing.len()),
+        (
+            completeness.late_count,
+            completeness.late.len(),
+            completeness.missing.len()
+        ),
         (0, 0, 3)
     );
 }
@@ -265,7 +272,7 @@ async fn a_unit_that_is_not_there_is_an_error_and_no_panic(store: TestStore) {
     let indicator = "FLOW".parse().unwrap();
     let is_corrupt = |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))));
     is_corrupt(store.total(&scope, &unit).await.err());
-    is_corrupt(store.coverage(&scope, &unit).await.err());
+    is_corrupt(store.completeness(&scope, &unit).await.err());
     is_corrupt(store.verify(&scope, &unit).await.err());
     is_corrupt(store.contributions(&scope, &unit, &indicator).await.err());
     let nothing = "NO.SUCH".parse().unwrap();

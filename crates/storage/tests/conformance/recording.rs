@@ -153,7 +153,7 @@ async fn a_report_after_a_withdrawal_counts_on_and_starts_anew(store: TestStore)
     let first = store.reports("01-A-1", 5).await;
     let corrected = store.reports("01-A-1", 6).await;
     let (scope, unit) = (store.scope(PERIOD), "01-A-1".parse().unwrap());
-    let row = store.coverage(&scope, &unit).await.unwrap().remove(0);
+    let row = store.completeness(&scope, &unit).await.unwrap().remove(0);
     let times = row.report.unwrap();
     assert_eq!(
         (times.first_received_at, times.last_received_at),
@@ -163,7 +163,7 @@ async fn a_report_after_a_withdrawal_counts_on_and_starts_anew(store: TestStore)
     store.withdraws("01-A-1").await;
     let again = store.reports("01-A-1", 6).await;
     assert_eq!((again.id, again.revision), (first.id, 4));
-    let row = store.coverage(&scope, &unit).await.unwrap().remove(0);
+    let row = store.completeness(&scope, &unit).await.unwrap().remove(0);
     let times = row.report.unwrap();
     assert_eq!(times.first_received_at, again.received_at);
     assert_eq!((times.submission, times.revision), (again.id, 4));

@@ -104,10 +104,10 @@ async fn a_report_reaches_the_root_level_by_level(store: TestStore) {
         ("VN", 111_111, 6, EXPECTED),
     ] {
         let read = store.total_of(unit).await;
-        let (coverage, line) = (&read.total.coverage, &read.total.lines[0]);
+        let (completeness, line) = (&read.total.completeness, &read.total.rows[0]);
         assert_eq!(line.value, Some(value), "{unit}");
         assert_eq!(
-            (coverage.reported, coverage.expected),
+            (completeness.reported, completeness.expected),
             (reported, expected),
             "{unit}"
         );
@@ -152,9 +152,9 @@ async fn a_withdrawn_report_counts_no_more(store: TestStore) {
     store.withdraws("01-A-1").await;
     store.drain().await;
     let total = store.total_of("VN").await.total;
-    assert_eq!((total.lines[0].value, total.coverage.reported), (None, 0));
-    assert_eq!(total.coverage.missing_count(), EXPECTED);
-    assert_eq!(total.lines[0].counts.reporting, 0);
+    assert_eq!((total.rows[0].value, total.completeness.reported), (None, 0));
+    assert_eq!(total.completeness.counts().missing(), EXPECTED);
+    assert_eq!(total.rows[0].counts.reporting, 0);
     store.is_proved(PERIOD).await;
 }
 
@@ -177,7 +177,7 @@ async fn a_total_of_everything_is_read_as_it_was_written(store: TestStore) {
     }
     store.drain().await;
     store.is_proved(PERIOD).await;
-    let lines = store.total_of("01").await.total.lines;
+    let lines = store.total_of("01").await.total.rows;
     let values: Vec<Option<i64>> = lines.iter().map(|line| line.value).collect();
     assert_eq!(
         values,
@@ -212,12 +212,12 @@ async fn a_total_of_everything_is_read_as_it_was_written(store: TestStore) {
 
 async fn the_total_of_a_unit_without_units_below_is_its_report(store: TestStore) {
     let read = store.total_of("01-A-1").await;
-    assert_eq!((read.version, read.total.coverage.missing_count()), (0, 1));
+    assert_eq!((read.version, read.total.completeness.counts().missing()), (0, 1));
     store.reports("01-A-1", 5).await;
     store.reports("01-A-1", 6).await;
     let read = store.total_of("01-A-1").await;
     assert_eq!(
-        (read.version, read.total.lines[0].value, read.freshness.pending),
+        (read.version, read.total.rows[0].value, read.freshness.pending),
         (2, Some(6), 0)
     );
 }
@@ -236,7 +236,7 @@ async fn each_period_has_totals_of_its_own(store: TestStore) {
         .total(&store.scope(PAST), &"VN".parse().unwrap())
         .await
         .unwrap();
-    assert_eq!(past.total.lines[0].value, Some(9));
+    assert_eq!(past.total.rows[0].value, Some(9));
     assert_eq!(store.scopes().await.unwrap().len(), 2);
 }
 

@@ -128,7 +128,7 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
     let scope = site.owner.scope(PERIOD);
     let value = async |unit: &str| {
         let read = store.total(&scope, &unit.parse().unwrap()).await.unwrap();
-        (read.total.lines[0].value, read.version)
+        (read.total.rows[0].value, read.version)
     };
     assert_eq!(value("01-A").await.0, Some(3));
     for unit in ["VN", "01", "02", "02-A", "02-A-1"] {
@@ -143,8 +143,8 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
         (parts("01-A").await, parts("02-A").await, parts("VN").await),
         (3, 0, 0)
     );
-    let coverage = store.coverage(&scope, &"VN".parse().unwrap()).await.unwrap();
-    let reported = coverage.iter().filter(|unit| unit.report.is_some()).count();
+    let completeness = store.completeness(&scope, &"VN".parse().unwrap()).await.unwrap();
+    let reported = completeness.iter().filter(|unit| unit.report.is_some()).count();
     assert_eq!(reported, 1);
     // The service's own work sees all, a key of the root does, and one of nobody's sees nothing.
     let root = site.api.on_behalf_of(&site.key_of(Role::Reader, "VN").await);

@@ -11,7 +11,7 @@ on_both!(
     a_wrong_value_is_named,
     a_wrong_cell_is_named,
     a_wrong_count_is_named,
-    a_wrong_coverage_is_named,
+    a_wrong_completeness_is_named,
     a_wrong_list_is_named,
     a_lost_total_is_found,
     a_change_that_marked_nothing_is_found,
@@ -140,7 +140,7 @@ async fn a_wrong_count_is_named(store: TestStore) {
     );
 }
 
-async fn a_wrong_coverage_is_named(store: TestStore) {
+async fn a_wrong_completeness_is_named(store: TestStore) {
     reported(&store).await;
     tamper(&store, r#""expected":3"#, r#""expected":4"#).await;
     let difference = the_difference(&store).await;

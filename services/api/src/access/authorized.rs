@@ -15,7 +15,7 @@ use tonghop_domain::{
     UnitCode, UnitId,
 };
 use tonghop_storage::{
-    Contribution, NewKey, Outcome, Store, StoreError, SubmissionFilter, TotalRead, UnitCoverage,
+    Contribution, NewKey, Outcome, Store, StoreError, SubmissionFilter, TotalRead, UnitCompleteness,
     Verification, Write,
 };
 
@@ -250,9 +250,9 @@ impl Access {
     }
 
     /// Who has reported.
-    pub(crate) async fn coverage(&self, about: &About) -> Result<Vec<UnitCoverage>, Problem> {
+    pub(crate) async fn completeness(&self, about: &About) -> Result<Vec<UnitCompleteness>, Problem> {
         self.check_unit(&about.scope.tree, &about.unit)?;
-        Ok(self.store.coverage(&about.scope, &about.unit).await?)
+        Ok(self.store.completeness(&about.scope, &about.unit).await?)
     }
 
     /// Totals, counted once more.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tonghop_domain::{Coverage, IndicatorCode, Kind, Line};
+use tonghop_domain::{Completeness, IndicatorCode, Kind, TotalRow};
 use tonghop_storage::TotalRead;
 use utoipa::ToSchema;
 
@@ -119,8 +119,8 @@ impl TotalsBody {
         let form = &about.scope.form;
         let wanted: HashSet<&IndicatorCode> = wanted.iter().collect();
         let is_wanted = |code: &IndicatorCode| wanted.is_empty() || wanted.contains(code);
-        let coverage = &read.total.coverage;
-        let lines = form.reportable().zip(&read.total.lines);
+        let coverage = &read.total.completeness;
+        let lines = form.reportable().zip(&read.total.rows);
         Self {
             form: form.code.to_string(),
             period: about.scope.period.to_string(),
@@ -171,12 +171,12 @@ impl TotalsBody {
 }
 
 impl CoverageBody {
-    fn new(coverage: &Coverage, due_at: DateTime<Utc>) -> Self {
+    fn new(coverage: &Completeness, due_at: DateTime<Utc>) -> Self {
         Self {
             expected: coverage.expected,
             reported: coverage.reported,
             missing: coverage.missing.iter().map(ToString::to_string).collect(),
-            missing_count: coverage.missing_count(),
+            missing_count: coverage.counts().missing(),
             late: coverage.late.iter().map(ToString::to_string).collect(),
             late_count: coverage.late_count,
             due_at,
@@ -185,7 +185,7 @@ impl CoverageBody {
 }
 
 impl LineBody {
-    fn new(indicator: &tonghop_domain::Indicator, line: &Line, expected: u32) -> Self {
+    fn new(indicator: &tonghop_domain::Indicator, line: &TotalRow, expected: u32) -> Self {
         let is_list = indicator.kind == Kind::List;
         Self {
             indicator: indicator.code.to_string(),

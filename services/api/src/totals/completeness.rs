@@ -3,8 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tonghop_domain::Tree;
-use tonghop_storage::UnitCoverage;
+use tonghop_domain::{CompletenessCounts, ReportStatus, Tree};
+use tonghop_storage::UnitCompleteness;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -34,13 +34,13 @@ pub(crate) struct UnitCoverageList {
     period: String,
     unit: String,
     /// Units at or below that report the form.
-    expected: usize,
+    expected: u32,
     /// Those that did.
-    reported: usize,
+    reported: u32,
     /// How many did not.
-    missing_count: usize,
+    missing_count: u32,
     /// How many did after the due time.
-    late_count: usize,
+    late_count: u32,
     /// The last second in which a report is in time.
     due_at: DateTime<Utc>,
     units: Vec<UnitCoverageBody>,
@@ -106,27 +106,23 @@ pub(crate) async fn list_coverage(request: HttpRequest, access: Access) -> Resul
     let asked = Asked::read(&mut query);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     let about = asked.resolve(query, access.catalogue())?;
-    let all = access.coverage(&about).await?;
-    let reports = all.iter().filter_map(|unit| unit.report.as_ref());
-    let (reported, late_count) = reports.fold((0, 0), |(n, late), report| {
-        (n + 1, late + usize::from(report.late))
-    });
-    let expected = all.len();
-    let behind = |unit: &UnitCoverage| match &page.after {
+    let all = access.completeness(&about).await?;
+    let counts: CompletenessCounts = all.iter().map(|unit| unit.status).collect();
+    let behind = |unit: &UnitCompleteness| match &page.after {
         Some(Cursor::Code(code)) => unit.unit.as_str() > code.as_str(),
         _ => true,
     };
-    let mut shown: Vec<UnitCoverage> = all.into_iter().filter(behind).take(page.limit + 1).collect();
+    let mut shown: Vec<UnitCompleteness> = all.into_iter().filter(behind).take(page.limit + 1).collect();
     let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.unit.to_string()));
     let next = link(&request, next_cursor.as_deref());
     let body = UnitCoverageList {
         form: about.scope.form.code.to_string(),
         period: about.scope.period.to_string(),
         unit: about.unit.to_string(),
-        expected,
-        reported,
-        missing_count: expected - reported,
-        late_count,
+        expected: counts.expected,
+        reported: counts.reported,
+        missing_count: counts.missing(),
+        late_count: counts.late,
         due_at: about.scope.form.due_at(about.scope.period),
         units: shown
             .iter()
@@ -138,7 +134,7 @@ pub(crate) async fn list_coverage(request: HttpRequest, access: Access) -> Resul
 }
 
 impl UnitCoverageBody {
-    fn new(coverage: &UnitCoverage, tree: &Tree) -> Self {
+    fn new(coverage: &UnitCompleteness, tree: &Tree) -> Self {
         let names = tree
             .get(coverage.unit.as_str())
             .map(|place| place.unit().names.clone());
@@ -148,16 +144,16 @@ impl UnitCoverageBody {
             unit: coverage.unit.to_string(),
             name_vi,
             name_en,
-            status: match report {
-                None => CoverageStatus::Missing,
-                Some(report) if report.late => CoverageStatus::Late,
-                Some(_) => CoverageStatus::Reported,
+            status: match coverage.status {
+                ReportStatus::Missing => CoverageStatus::Missing,
+                ReportStatus::Late => CoverageStatus::Late,
+                ReportStatus::OnTime => CoverageStatus::Reported,
             },
             first_reported_at: report.map(|report| report.first_received_at),
             last_reported_at: report.map(|report| report.last_received_at),
             submission: report.map(|report| report.submission.0),
             revision: report.map(|report| report.revision),
-            late: report.is_some_and(|report| report.late),
+            late: coverage.status == ReportStatus::Late,
         }
     }
 }

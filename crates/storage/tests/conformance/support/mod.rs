@@ -215,7 +215,7 @@ impl TestStore {
 
     /// The number of [`figures::flow`] in a total.
     pub(crate) async fn value(&self, unit: &str) -> Option<i64> {
-        self.total_of(unit).await.total.lines[0].value
+        self.total_of(unit).await.total.rows[0].value
     }
 
     pub(crate) async fn pending_below(&self, unit: &str) -> i64 {
