@@ -1,3 +1,4 @@
-//! How the code is put together: which package uses which, and which file imports which.
+//! The structure of the project: which package uses which, which file imports which, and what the documents name.
 
+mod documents;
 mod layers;
