@@ -25,7 +25,7 @@ pub use database::service_lock::ServiceLock;
 pub use database::url::{DatabaseUrl, InvalidAuthority, InvalidDatabaseUrl, PostgresUrl};
 pub use error::StoreError;
 pub use group_commit::metrics::Commits;
-pub use group_commit::{Changes, Journal, Recorder};
+pub use group_commit::{Changes, GroupCommit, Recorder};
 pub use model::{
     Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes,
     SubmissionFilter, TotalRead, UnitCompleteness, Verification, Write,
@@ -35,5 +35,6 @@ pub use store::Store;
 pub use unit_of_work::record::record;
 pub use unit_of_work::refresh::{MAX_TOGETHER, groups, refresh, refresh_totals};
 pub use unit_of_work::{
-    Answer, Books, FiledReport, Ledger, MarksRead, Recording, Refreshing, StoredTotal, Transaction, Used,
+    Answer, FiledReport, MarksRead, RecordWrites, RefreshWrites, StoredTotal, Transaction, Transactions,
+    UnitOfWork, Used,
 };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep, timeout};
 use tonghop_domain::{Announcement, AuditEntry, Envelope, Head, Outbox, Revision, SubmissionKey, TotalKey};
-use tonghop_storage::{Ledger, StoreError, StoredTotal, Transaction as _, Used};
+use tonghop_storage::{StoreError, StoredTotal, Transaction as _, Transactions, Used};
 use uuid::Uuid;
 
 /// How long a transaction waits for a lock.
@@ -172,7 +172,7 @@ fn gone() -> StoreError {
     StoreError::Unavailable("the simulated connection is gone".into())
 }
 
-impl Ledger for Database {
+impl Transactions for Database {
     type Transaction = Transaction;
 
     async fn begin(&self, hurry: bool) -> Result<Transaction, StoreError> {
@@ -250,9 +250,9 @@ impl Transaction {
 }
 
 impl tonghop_storage::Transaction for Transaction {
-    type Books = Self;
+    type UnitOfWork = Self;
 
-    fn books(&mut self) -> Result<&mut Self, StoreError> {
+    fn unit_of_work(&mut self) -> Result<&mut Self, StoreError> {
         Ok(self)
     }
 

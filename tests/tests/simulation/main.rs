@@ -1,6 +1,6 @@
 //! The rules of recording and refreshing, driven against a database and a broker that fail by a seed.
 //!
-//! The code under test is the code that ships: the journal and its recorders, `record` and `refresh`, the relay, the
+//! The code under test is the code that ships: group commit and its recorders, `record` and `refresh`, the relay, the
 //! worker's judge, schedule and sweep, and the channel of an embedded service. Around it everything is simulated: time
 //! stands still while anything can go on; statements stall, statements and commits fail, answers to commits are lost;
 //! messages are lost, doubled, garbled, delayed and reordered; connections break, clients hang up, and processes are
@@ -10,12 +10,12 @@
 //!
 //! `SIMULATION_SEEDS=1000000` runs more seeds; `SIMULATION_SEED=17` runs one.
 
-mod books;
 mod broker;
 mod database;
 mod executor;
 mod oracle;
 mod processes;
+mod unit_of_work;
 mod world;
 
 use std::future::poll_fn;

@@ -11,7 +11,7 @@ use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
 use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionKey, TotalKey};
 use tonghop_events::{Bus, Health, Windows, consume, relay};
 use tonghop_storage::{
-    Idempotency, Journal, Outcome, Recorder, Refreshed, StoreError, Write, refresh_totals,
+    GroupCommit, Idempotency, Outcome, Recorder, Refreshed, StoreError, Write, refresh_totals,
 };
 
 use crate::broker::Broker;
@@ -38,8 +38,8 @@ pub(crate) struct Simulation {
     pub(crate) database: Database,
     pub(crate) broker: Broker,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
-    /// Where clients find the processes that take reports: by process, the journal of its current life.
-    journals: Arc<Mutex<Vec<(usize, Journal)>>>,
+    /// Where clients find the processes that take reports: by process, the queue of its current life.
+    group_commits: Arc<Mutex<Vec<(usize, GroupCommit)>>>,
     sweep_interval: Duration,
 }
 
@@ -96,7 +96,7 @@ impl Simulation {
             broker: Broker::new(&database),
             database,
             oracle: Arc::default(),
-            journals: Arc::default(),
+            group_commits: Arc::default(),
             sweep_interval,
         }
     }
@@ -108,12 +108,12 @@ impl Simulation {
         let bus = Bus::in_process();
         if matches!(role, Role::Api | Role::Embedded) {
             let recorder = Recorder::new(self.database.clone(), self.catalogue.clone(), news.clone());
-            let (journal, changes) = Journal::new();
+            let (group_commit, changes) = GroupCommit::new();
             spawn(Box::pin(recorder.clone().work(changes.clone())));
             spawn(Box::pin(recorder.work(changes)));
-            let mut journals = self.journals();
-            journals.retain(|(of, _)| *of != process);
-            journals.push((process, journal));
+            let mut group_commits = self.group_commits();
+            group_commits.retain(|(of, _)| *of != process);
+            group_commits.push((process, group_commit));
         }
         if matches!(role, Role::Aggregator | Role::Embedded) {
             let store = Store {
@@ -159,20 +159,20 @@ impl Simulation {
 
     /// None when the client lost patience.
     async fn send_once(&self, request: &Request) -> Option<Result<Outcome, StoreError>> {
-        let (journal, patience) = {
-            let journals = self.journals();
+        let (group_commit, patience) = {
+            let group_commits = self.group_commits();
             let mut world = self.database.world();
             let thousandths = world.faults.hang_up;
             let hangs_up = world.happens(thousandths);
             let patience = if hangs_up { world.random.u64(0..50) } else { 30_000 };
-            let at = world.random.usize(..journals.len());
-            (journals[at].1.clone(), Duration::from_millis(patience))
+            let at = world.random.usize(..group_commits.len());
+            (group_commits[at].1.clone(), Duration::from_millis(patience))
         };
-        timeout(patience, journal.record(write(request))).await.ok()
+        timeout(patience, group_commit.record(write(request))).await.ok()
     }
 
-    fn journals(&self) -> MutexGuard<'_, Vec<(usize, Journal)>> {
-        self.journals.lock().unwrap_or_else(PoisonError::into_inner)
+    fn group_commits(&self) -> MutexGuard<'_, Vec<(usize, GroupCommit)>> {
+        self.group_commits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -104,7 +104,7 @@ pub(crate) enum Purpose {
     Write,
     /// The same, for what records and refreshes, again and again: what it plans, it plans once. In a hurry, it waits for no
     /// lock longer than half a second; SQLite has waited for its only one by then.
-    Books { hurry: bool },
+    UnitOfWork { hurry: bool },
 }
 
 impl Pools {
@@ -211,7 +211,7 @@ impl Pools {
                 (Conn::Pg(_), Purpose::Write) => {
                     format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
                 }
-                (Conn::Pg(_), Purpose::Books { hurry }) => format!(
+                (Conn::Pg(_), Purpose::UnitOfWork { hurry }) => format!(
                     "BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {}{}",
                     if hurry {
                         "SET LOCAL lock_timeout = 500; "
@@ -221,7 +221,7 @@ impl Pools {
                     whom.statement()
                 ),
                 (Conn::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
-                (Conn::Lite(_), Purpose::Write | Purpose::Books { .. }) => "BEGIN IMMEDIATE".to_owned(),
+                (Conn::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),
             };
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
@@ -254,7 +254,7 @@ impl Pools {
         let got = async {
             match (self, purpose) {
                 (Self::Pg(pool), _) => pool.get().await.map(Conn::Pg),
-                (Self::Lite { writer, .. }, Purpose::Write | Purpose::Books { .. }) => {
+                (Self::Lite { writer, .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => {
                     writer.get().await.map(Conn::Lite)
                 }
                 (Self::Lite { readers, .. }, Purpose::Read | Purpose::Lookup) => {
@@ -265,7 +265,7 @@ impl Pools {
         let none_free = "no connection became free";
         let (wait, in_vain) = match (self, purpose) {
             // The one writer is busy with others, and nothing was begun.
-            (Self::Lite { .. }, Purpose::Write | Purpose::Books { .. }) => {
+            (Self::Lite { .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => {
                 (WRITER_WAIT, StoreError::Contention(none_free.into()))
             }
             _ => (POOL_WAIT, StoreError::unavailable(none_free)),

@@ -1,4 +1,4 @@
-//! The journal: concurrent changes of all callers share transactions.
+//! Group commit: concurrent changes of all callers share transactions.
 //!
 //! Callers wait at a bounded queue; workers take what waits there, a batch at a time.
 
@@ -17,7 +17,7 @@ use crate::group_commit::contended::Held;
 use crate::group_commit::metrics::Commits;
 use crate::model::{Outcome, Write};
 use crate::unit_of_work::record::record;
-use crate::unit_of_work::{Books, DEADLINE, Ledger, Transaction};
+use crate::unit_of_work::{DEADLINE, Transaction, Transactions, UnitOfWork};
 
 mod batch;
 mod contended;
@@ -30,10 +30,10 @@ const BATCH: usize = 256;
 /// After a batch of so many changes, the next one is taken when so many of a hundred of them wait again, or after so many
 /// looks: their callers come back together, and a transaction costs as much as some dozen changes, whatever is in it. Where
 /// few are sent at a time nobody waits.
-const CROWD: usize = 16;
-const PERCENT_BACK: usize = 60;
-const LOOKS: u32 = 6;
-const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+const COMMIT_SIBLINGS: usize = 16;
+const COMMIT_SIBLINGS_PERCENT: usize = 60;
+const COMMIT_DELAY_STEPS: u32 = 6;
+const COMMIT_DELAY_STEP: Duration = Duration::from_millis(1);
 /// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
 /// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
 const TRIES: u32 = 8;
@@ -48,7 +48,7 @@ const APART: Duration = Duration::from_millis(5500);
 
 /// Where callers leave changes. Clones lead to the same queue.
 #[derive(Clone, Debug)]
-pub struct Journal {
+pub struct GroupCommit {
     sender: mpsc::Sender<Waiting>,
 }
 
@@ -61,7 +61,7 @@ pub struct Changes {
 /// What records changes; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder<L> {
-    ledger: L,
+    transactions: L,
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
     held: Held,
@@ -69,7 +69,7 @@ pub struct Recorder<L> {
     commits: Commits,
 }
 
-impl Journal {
+impl GroupCommit {
     /// An empty queue.
     pub fn new() -> (Self, Changes) {
         let (sender, receiver) = mpsc::channel(QUEUE);
@@ -95,26 +95,26 @@ impl Journal {
     }
 }
 
-/// The journal takes no more changes.
+/// The error after the store was closed.
 pub(crate) fn closed() -> StoreError {
-    StoreError::Unavailable("the journal is closed".into())
+    StoreError::Unavailable("the store is closed".into())
 }
 
 impl Changes {
     /// What waits, or else comes first; after a crowd not before most of as many wait, or a moment has passed. Nothing when
-    /// every [`Journal`] that leads here is gone.
+    /// every [`GroupCommit`] that leads here is gone.
     async fn take(&self, last: usize) -> Vec<Waiting> {
         let mut receiver = self.receiver.lock().await;
-        let enough = if last < CROWD {
+        let enough = if last < COMMIT_SIBLINGS {
             0
         } else {
-            last * PERCENT_BACK / 100
+            last * COMMIT_SIBLINGS_PERCENT / 100
         };
-        for _ in 0..LOOKS {
+        for _ in 0..COMMIT_DELAY_STEPS {
             if receiver.len() >= enough {
                 break;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(COMMIT_DELAY_STEP).await;
         }
         let mut taken = Vec::new();
         receiver.recv_many(&mut taken, BATCH).await;
@@ -130,11 +130,11 @@ fn is_of_one(error: &StoreError) -> bool {
     )
 }
 
-impl<L: Ledger> Recorder<L> {
+impl<L: Transactions> Recorder<L> {
     /// Records by a catalogue; `news` is woken after each commit that put announcements into the outbox.
-    pub fn new(ledger: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
+    pub fn new(transactions: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
         Self {
-            ledger,
+            transactions,
             catalogue,
             news,
             held: Held::default(),
@@ -153,7 +153,7 @@ impl<L: Ledger> Recorder<L> {
         &self.commits
     }
 
-    /// Records changes until every [`Journal`] that leads here is gone and nothing waits any more.
+    /// Records changes until every [`GroupCommit`] that leads here is gone and nothing waits any more.
     pub async fn work(self, changes: Changes) {
         let mut deferred: Vec<Waiting> = Vec::new();
         let mut last = 0;
@@ -181,7 +181,7 @@ impl<L: Ledger> Recorder<L> {
 
     /// Refuses what has waited for too long, and what is about a submission that is held.
     fn admit(&self, waiting: Waiting) -> Option<Waiting> {
-        let longest = if self.ledger.locks_rows() {
+        let longest = if self.transactions.locks_rows() {
             LONGEST_WAIT
         } else {
             LONGEST_WAIT_FOR_ONE
@@ -210,7 +210,7 @@ impl<L: Ledger> Recorder<L> {
             }
             match self.record_batch(&part.writes, hurry).await {
                 Ok(outcomes) => part.answer(outcomes),
-                Err(StoreError::Contention(_)) if hurry && self.ledger.locks_rows() => {
+                Err(StoreError::Contention(_)) if hurry && self.transactions.locks_rows() => {
                     let held = self.held_among(&part.writes).await;
                     let (waiting, free) = if held.is_empty() {
                         (part, Batch::default())
@@ -239,13 +239,16 @@ impl<L: Ledger> Recorder<L> {
         let keys: BTreeSet<SubmissionKey> = writes.iter().map(|write| write.key.clone()).collect();
         let keys: Vec<SubmissionKey> = keys.into_iter().collect();
         let looking = async {
-            let mut tx = self.ledger.begin(true).await?;
-            let held = tx.books()?.held_heads(&keys).await?;
+            let mut tx = self.transactions.begin(true).await?;
+            let held = tx.unit_of_work()?.held_heads(&keys).await?;
             tx.rollback().await?;
             Ok(held)
         };
         // Each change is tried alone then.
-        self.ledger.within(DEADLINE, looking).await.unwrap_or_default()
+        self.transactions
+            .within(DEADLINE, looking)
+            .await
+            .unwrap_or_default()
     }
 
     /// Tells the log, and remembers what is held.
@@ -256,7 +259,7 @@ impl<L: Ledger> Recorder<L> {
         };
         let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
         tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
-        if self.ledger.locks_rows() && matches!(error, StoreError::Contention(_)) {
+        if self.transactions.locks_rows() && matches!(error, StoreError::Contention(_)) {
             self.held.note(&write.key);
         }
     }
@@ -265,7 +268,11 @@ impl<L: Ledger> Recorder<L> {
         let (mut tries, started) = (0, Instant::now());
         loop {
             let tried_at = Instant::now();
-            match self.ledger.within(DEADLINE, self.try_batch(writes, hurry)).await {
+            match self
+                .transactions
+                .within(DEADLINE, self.try_batch(writes, hurry))
+                .await
+            {
                 Err(StoreError::Contention(_))
                     if tries < TRIES && started.elapsed() < TRYING && tried_at.elapsed() < MOMENT =>
                 {
@@ -282,8 +289,8 @@ impl<L: Ledger> Recorder<L> {
 
     async fn try_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
-        let mut tx = self.ledger.begin(hurry).await?;
-        let outcomes = match record(tx.books()?, &self.catalogue, writes).await {
+        let mut tx = self.transactions.begin(hurry).await?;
+        let outcomes = match record(tx.unit_of_work()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 // When this fails too, the connection is dropped, and the database rolls back by itself.
@@ -323,10 +330,10 @@ mod tests {
 
     /// What a worker takes after a batch of so many, while one change comes each millisecond: how many, and after how long.
     async fn taken_after(last: usize) -> (usize, Duration) {
-        let (journal, changes) = Journal::new();
+        let (group_commit, changes) = GroupCommit::new();
         let callers = tokio::spawn(async move {
             for _ in 0..100 {
-                tokio::spawn(journal.clone().record(write()));
+                tokio::spawn(group_commit.clone().record(write()));
                 sleep(Duration::from_millis(1)).await;
             }
         });
@@ -338,30 +345,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_few_changes_nobody_waits() {
-        assert_eq!(taken_after(CROWD - 1).await, (1, Duration::ZERO));
+        assert_eq!(taken_after(COMMIT_SIBLINGS - 1).await, (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_crowd_changes_gather_for_a_moment() {
-        let (taken, waited) = taken_after(CROWD).await;
+        let (taken, waited) = taken_after(COMMIT_SIBLINGS).await;
         assert!((5..=7).contains(&taken), "{taken}");
-        assert_eq!(waited, LOOKS * LOOK_INTERVAL);
+        assert_eq!(waited, COMMIT_DELAY_STEPS * COMMIT_DELAY_STEP);
     }
 
     #[tokio::test(start_paused = true)]
     async fn when_most_of_a_crowd_are_back_they_do_not_wait_for_more() {
-        let (journal, changes) = Journal::new();
-        for back in [CROWD * 2, BATCH + 1] {
+        let (group_commit, changes) = GroupCommit::new();
+        for back in [COMMIT_SIBLINGS * 2, BATCH + 1] {
             for _ in 0..back {
-                tokio::spawn(journal.clone().record(write()));
+                tokio::spawn(group_commit.clone().record(write()));
             }
             sleep(Duration::from_millis(1)).await;
             let start = Instant::now();
             let taken = changes.take(back * 3 / 2).await.len();
             assert_eq!((taken, start.elapsed()), (back.min(BATCH), Duration::ZERO));
         }
-        assert_eq!(changes.take(CROWD).await.len(), 1, "the one that did not fit");
-        drop(journal);
-        assert!(changes.take(CROWD).await.is_empty(), "nobody is left");
+        assert_eq!(
+            changes.take(COMMIT_SIBLINGS).await.len(),
+            1,
+            "the one that did not fit"
+        );
+        drop(group_commit);
+        assert!(changes.take(COMMIT_SIBLINGS).await.is_empty(), "nobody is left");
     }
 }

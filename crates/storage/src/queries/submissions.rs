@@ -17,7 +17,7 @@ use crate::database::unnest::{OverColumns, Rows, Wanted, With, columns, rows};
 use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::model::SubmissionFilter;
-use crate::unit_of_work::Recording;
+use crate::unit_of_work::RecordWrites;
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset, Clone)]
 #[diesel(table_name = submissions, primary_key(submission_id))]
@@ -188,7 +188,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    pub(crate) fn new(new: &Recording) -> Result<Self, StoreError> {
+    pub(crate) fn new(new: &RecordWrites) -> Result<Self, StoreError> {
         let revision = |(revision, actor): &(Revision, Actor)| {
             Ok(RevisionRow {
                 submission_id: revision.id.into(),

@@ -13,7 +13,7 @@ use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::totals;
 use crate::database::unnest::{OverColumns, Wanted, With, columns};
 use crate::error::StoreError;
-use crate::unit_of_work::{Refreshing, StoredTotal};
+use crate::unit_of_work::{RefreshWrites, StoredTotal};
 
 /// A refreshed total as a row.
 #[derive(AsChangeset)]
@@ -75,7 +75,11 @@ pub(crate) async fn lock(conn: &mut Conn, wanted: &[Wanted]) -> Result<HashMap<U
 }
 
 impl Refreshed {
-    pub(crate) fn rows(form: &Form, new: &Refreshing, now: DateTime<Utc>) -> Result<Vec<Self>, StoreError> {
+    pub(crate) fn rows(
+        form: &Form,
+        new: &RefreshWrites,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Self>, StoreError> {
         let row = |(key, total, version): &(TotalKey, Total, i64)| {
             Ok(Self {
                 form: key.form.to_string(),

@@ -1,4 +1,4 @@
-//! Recording and refreshing on either database.
+//! RecordWrites and refreshing on either database.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -14,14 +14,16 @@ use crate::error::StoreError;
 use crate::model::Idempotency;
 use crate::queries::{catalogue_digest, idempotency, marks, reports, submissions, totals, writes};
 use crate::unit_of_work::{
-    Books, FiledReport, Ledger, MarksRead, Recording, Refreshing, StoredTotal, Transaction, Used,
+    FiledReport, MarksRead, RecordWrites, RefreshWrites, StoredTotal, Transaction, Transactions, UnitOfWork,
+    Used,
 };
 
-impl Ledger for Pools {
+impl Transactions for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        self.begin(Purpose::Books { hurry }, &Beneficiary::Service).await
+        self.begin(Purpose::UnitOfWork { hurry }, &Beneficiary::Service)
+            .await
     }
 
     fn locks_rows(&self) -> bool {
@@ -38,9 +40,9 @@ impl Ledger for Pools {
 }
 
 impl Transaction for Tx {
-    type Books = Conn;
+    type UnitOfWork = Conn;
 
-    fn books(&mut self) -> Result<&mut Conn, StoreError> {
+    fn unit_of_work(&mut self) -> Result<&mut Conn, StoreError> {
         self.conn()
     }
 
@@ -53,7 +55,7 @@ impl Transaction for Tx {
     }
 }
 
-impl Books for Conn {
+impl UnitOfWork for Conn {
     async fn share_catalogue(&mut self, digest: &str) -> Result<(), StoreError> {
         catalogue_digest::share_lock(self, digest).await
     }
@@ -85,7 +87,7 @@ impl Books for Conn {
         submissions::held_heads(self, keys).await
     }
 
-    async fn record(&mut self, new: &Recording) -> Result<(), StoreError> {
+    async fn record(&mut self, new: &RecordWrites) -> Result<(), StoreError> {
         writes::record(self, new).await
     }
 
@@ -129,7 +131,7 @@ impl Books for Conn {
         totals::of_units(self, form, period, units).await
     }
 
-    async fn refresh(&mut self, form: &Form, new: &Refreshing) -> Result<(), StoreError> {
+    async fn refresh(&mut self, form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
         writes::refresh(self, form, new).await
     }
 }

@@ -10,10 +10,10 @@ use crate::database::pool::Conn;
 use crate::database::unnest::{Rows, With};
 use crate::error::StoreError;
 use crate::queries::{idempotency, marks, outbox, submissions, totals};
-use crate::unit_of_work::{Recording, Refreshing};
+use crate::unit_of_work::{RecordWrites, RefreshWrites};
 
 /// Writes what a batch of changes leaves.
-pub(crate) async fn record(conn: &mut Conn, new: &Recording) -> Result<(), StoreError> {
+pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), StoreError> {
     let recorded = submissions::Recorded::new(new)?;
     let stale = marks::rows(&new.marks);
     let news = outbox::rows(&new.news, new.at)?;
@@ -41,7 +41,7 @@ pub(crate) async fn record(conn: &mut Conn, new: &Recording) -> Result<(), Store
 }
 
 /// Writes totals that are locked, and what follows from it.
-pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &Refreshing) -> Result<(), StoreError> {
+pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
     let now = clock(conn).await?;
     let totals = totals::Refreshed::rows(form, new, now)?;
     let stale = marks::rows(&new.marks);

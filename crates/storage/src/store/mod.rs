@@ -15,7 +15,7 @@ use crate::database::url::DatabaseUrl;
 use crate::database::write_health::Standing;
 use crate::error::StoreError;
 use crate::group_commit::metrics::Commits;
-use crate::group_commit::{Journal, Recorder};
+use crate::group_commit::{GroupCommit, Recorder};
 use crate::queries::{catalogue, catalogue_digest};
 use crate::unit_of_work::DEADLINE;
 
@@ -43,7 +43,7 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
     /// None once it is closed.
-    journal: Mutex<Option<Journal>>,
+    group_commit: Mutex<Option<GroupCommit>>,
     recorders: Mutex<JoinSet<()>>,
     standing: Arc<Standing>,
     commits: Commits,
@@ -81,7 +81,7 @@ impl Store {
         let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
         let standing = recorder.standing().clone();
         let commits = recorder.commits().clone();
-        let (journal, changes) = Journal::new();
+        let (group_commit, changes) = GroupCommit::new();
         let mut recorders = JoinSet::new();
         for _ in 0..pools.writers() {
             recorders.spawn(recorder.clone().work(changes.clone()));
@@ -90,7 +90,7 @@ impl Store {
             pools,
             catalogue,
             news,
-            journal: Mutex::new(Some(journal)),
+            group_commit: Mutex::new(Some(group_commit)),
             recorders: Mutex::new(recorders),
             standing,
             commits,
@@ -124,7 +124,7 @@ impl Store {
 
     /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
     pub async fn close(&self) {
-        drop(self.inner.journal.lock().await.take());
+        drop(self.inner.group_commit.lock().await.take());
         let mut recorders = self.inner.recorders.lock().await;
         while let Some(ended) = recorders.join_next().await {
             if let Err(panic) = ended {

@@ -26,8 +26,8 @@ impl Store {
     /// # Errors
     /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
     pub async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
-        let journal = self.inner.journal.lock().await.clone();
-        journal.ok_or_else(group_commit::closed)?.record(write).await
+        let group_commit = self.inner.group_commit.lock().await.clone();
+        group_commit.ok_or_else(group_commit::closed)?.record(write).await
     }
 
     /// What [`Store::record`] would answer now. Nothing is kept.

@@ -65,7 +65,7 @@ pub struct StoredTotal {
 
 /// What a batch of changes leaves.
 #[derive(Clone, Debug)]
-pub struct Recording {
+pub struct RecordWrites {
     /// The database's time, read when all was locked.
     pub at: DateTime<Utc>,
     /// New revisions, with who made them.
@@ -95,7 +95,7 @@ pub struct MarksRead {
 
 /// What a refresh of totals of one form and period leaves.
 #[derive(Clone, Debug, Default)]
-pub struct Refreshing {
+pub struct RefreshWrites {
     /// Totals, whose rows are locked, with their new versions.
     pub totals: Vec<(TotalKey, Total, i64)>,
     /// The marks that they take in, and that go.
@@ -106,12 +106,12 @@ pub struct Refreshing {
     pub news: Vec<Announcement>,
 }
 
-/// Where transactions on the books are opened; cheap to clone.
+/// Opens transactions; cheap to clone.
 ///
 /// The rules of recording and refreshing, with their retries and deadlines, are written against this trait and
-/// [`Books`], so that a test can drive the very code that ships against a database of its own making, which fails and
+/// [`UnitOfWork`], so that a test can drive the very code that ships against a database of its own making, which fails and
 /// interleaves as it pleases.
-pub trait Ledger: Clone + Send + Sync + 'static {
+pub trait Transactions: Clone + Send + Sync + 'static {
     /// What it opens.
     type Transaction: Transaction;
 
@@ -132,13 +132,13 @@ pub trait Ledger: Clone + Send + Sync + 'static {
 /// An open transaction. Dropped without an end, it is rolled back.
 pub trait Transaction: Send {
     /// Through which it reads and writes.
-    type Books: Books;
+    type UnitOfWork: UnitOfWork;
 
-    /// Its books.
+    /// Its work.
     ///
     /// # Errors
     /// It has ended.
-    fn books(&mut self) -> Result<&mut Self::Books, StoreError>;
+    fn unit_of_work(&mut self) -> Result<&mut Self::UnitOfWork, StoreError>;
 
     /// Ends it. After an error nobody knows whether it was committed.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -147,9 +147,9 @@ pub trait Transaction: Send {
     fn rollback(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// An open READ COMMITTED transaction on the books: each call sees what was committed before it, and what this
+/// An open READ COMMITTED transaction on the work: each call sees what was committed before it, and what this
 /// transaction wrote. Locks are held until the transaction ends.
-pub trait Books: Send {
+pub trait UnitOfWork: Send {
     /// Holds the catalogue as it is; fails when the database has another than `digest` names.
     fn share_catalogue(&mut self, digest: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -182,7 +182,7 @@ pub trait Books: Send {
 
     /// Writes what a batch of changes leaves. `Contention` when another transaction has meanwhile made one of the rows that
     /// were not there; one that is about to is waited for.
-    fn record(&mut self, new: &Recording) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn record(&mut self, new: &RecordWrites) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// One revision.
     fn revision(
@@ -228,6 +228,6 @@ pub trait Books: Send {
     fn refresh(
         &mut self,
         form: &Form,
-        new: &Refreshing,
+        new: &RefreshWrites,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

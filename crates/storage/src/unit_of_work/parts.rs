@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonghop_domain::{Place, Scope, Total, UnitCode, UnitId};
 
 use crate::error::StoreError;
-use crate::unit_of_work::{Books, FiledReport, StoredTotal};
+use crate::unit_of_work::{FiledReport, StoredTotal, UnitOfWork};
 
 /// What totals are made of: the units' own reports, their children's reports and their children's totals.
 pub(crate) struct Parts {
@@ -15,7 +15,7 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) async fn read(
-        books: &mut impl Books,
+        work: &mut impl UnitOfWork,
         scope: &Scope,
         places: &[Place<'_>],
     ) -> Result<Self, StoreError> {
@@ -31,8 +31,8 @@ impl Parts {
             .map(Place::id)
             .collect();
         Ok(Self {
-            reports: books.reports(&scope.form.code, scope.period, &reporting).await?,
-            totals: books.totals(&scope.form, scope.period, &with_totals).await?,
+            reports: work.reports(&scope.form.code, scope.period, &reporting).await?,
+            totals: work.totals(&scope.form, scope.period, &with_totals).await?,
         })
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::model::{Idempotency, Outcome, Write};
-use crate::unit_of_work::{Answer, Books, Recording, Used};
+use crate::unit_of_work::{Answer, RecordWrites, UnitOfWork, Used};
 
 /// What a batch writes.
 #[derive(Default)]
@@ -31,11 +31,11 @@ struct Batch {
 
 /// Decides and writes a batch; the caller commits. No two writes of a batch have the same idempotency key.
 pub async fn record(
-    books: &mut impl Books,
+    work: &mut impl UnitOfWork,
     catalogue: &Catalogue,
     writes: &[Write],
 ) -> Result<Vec<Outcome>, StoreError> {
-    books.share_catalogue(catalogue.digest()).await?;
+    work.share_catalogue(catalogue.digest()).await?;
     let wanted: BTreeSet<&Idempotency> = writes
         .iter()
         .filter_map(|write| write.idempotency.as_ref())
@@ -43,8 +43,8 @@ pub async fn record(
     let used = if wanted.is_empty() {
         HashMap::new()
     } else {
-        let before = books.clock().await?;
-        books.reserve_keys(&wanted, before).await?
+        let before = work.clock().await?;
+        work.reserve_keys(&wanted, before).await?
     };
     tracing::trace!(target: "tonghop::step", step = "keys_reserved");
     let keys: BTreeSet<&SubmissionKey> = writes
@@ -53,10 +53,10 @@ pub async fn record(
         .map(|write| &write.key)
         .collect();
     let keys: Vec<SubmissionKey> = keys.into_iter().cloned().collect();
-    let heads = books.lock_heads(&keys).await?;
+    let heads = work.lock_heads(&keys).await?;
     tracing::trace!(target: "tonghop::step", step = "heads_locked");
     // After the locks, so that a later revision has a later time.
-    let now = books.clock().await?;
+    let now = work.clock().await?;
     let mut batch = Batch {
         heads,
         ..Batch::default()
@@ -64,13 +64,13 @@ pub async fn record(
     let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         let outcome = match replay_of(write, &used) {
-            Some(used) => replay(books, write, used).await?,
+            Some(used) => replay(work, write, used).await?,
             None => batch.decide(catalogue, write, now)?,
         };
         batch.trail.push(noted(write, &outcome));
         outcomes.push(outcome);
     }
-    batch.write(books, now).await?;
+    batch.write(work, now).await?;
     Ok(outcomes)
 }
 
@@ -103,7 +103,7 @@ fn replay_of<'a>(write: &Write, used: &'a HashMap<Idempotency, Used>) -> Option<
 }
 
 /// The answer that was given to an earlier request with the same key.
-async fn replay(books: &mut impl Books, write: &Write, used: &Used) -> Result<Outcome, StoreError> {
+async fn replay(work: &mut impl UnitOfWork, write: &Write, used: &Used) -> Result<Outcome, StoreError> {
     if write
         .idempotency
         .as_ref()
@@ -116,7 +116,7 @@ async fn replay(books: &mut impl Books, write: &Write, used: &Used) -> Result<Ou
         id,
         revision,
     } = used.answer;
-    let revision = books
+    let revision = work
         .revision(id, revision)
         .await?
         .ok_or_else(|| StoreError::corrupt(format!("revision {revision} of {id} is missing")))?;
@@ -246,7 +246,7 @@ impl Batch {
         Ok(revision)
     }
 
-    async fn write(mut self, books: &mut impl Books, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn write(mut self, work: &mut impl UnitOfWork, now: DateTime<Utc>) -> Result<(), StoreError> {
         let changed: BTreeSet<&SubmissionKey> =
             self.revisions.iter().map(|(revision, _)| &revision.key).collect();
         let states = changed.into_iter().filter_map(|key| self.heads.remove_entry(key));
@@ -263,7 +263,7 @@ impl Batch {
                 },
             )
             .collect();
-        let new = Recording {
+        let new = RecordWrites {
             at: now,
             revisions: self.revisions,
             first,
@@ -273,9 +273,9 @@ impl Batch {
             answers: self.answers,
             trail: self.trail,
         };
-        books.record(&new).await?;
+        work.record(&new).await?;
         tracing::trace!(target: "tonghop::step", step = "changes_written");
-        books.release_keys(&self.released).await?;
+        work.release_keys(&self.released).await?;
         tracing::trace!(target: "tonghop::step", step = "keys_released");
         Ok(())
     }

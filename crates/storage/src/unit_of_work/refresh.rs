@@ -9,7 +9,7 @@ use tonghop_domain::{Announcement, Catalogue, Place, TotalKey, UnitId};
 use crate::error::StoreError;
 use crate::model::Refreshed;
 use crate::unit_of_work::parts::Parts;
-use crate::unit_of_work::{Books, DEADLINE, Ledger, Refreshing, Transaction};
+use crate::unit_of_work::{DEADLINE, RefreshWrites, Transaction, Transactions, UnitOfWork};
 
 /// How many totals share a transaction at the most.
 pub const MAX_TOGETHER: usize = 32;
@@ -23,17 +23,17 @@ const ALONE: usize = 4;
 /// `keys` are sorted. Answers for each, in their order, what became of it: `Unavailable`, `OtherCatalogue`, `Corrupt`,
 /// `Overflow`; `Contention` when another refresh of it did not end in time.
 pub async fn refresh_totals(
-    ledger: &impl Ledger,
+    transactions: &impl Transactions,
     catalogue: &Catalogue,
     keys: &[TotalKey],
 ) -> Vec<Result<Refreshed, StoreError>> {
     let mut done = Vec::with_capacity(keys.len());
     for group in groups(keys) {
-        match transact(ledger, catalogue, group).await {
+        match transact(transactions, catalogue, group).await {
             Ok(refreshed) => done.extend(refreshed.into_iter().map(Ok)),
             Err(error) if group.len() > 1 && may_be_of_one(&error) => {
                 let alone = |key: TotalKey| async move {
-                    let refreshed = transact(ledger, catalogue, std::slice::from_ref(&key)).await?;
+                    let refreshed = transact(transactions, catalogue, std::slice::from_ref(&key)).await?;
                     let only = refreshed.into_iter().next();
                     only.ok_or_else(|| StoreError::corrupt("nothing was said of a total"))
                 };
@@ -64,13 +64,13 @@ fn may_be_of_one(error: &StoreError) -> bool {
 }
 
 async fn transact(
-    ledger: &impl Ledger,
+    transactions: &impl Transactions,
     catalogue: &Catalogue,
     group: &[TotalKey],
 ) -> Result<Vec<Refreshed>, StoreError> {
     let refreshing = async {
-        let mut tx = ledger.begin(group.len() > 1).await?;
-        match refresh(tx.books()?, catalogue, group).await {
+        let mut tx = transactions.begin(group.len() > 1).await?;
+        match refresh(tx.unit_of_work()?, catalogue, group).await {
             Ok(done) if done.iter().any(|one| *one != Refreshed::Clean) => {
                 tx.commit().await?;
                 tracing::trace!(target: "tonghop::step", step = "refresh_committed");
@@ -83,7 +83,7 @@ async fn transact(
             }
         }
     };
-    ledger.within(DEADLINE, refreshing).await
+    transactions.within(DEADLINE, refreshing).await
 }
 
 /// Refreshes totals of one form and period, which are sorted; the caller commits when something was written and rolls back
@@ -92,14 +92,14 @@ async fn transact(
 /// The order is the point: the totals are locked first, then their marks are read, then their parts, each in a statement
 /// of its own, whose snapshot is younger than the locks. Exactly the marks that were read are deleted.
 pub async fn refresh(
-    books: &mut impl Books,
+    work: &mut impl UnitOfWork,
     catalogue: &Catalogue,
     keys: &[TotalKey],
 ) -> Result<Vec<Refreshed>, StoreError> {
     let Some(TotalKey { form, period, .. }) = keys.first() else {
         return Ok(Vec::new());
     };
-    books.share_catalogue(catalogue.digest()).await?;
+    work.share_catalogue(catalogue.digest()).await?;
     let scope = catalogue.scope(form.as_str(), *period);
     let scope = scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {form} for {period}")))?;
     let units: Vec<UnitId> = keys.iter().map(|key| key.unit).collect();
@@ -108,9 +108,9 @@ pub async fn refresh(
         place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", unit.0)))
     };
     let places = units.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-    let versions = books.lock_totals(form, *period, &units).await?;
+    let versions = work.lock_totals(form, *period, &units).await?;
     tracing::trace!(target: "tonghop::step", step = "total_locked");
-    let marks = books.marks_of(form, *period, &units).await?;
+    let marks = work.marks_of(form, *period, &units).await?;
     let marked: Vec<Place<'_>> = places
         .iter()
         .copied()
@@ -120,14 +120,14 @@ pub async fn refresh(
         return Ok(vec![Refreshed::Clean; keys.len()]);
     }
     tracing::trace!(target: "tonghop::step", step = "marks_read");
-    let parts = Parts::read(books, &scope, &marked).await?;
+    let parts = Parts::read(work, &scope, &marked).await?;
     tracing::trace!(target: "tonghop::step", step = "parts_read");
     let total_of = |unit| TotalKey {
         form: form.clone(),
         period: *period,
         unit,
     };
-    let mut new = Refreshing::default();
+    let mut new = RefreshWrites::default();
     let mut stale: BTreeMap<TotalKey, DateTime<Utc>> = BTreeMap::new();
     for place in marked {
         let read = &marks[&place.id()];
@@ -149,7 +149,7 @@ pub async fn refresh(
         });
     }
     new.marks = stale.into_iter().collect();
-    books.refresh(&scope.form, &new).await?;
+    work.refresh(&scope.form, &new).await?;
     tracing::trace!(target: "tonghop::step", step = "total_written");
     let become_of = |place: Place<'_>| match marks.contains_key(&place.id()) {
         true => Refreshed::Written {

@@ -7,12 +7,13 @@ use tonghop_domain::{
     Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{
-    Books, FiledReport, Idempotency, MarksRead, Recording, Refreshing, StoreError, StoredTotal, Used,
+    FiledReport, Idempotency, MarksRead, RecordWrites, RefreshWrites, StoreError, StoredTotal, UnitOfWork,
+    Used,
 };
 
 use crate::database::{Lock, Transaction};
 
-impl Books for Transaction {
+impl UnitOfWork for Transaction {
     async fn share_catalogue(&mut self, _digest: &str) -> Result<(), StoreError> {
         self.step().await
     }
@@ -85,7 +86,7 @@ impl Books for Transaction {
         Ok(keys.iter().filter(is_held).cloned().collect())
     }
 
-    async fn record(&mut self, new: &Recording) -> Result<(), StoreError> {
+    async fn record(&mut self, new: &RecordWrites) -> Result<(), StoreError> {
         self.step().await?;
         for (key, _) in &new.first {
             self.lock(Lock::Head(key.clone())).await?;
@@ -237,7 +238,7 @@ impl Books for Transaction {
         Ok(units.iter().filter_map(stored).collect())
     }
 
-    async fn refresh(&mut self, _form: &Form, new: &Refreshing) -> Result<(), StoreError> {
+    async fn refresh(&mut self, _form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
         self.step().await?;
         let refreshed_at = self.database.world().now();
         for (key, total, version) in &new.totals {
