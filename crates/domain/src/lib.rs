@@ -19,12 +19,12 @@ mod form;
 mod indicator;
 mod names;
 mod period;
-mod reach;
 mod recount;
 mod submission;
 mod total;
 mod tree;
 mod unit;
+mod unit_ancestry;
 
 pub use access::{
     Caller, InvalidDigest, InvalidKeyId, InvalidRole, InvalidToken, Key, KeyId, KeyState, MAX_LABEL_CHARS,
@@ -48,7 +48,6 @@ pub use form::{Form, Indicators};
 pub use indicator::{Category, Dimension, Formula, Indicator, Kind};
 pub use names::Names;
 pub use period::{Frequency, InvalidPeriod, Period};
-pub use reach::Reach;
 pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,
@@ -56,3 +55,4 @@ pub use submission::{
 pub use total::{Counts, MAX_TOTAL_ITEMS, Overflow, Report, Total, TotalRow, sum_of_contributions};
 pub use tree::{Place, Tree};
 pub use unit::{Level, Unit};
+pub use unit_ancestry::UnitAncestry;

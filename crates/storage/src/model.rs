@@ -69,7 +69,7 @@ pub struct SubmissionFilter {
     pub period: Option<Period>,
     /// Of these units; none means all.
     pub units: Option<Vec<tonghop_domain::UnitId>>,
-    /// With a current revision recorded at this time or later.
+    /// WithClause a current revision recorded at this time or later.
     pub updated_since: Option<DateTime<Utc>>,
     /// After this one in the list: the time of its current revision and its id.
     pub after: Option<(DateTime<Utc>, SubmissionId)>,

@@ -209,7 +209,7 @@ fn children_are_in_byte_order_of_their_codes() {
 #[test]
 fn reach_says_of_each_day_what_its_tree_says() {
     let catalogue = catalogue(reused());
-    let reach = catalogue.reach();
+    let reach = catalogue.unit_ancestry();
     for day in [
         "2000-01-01",
         "2021-07-31",

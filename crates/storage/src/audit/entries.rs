@@ -14,7 +14,7 @@ use crate::audit::seals;
 use crate::codec;
 use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::audit_batches;
-use crate::database::unnest::{self, Rows, With, rows};
+use crate::database::unnest::{self, Rows, WithClause, rows};
 use crate::error::StoreError;
 
 /// How many characters of an entry's digest stand beside its batch, so that a changed entry can be named. The batch's own
@@ -143,7 +143,7 @@ impl Batch {
         }]))
     }
 
-    pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
+    pub(crate) fn add_to<'a>(&'a self, with: &mut WithClause<'a>) {
         with.insert(&self.0);
     }
 

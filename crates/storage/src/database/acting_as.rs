@@ -4,14 +4,14 @@ use tonghop_domain::KeyId;
 
 /// For whom a transaction works.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Beneficiary {
+pub(crate) enum ActingAs {
     /// For the service itself, which must see all submissions to add them up.
     Service,
     /// For the holder of a key, who sees what it reaches.
     Key(KeyId),
 }
 
-impl Beneficiary {
+impl ActingAs {
     /// The statement by which a transaction says so. Where none did, it would see nothing.
     pub(crate) fn statement(&self) -> String {
         match self {

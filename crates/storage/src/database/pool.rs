@@ -11,7 +11,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::database::acting_as::Beneficiary;
+use crate::database::acting_as::ActingAs;
 use crate::database::sqlite_file::DatabaseFile;
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
 use crate::database::url::{DatabaseUrl, PostgresUrl};
@@ -188,7 +188,7 @@ impl Pools {
     }
 
     /// Begins a transaction. Connections that died while they were idle are dropped on the way.
-    pub(crate) async fn begin(&self, purpose: Purpose, whom: &Beneficiary) -> Result<Tx, StoreError> {
+    pub(crate) async fn begin(&self, purpose: Purpose, acting_as: &ActingAs) -> Result<Tx, StoreError> {
         let file = match self {
             Self::Lite { file, .. } => Some(file.clone()),
             Self::Pg(_) => None,
@@ -201,15 +201,15 @@ impl Pools {
                 (Conn::Pg(_), Purpose::Read) => {
                     format!(
                         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
-                        whom.statement()
+                        acting_as.statement()
                     )
                 }
                 (Conn::Pg(_), Purpose::Lookup) => format!(
                     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {KEPT_PLANS}; {}",
-                    whom.statement()
+                    acting_as.statement()
                 ),
                 (Conn::Pg(_), Purpose::Write) => {
-                    format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", whom.statement())
+                    format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", acting_as.statement())
                 }
                 (Conn::Pg(_), Purpose::UnitOfWork { hurry }) => format!(
                     "BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {}{}",
@@ -218,7 +218,7 @@ impl Pools {
                     } else {
                         ""
                     },
-                    whom.statement()
+                    acting_as.statement()
                 ),
                 (Conn::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
                 (Conn::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),

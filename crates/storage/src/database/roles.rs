@@ -33,7 +33,7 @@ END $$";
 /// UPDATE of a single column is there for the row lock that it allows.
 const GRANTS: &str = "
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tonghop_api, tonghop_aggregator;
-GRANT SELECT ON catalogue, units, reach, form_periods, submissions, revisions, totals, marks, access_keys,
+GRANT SELECT ON catalogue, units, unit_ancestry, form_periods, submissions, revisions, totals, marks, access_keys,
     idempotency_keys, outbox, write_probe, __diesel_schema_migrations TO tonghop_api;
 GRANT UPDATE (id) ON catalogue TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE ON submissions TO tonghop_api;
@@ -43,7 +43,7 @@ GRANT INSERT, UPDATE, DELETE ON outbox TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE ON write_probe TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE (revoked_at, last_used_at) ON access_keys TO tonghop_api;
 GRANT SELECT, INSERT ON audit_batches, audit_seals TO tonghop_api;
-GRANT SELECT ON catalogue, units, reach, form_periods, submissions, revisions, totals, marks, outbox, write_probe,
+GRANT SELECT ON catalogue, units, unit_ancestry, form_periods, submissions, revisions, totals, marks, outbox, write_probe,
     __diesel_schema_migrations TO tonghop_aggregator;
 GRANT SELECT (key_id, unit_id) ON access_keys TO tonghop_aggregator;
 GRANT INSERT, UPDATE ON totals TO tonghop_aggregator;

@@ -1,4 +1,4 @@
-//! What the policies on rows need to know: who is at or below whom, and the last days of periods. An embedded database has
+//! What the policies on rows need to know: who is at or below acting_as, and the last days of periods. An embedded database has
 //! no such policies.
 
 use chrono::NaiveDate;
@@ -7,12 +7,12 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tonghop_domain::Catalogue;
 
 use crate::database::pool::Conn;
-use crate::database::schema::{form_periods, reach};
+use crate::database::schema::{form_periods, unit_ancestry};
 use crate::error::StoreError;
 
 #[derive(Insertable)]
-#[diesel(table_name = reach)]
-struct ReachRow {
+#[diesel(table_name = unit_ancestry)]
+struct UnitAncestryRow {
     ancestor_id: i64,
     unit_id: i64,
     from_day: String,
@@ -30,26 +30,26 @@ struct FormPeriodRow {
 /// How many rows are inserted together.
 const TOGETHER: usize = 5000;
 
-/// Writes down who is at or below whom, for the policies.
-pub(crate) async fn write_reach(conn: &mut Conn, catalogue: &Catalogue) -> Result<(), StoreError> {
+/// Writes down who is at or below acting_as, for the policies.
+pub(crate) async fn write_unit_ancestry(conn: &mut Conn, catalogue: &Catalogue) -> Result<(), StoreError> {
     let Conn::Pg(object) = conn else {
         return Ok(());
     };
     let conn: &mut AsyncPgConnection = &mut *object;
     let day = |day: NaiveDate| day.to_string();
-    let rows: Vec<ReachRow> = catalogue
-        .reach()
+    let rows: Vec<UnitAncestryRow> = catalogue
+        .unit_ancestry()
         .into_iter()
-        .map(|reach| ReachRow {
-            ancestor_id: reach.ancestor.0,
-            unit_id: reach.unit.0,
-            from_day: reach.from.map(day).unwrap_or_default(),
-            to_day: reach.to.map(day),
+        .map(|pair| UnitAncestryRow {
+            ancestor_id: pair.ancestor.0,
+            unit_id: pair.unit.0,
+            from_day: pair.from.map(day).unwrap_or_default(),
+            to_day: pair.to.map(day),
         })
         .collect();
-    diesel::delete(reach::table).execute(conn).await?;
+    diesel::delete(unit_ancestry::table).execute(conn).await?;
     for rows in rows.chunks(TOGETHER) {
-        diesel::insert_into(reach::table)
+        diesel::insert_into(unit_ancestry::table)
             .values(rows)
             .execute(conn)
             .await?;

@@ -142,7 +142,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    reach (ancestor_id, unit_id, from_day) {
+    unit_ancestry (ancestor_id, unit_id, from_day) {
         ancestor_id -> BigInt,
         unit_id -> BigInt,
         from_day -> Text,

@@ -45,13 +45,13 @@ where
 }
 
 /// A form, a period and a unit, as a row: what finds a submission, a total and its marks.
-pub(crate) struct Wanted {
+pub(crate) struct KeyRow {
     pub(crate) form: String,
     pub(crate) period: String,
     pub(crate) unit_id: i64,
 }
 
-impl Wanted {
+impl KeyRow {
     pub(crate) fn new(form: &FormCode, period: Period, unit: UnitId) -> Self {
         Self {
             form: form.as_str().to_owned(),
@@ -72,14 +72,14 @@ impl Wanted {
 }
 
 /// A statement over rows that stand as columns: `before`, the columns as an `unnest`, and `after`. `S` is what it answers.
-pub(crate) struct OverColumns<C, S = ()> {
+pub(crate) struct Unnest<C, S = ()> {
     before: &'static str,
     columns: C,
     after: &'static str,
     answers: PhantomData<S>,
 }
 
-impl<C, S> OverColumns<C, S> {
+impl<C, S> Unnest<C, S> {
     pub(crate) fn new(before: &'static str, columns: C, after: &'static str) -> Self {
         let answers = PhantomData;
         Self {
@@ -91,7 +91,7 @@ impl<C, S> OverColumns<C, S> {
     }
 }
 
-impl<C: QueryFragment<Pg>, S> QueryFragment<Pg> for OverColumns<C, S> {
+impl<C: QueryFragment<Pg>, S> QueryFragment<Pg> for Unnest<C, S> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(self.before);
         out.push_sql(" unnest(");
@@ -103,22 +103,22 @@ impl<C: QueryFragment<Pg>, S> QueryFragment<Pg> for OverColumns<C, S> {
 }
 
 // Known by its text, which names the tables and the columns.
-impl<C, S> QueryId for OverColumns<C, S> {
+impl<C, S> QueryId for Unnest<C, S> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<C, S> Query for OverColumns<C, S> {
+impl<C, S> Query for Unnest<C, S> {
     type SqlType = S;
 }
 
 /// Statements that are sent, and done, as one. What is looked at after a statement is looked at when all are done.
 #[derive(Default)]
-pub(crate) struct With<'a> {
+pub(crate) struct WithClause<'a> {
     parts: Vec<Box<dyn QueryFragment<Pg> + Send + 'a>>,
 }
 
-impl<'a> With<'a> {
+impl<'a> WithClause<'a> {
     pub(crate) fn add(&mut self, part: impl QueryFragment<Pg> + Send + 'a) {
         self.parts.push(Box::new(part));
     }
@@ -139,7 +139,7 @@ impl<'a> With<'a> {
     }
 }
 
-impl QueryFragment<Pg> for With<'_> {
+impl QueryFragment<Pg> for WithClause<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         for (number, part) in self.parts.iter().enumerate() {
             out.push_sql(if number == 0 { "WITH " } else { ", " });
@@ -152,12 +152,12 @@ impl QueryFragment<Pg> for With<'_> {
     }
 }
 
-impl QueryId for With<'_> {
+impl QueryId for WithClause<'_> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<Conn> diesel::RunQueryDsl<Conn> for With<'_> {}
+impl<Conn> diesel::RunQueryDsl<Conn> for WithClause<'_> {}
 
 /// Rows of a table that are inserted together.
 pub(crate) trait Rows: Sized {
@@ -172,7 +172,7 @@ pub(crate) trait Rows: Sized {
 pub(crate) async fn insert<R: Rows>(conn: &mut Conn, rows: &[R]) -> QueryResult<()> {
     match conn {
         Conn::Pg(object) => {
-            let mut with = With::default();
+            let mut with = WithClause::default();
             with.insert(rows);
             with.execute(object).await
         }
@@ -190,7 +190,7 @@ macro_rules! rows {
             ) -> Box<dyn diesel::query_builder::QueryFragment<diesel::pg::Pg> + Send + 'a> {
                 let into = $crate::database::unnest::insert_into!($table: $($column),+);
                 let columns = $crate::database::unnest::columns!(rows => $($column: $kind),+);
-                Box::new($crate::database::unnest::OverColumns::<_>::new(into, columns, after))
+                Box::new($crate::database::unnest::Unnest::<_>::new(into, columns, after))
             }
 
             async fn insert_each(rows: &[Self], conn: &mut $crate::database::pool::Lite) -> diesel::QueryResult<()> {

@@ -9,13 +9,13 @@ use crate::error::StoreError;
 /// Remembers that a change was refused for a reason of the database's, until a change of our own is taken. In good
 /// weather nothing is written.
 #[derive(Debug, Default)]
-pub(crate) struct Standing {
+pub(crate) struct WriteHealth {
     refused: AtomicU64,
     /// How many refusals were there when the database last took a change of our own. Locked by who tries.
     answered_for: Mutex<u64>,
 }
 
-impl Standing {
+impl WriteHealth {
     /// Remembers what became of a change.
     pub(crate) fn note<T>(&self, result: &Result<T, StoreError>) {
         if let Err(StoreError::Unavailable(_) | StoreError::Contention(_)) = result {

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tonghop_domain::{Catalogue, SubmissionKey};
 
-use crate::database::write_health::Standing;
+use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
 use crate::group_commit::batch::{Batch, Waiting, take_apart};
 use crate::group_commit::contended::Held;
@@ -65,7 +65,7 @@ pub struct Recorder<L> {
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
     held: Held,
-    standing: Arc<Standing>,
+    write_health: Arc<WriteHealth>,
     commits: Commits,
 }
 
@@ -138,14 +138,14 @@ impl<L: Transactions> Recorder<L> {
             catalogue,
             news,
             held: Held::default(),
-            standing: Arc::default(),
+            write_health: Arc::default(),
             commits: Commits::default(),
         }
     }
 
     /// Whether the database took the last changes.
-    pub(crate) fn standing(&self) -> &Arc<Standing> {
-        &self.standing
+    pub(crate) fn write_health(&self) -> &Arc<WriteHealth> {
+        &self.write_health
     }
 
     /// What was committed.
@@ -280,7 +280,7 @@ impl<L: Transactions> Recorder<L> {
                     tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
                 }
                 done => {
-                    self.standing.note(&done);
+                    self.write_health.note(&done);
                     return done;
                 }
             }

@@ -11,7 +11,7 @@ use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
 use crate::database::pool::{Conn, on};
 use crate::database::row_security;
 use crate::database::schema::{catalogue, units};
-use crate::database::unnest::{self, Rows, With, rows};
+use crate::database::unnest::{self, Rows, WithClause, rows};
 use crate::error::StoreError;
 use crate::queries::{marks, reports, submissions, totals};
 
@@ -114,7 +114,7 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
         .map_err(|_| StoreError::corrupt("a unit without an id"))?;
     refuse_losses(conn, &adopted).await?;
     write_units(conn, &adopted).await?;
-    row_security::write_reach(conn, &adopted).await?;
+    row_security::write_unit_ancestry(conn, &adopted).await?;
     let row = (
         catalogue::id.eq(1),
         catalogue::digest.eq(new.digest()),
@@ -190,7 +190,7 @@ async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreEr
         .collect();
     match conn {
         Conn::Pg(object) => {
-            let mut with = With::default();
+            let mut with = WithClause::default();
             with.add(UnitRow::insertion(
                 &rows,
                 "ON CONFLICT (unit_id) DO UPDATE SET code = excluded.code, valid_from = excluded.valid_from, \

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::idempotency_keys;
-use crate::database::unnest::{Rows, With, rows};
+use crate::database::unnest::{Rows, WithClause, rows};
 use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::model::Idempotency;
@@ -61,7 +61,7 @@ pub(crate) async fn reserve(
         .collect();
     match conn {
         Conn::Pg(object) => {
-            let mut with = With::default();
+            let mut with = WithClause::default();
             with.add(KeyRow::insertion(&rows, "ON CONFLICT DO NOTHING"));
             with.execute(object).await?;
         }
@@ -104,7 +104,7 @@ pub(crate) fn answers(answers: &[(Idempotency, Answer)]) -> Vec<KeyRow> {
 }
 
 /// Writes it.
-pub(crate) fn add_to<'a>(with: &mut With<'a>, answers: &'a [KeyRow]) {
+pub(crate) fn add_to<'a>(with: &mut WithClause<'a>, answers: &'a [KeyRow]) {
     if !answers.is_empty() {
         with.add(KeyRow::insertion(
             answers,

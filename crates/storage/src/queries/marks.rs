@@ -10,7 +10,7 @@ use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
 use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::marks;
-use crate::database::unnest::{Column, OverColumns, Wanted, With, rows};
+use crate::database::unnest::{Column, KeyRow, Unnest, WithClause, rows};
 use crate::error::StoreError;
 use crate::queries::bounded_count;
 use crate::unit_of_work::MarksRead;
@@ -46,16 +46,16 @@ pub(crate) fn rows(new: &[(TotalKey, DateTime<Utc>)]) -> Vec<MarkRow> {
 /// The marks of some totals, the earliest of each.
 pub(crate) async fn of_totals(
     conn: &mut Conn,
-    wanted: &[Wanted],
+    keys: &[KeyRow],
 ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
     let rows: Vec<(i64, i64, NaiveDateTime)> = match conn {
         Conn::Pg(object) => {
-            let query = OverColumns::<_, (BigInt, BigInt, Timestamp)>::new(
-                "SELECT wanted.unit_id, mark.mark_id, mark.since FROM",
-                Wanted::columns(wanted),
+            let query = Unnest::<_, (BigInt, BigInt, Timestamp)>::new(
+                "SELECT keys.unit_id, mark.mark_id, mark.since FROM",
+                KeyRow::columns(keys),
                 concat!(
-                    "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT mark_id, since FROM marks \
-                     WHERE marks.form = wanted.form AND marks.period = wanted.period AND marks.unit_id = wanted.unit_id \
+                    "AS keys (form, period, unit_id) CROSS JOIN LATERAL (SELECT mark_id, since FROM marks \
+                     WHERE marks.form = keys.form AND marks.period = keys.period AND marks.unit_id = keys.unit_id \
                      ORDER BY since LIMIT ",
                     max_marks!(),
                     ") AS mark"
@@ -65,7 +65,7 @@ pub(crate) async fn of_totals(
         }
         Conn::Lite(object) => {
             let mut rows = Vec::new();
-            for total in wanted {
+            for total in keys {
                 let query = marks::table
                     .filter(marks::form.eq(&total.form))
                     .filter(marks::period.eq(&total.period))
@@ -92,10 +92,10 @@ pub(crate) async fn of_totals(
     Ok(read)
 }
 
-pub(crate) fn add_deletion<'a>(with: &mut With<'a>, ids: &'a [i64]) {
+pub(crate) fn add_deletion<'a>(with: &mut WithClause<'a>, ids: &'a [i64]) {
     let ids = Column::<BigInt, _>::new(ids.iter().collect());
     let after = "AS read (mark_id) WHERE marks.mark_id = read.mark_id";
-    with.add(OverColumns::<_>::new("DELETE FROM marks USING", ids, after));
+    with.add(Unnest::<_>::new("DELETE FROM marks USING", ids, after));
 }
 
 pub(crate) async fn delete(ids: &[i64], conn: &mut Lite) -> QueryResult<usize> {
@@ -123,13 +123,13 @@ pub(crate) async fn count(
     use diesel::dsl::{count_star, min};
     let rows: Vec<(i64, i64, Option<NaiveDateTime>)> = match conn {
         Conn::Pg(object) => {
-            let wanted = Wanted::of(form, period, units);
-            let query = OverColumns::<_, (BigInt, BigInt, Nullable<Timestamp>)>::new(
-                "SELECT wanted.unit_id, marked.count, marked.since FROM",
-                Wanted::columns(&wanted),
-                "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT count(*) AS count, min(since) AS since \
-                 FROM marks WHERE marks.form = wanted.form AND marks.period = wanted.period \
-                 AND marks.unit_id = wanted.unit_id) AS marked WHERE marked.count > 0",
+            let keys = KeyRow::of(form, period, units);
+            let query = Unnest::<_, (BigInt, BigInt, Nullable<Timestamp>)>::new(
+                "SELECT keys.unit_id, marked.count, marked.since FROM",
+                KeyRow::columns(&keys),
+                "AS keys (form, period, unit_id) CROSS JOIN LATERAL (SELECT count(*) AS count, min(since) AS since \
+                 FROM marks WHERE marks.form = keys.form AND marks.period = keys.period \
+                 AND marks.unit_id = keys.unit_id) AS marked WHERE marked.count > 0",
             );
             query.load(&mut **object).await?
         }

@@ -11,7 +11,7 @@ use tonghop_domain::{Content, FormCode, Period, Report, Status, UnitId};
 use crate::codec;
 use crate::database::pool::{Conn, on};
 use crate::database::schema::{revisions, submissions};
-use crate::database::unnest::{OverColumns, Wanted};
+use crate::database::unnest::{KeyRow, Unnest};
 use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::unit_of_work::FiledReport;
@@ -65,13 +65,13 @@ pub(crate) async fn reports(
     let ids = units.iter().map(|unit| unit.0);
     let rows: Vec<ReportRow> = match conn {
         Conn::Pg(object) if units.len() <= MAX_NAMED_UNITS => {
-            let keys = Wanted::of(form, period, units);
+            let keys = KeyRow::of(form, period, units);
             // From the keys on, or a plan for many of them reads all of a period.
-            let query = OverColumns::<_, ReportSql>::new(
+            let query = Unnest::<_, ReportSql>::new(
                 "SELECT unit_id, submission_id, submissions.revision, submissions.first_received_at, \
                  submissions.received_at, figures, note FROM",
-                Wanted::columns(&keys),
-                "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
+                KeyRow::columns(&keys),
+                "AS keys (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  JOIN revisions USING (submission_id, revision) WHERE submissions.status = 'accepted'",
             );
             query.load(&mut **object).await?

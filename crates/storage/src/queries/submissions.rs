@@ -13,7 +13,7 @@ use tonghop_domain::{Actor, Content, Head, Revision, Status, SubmissionId, Submi
 use crate::codec;
 use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::{revisions, submissions};
-use crate::database::unnest::{OverColumns, Rows, Wanted, With, columns, rows};
+use crate::database::unnest::{KeyRow, Rows, Unnest, WithClause, columns, rows};
 use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::model::SubmissionFilter;
@@ -47,11 +47,11 @@ struct RevisionRow {
 
 impl HeadRow {
     fn new((key, head): &(SubmissionKey, Head)) -> Self {
-        let Wanted {
+        let KeyRow {
             form,
             period,
             unit_id,
-        } = Wanted::new(&key.form, key.period, key.unit);
+        } = KeyRow::new(&key.form, key.period, key.unit);
         Self {
             submission_id: head.id.into(),
             form,
@@ -118,13 +118,13 @@ pub(crate) async fn lock_heads(
 ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
     let rows: Vec<HeadRow> = match conn {
         Conn::Pg(object) => {
-            let row = |key: &SubmissionKey| Wanted::new(&key.form, key.period, key.unit);
-            let keys: Vec<Wanted> = keys.iter().map(row).collect();
+            let row = |key: &SubmissionKey| KeyRow::new(&key.form, key.period, key.unit);
+            let keys: Vec<KeyRow> = keys.iter().map(row).collect();
             // From the keys on, or a plan for many of them reads all of a period.
-            let query = OverColumns::<_, submissions::SqlType>::new(
+            let query = Unnest::<_, submissions::SqlType>::new(
                 "SELECT submission_id, form, period, unit_id, revision, status, digest, first_received_at, received_at FROM",
-                Wanted::columns(&keys),
-                "AS wanted (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
+                KeyRow::columns(&keys),
+                "AS keys (form, period, unit_id) JOIN submissions USING (form, period, unit_id) \
                  ORDER BY form, period, unit_id FOR UPDATE OF submissions",
             );
             query.load(&mut **object).await?
@@ -212,11 +212,11 @@ impl Recorded {
         })
     }
 
-    pub(crate) fn add_to<'a>(&'a self, with: &mut With<'a>) {
+    pub(crate) fn add_to<'a>(&'a self, with: &mut WithClause<'a>) {
         with.insert(&self.revisions);
         with.insert(&self.first);
         if !self.later.is_empty() {
-            with.add(OverColumns::<_>::new(
+            with.add(Unnest::<_>::new(
                 "UPDATE submissions SET revision = later.revision, status = later.status, digest = later.digest, \
                  first_received_at = later.first_received_at, received_at = later.received_at FROM",
                 columns!(

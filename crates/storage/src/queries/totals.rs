@@ -11,7 +11,7 @@ use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
 use crate::codec;
 use crate::database::pool::{Conn, Lite, on};
 use crate::database::schema::totals;
-use crate::database::unnest::{OverColumns, Wanted, With, columns};
+use crate::database::unnest::{KeyRow, Unnest, WithClause, columns};
 use crate::error::StoreError;
 use crate::unit_of_work::{RefreshWrites, StoredTotal};
 
@@ -28,29 +28,29 @@ pub(crate) struct Refreshed {
 }
 
 /// Makes sure that totals have rows, and locks these until the transaction ends. First all inserts, then all locks, each in
-/// the order of `wanted`, which is sorted: so two refreshes can never wait for each other. Answers their versions, 0 for a
+/// the order of `keys`, which is sorted: so two refreshes can never wait for each other. Answers their versions, 0 for a
 /// new one.
-pub(crate) async fn lock(conn: &mut Conn, wanted: &[Wanted]) -> Result<HashMap<UnitId, i64>, StoreError> {
+pub(crate) async fn lock(conn: &mut Conn, keys: &[KeyRow]) -> Result<HashMap<UnitId, i64>, StoreError> {
     let rows: Vec<(i64, i64)> = match conn {
         Conn::Pg(object) => {
-            let insert = OverColumns::<_>::new(
+            let insert = Unnest::<_>::new(
                 "INSERT INTO totals (form, period, unit_id, version, refreshed_at, body) \
                  SELECT form, period, unit_id, 0, 'epoch', '' FROM",
-                Wanted::columns(wanted),
-                "AS wanted (form, period, unit_id) ON CONFLICT DO NOTHING",
+                KeyRow::columns(keys),
+                "AS keys (form, period, unit_id) ON CONFLICT DO NOTHING",
             );
             insert.execute(&mut **object).await?;
-            let query = OverColumns::<_, (BigInt, BigInt)>::new(
+            let query = Unnest::<_, (BigInt, BigInt)>::new(
                 "SELECT unit_id, version FROM",
-                Wanted::columns(wanted),
-                "AS wanted (form, period, unit_id) JOIN totals USING (form, period, unit_id) \
+                KeyRow::columns(keys),
+                "AS keys (form, period, unit_id) JOIN totals USING (form, period, unit_id) \
                  ORDER BY unit_id FOR UPDATE OF totals",
             );
             query.load(&mut **object).await?
         }
         Conn::Lite(object) => {
             let mut rows = Vec::new();
-            for total in wanted {
+            for total in keys {
                 let insert = diesel::insert_into(totals::table).values((
                     totals::form.eq(&total.form),
                     totals::period.eq(&total.period),
@@ -94,8 +94,8 @@ impl Refreshed {
     }
 
     /// Writes them into their rows.
-    pub(crate) fn add_to<'a>(with: &mut With<'a>, rows: &'a [Self]) {
-        with.add(OverColumns::<_>::new(
+    pub(crate) fn add_to<'a>(with: &mut WithClause<'a>, rows: &'a [Self]) {
+        with.add(Unnest::<_>::new(
             "UPDATE totals SET version = new.version, refreshed_at = new.refreshed_at, body = new.body FROM",
             columns!(
                 rows => form: Text, period: Text, unit_id: BigInt, version: BigInt, refreshed_at: Timestamp, body: Text,
@@ -138,14 +138,14 @@ pub(crate) async fn each_of_units(
     }
     let rows: Vec<(i64, i64, NaiveDateTime, String)> = match conn {
         Conn::Pg(object) => {
-            let keys = Wanted::of(&form.code, period, units);
+            let keys = KeyRow::of(&form.code, period, units);
             // Unit by unit: a plan for a list of them may be one that reads all of a period.
-            let query = OverColumns::<_, (BigInt, BigInt, Timestamp, Text)>::new(
-                "SELECT wanted.unit_id, version, refreshed_at, body FROM",
-                Wanted::columns(&keys),
-                "AS wanted (form, period, unit_id) CROSS JOIN LATERAL (SELECT version, refreshed_at, body FROM totals \
-                 WHERE totals.form = wanted.form AND totals.period = wanted.period \
-                 AND totals.unit_id = wanted.unit_id LIMIT 1) AS total WHERE version > 0",
+            let query = Unnest::<_, (BigInt, BigInt, Timestamp, Text)>::new(
+                "SELECT keys.unit_id, version, refreshed_at, body FROM",
+                KeyRow::columns(&keys),
+                "AS keys (form, period, unit_id) CROSS JOIN LATERAL (SELECT version, refreshed_at, body FROM totals \
+                 WHERE totals.form = keys.form AND totals.period = keys.period \
+                 AND totals.unit_id = keys.unit_id LIMIT 1) AS total WHERE version > 0",
             );
             query.load(&mut **object).await?
         }

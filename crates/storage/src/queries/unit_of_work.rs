@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tonghop_domain::{Form, FormCode, Head, Period, Revision, SubmissionId, SubmissionKey, UnitId};
 
-use crate::database::acting_as::Beneficiary;
+use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
 use crate::database::pool::{Conn, Pools, Purpose, Tx};
-use crate::database::unnest::Wanted;
+use crate::database::unnest::KeyRow;
 use crate::error::StoreError;
 use crate::model::Idempotency;
 use crate::queries::{catalogue_digest, idempotency, marks, reports, submissions, totals, writes};
@@ -22,7 +22,7 @@ impl Transactions for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        self.begin(Purpose::UnitOfWork { hurry }, &Beneficiary::Service)
+        self.begin(Purpose::UnitOfWork { hurry }, &ActingAs::Service)
             .await
     }
 
@@ -110,7 +110,7 @@ impl UnitOfWork for Conn {
         period: Period,
         units: &[UnitId],
     ) -> Result<HashMap<UnitId, MarksRead>, StoreError> {
-        marks::of_totals(self, &Wanted::of(form, period, units)).await
+        marks::of_totals(self, &KeyRow::of(form, period, units)).await
     }
 
     async fn lock_totals(
@@ -119,7 +119,7 @@ impl UnitOfWork for Conn {
         period: Period,
         units: &[UnitId],
     ) -> Result<HashMap<UnitId, i64>, StoreError> {
-        totals::lock(self, &Wanted::of(form, period, units)).await
+        totals::lock(self, &KeyRow::of(form, period, units)).await
     }
 
     async fn totals(

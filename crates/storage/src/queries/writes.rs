@@ -7,7 +7,7 @@ use tonghop_domain::Form;
 use crate::audit::entries;
 use crate::database::clock::clock;
 use crate::database::pool::Conn;
-use crate::database::unnest::{Rows, With};
+use crate::database::unnest::{Rows, WithClause};
 use crate::error::StoreError;
 use crate::queries::{idempotency, marks, outbox, submissions, totals};
 use crate::unit_of_work::{RecordWrites, RefreshWrites};
@@ -21,7 +21,7 @@ pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), St
     let answers = idempotency::answers(&new.answers);
     match conn {
         Conn::Pg(object) => {
-            let mut with = With::default();
+            let mut with = WithClause::default();
             recorded.add_to(&mut with);
             with.insert(&stale);
             with.insert(&news);
@@ -48,7 +48,7 @@ pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &RefreshWrites) -
     let news = outbox::rows(&new.news, now)?;
     match conn {
         Conn::Pg(object) => {
-            let mut with = With::default();
+            let mut with = WithClause::default();
             totals::Refreshed::add_to(&mut with, &totals);
             marks::add_deletion(&mut with, &new.read);
             with.insert(&stale);

@@ -11,7 +11,7 @@ use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tonghop_domain::Catalogue;
 
-use crate::database::acting_as::Beneficiary;
+use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
 use crate::database::pool::{Pools, Purpose, establish_postgres};
 use crate::database::roles;
@@ -92,7 +92,7 @@ async fn adopt(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreErro
 }
 
 async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
-    let mut tx = pools.begin(Purpose::Write, &Beneficiary::Service).await?;
+    let mut tx = pools.begin(Purpose::Write, &ActingAs::Service).await?;
     let conn = tx.conn()?;
     let now = clock(conn).await?;
     catalogue::adopt(conn, catalogue, now).await?;

@@ -9,10 +9,10 @@ use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tonghop_domain::{Catalogue, KeyId};
 
-use crate::database::acting_as::Beneficiary;
+use crate::database::acting_as::ActingAs;
 use crate::database::pool::{Conn, Pools, Purpose};
 use crate::database::url::DatabaseUrl;
-use crate::database::write_health::Standing;
+use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
 use crate::group_commit::metrics::Commits;
 use crate::group_commit::{GroupCommit, Recorder};
@@ -35,7 +35,7 @@ const CALLERS: usize = 256;
 pub struct Store {
     inner: Arc<Inner>,
     /// For whom callers' reads are.
-    whom: Beneficiary,
+    acting_as: ActingAs,
 }
 
 struct Inner {
@@ -45,7 +45,7 @@ struct Inner {
     /// None once it is closed.
     group_commit: Mutex<Option<GroupCommit>>,
     recorders: Mutex<JoinSet<()>>,
-    standing: Arc<Standing>,
+    write_health: Arc<WriteHealth>,
     commits: Commits,
     callers: Arc<Semaphore>,
     runtime: Handle,
@@ -68,7 +68,7 @@ impl Store {
             DatabaseUrl::Postgres(_) => Self::check_migrated(url).await?,
         }
         let pools = Pools::new(url)?;
-        let service = &Beneficiary::Service;
+        let service = &ActingAs::Service;
         let catalogue = run(&pools, Purpose::Read, service, DEADLINE, move |conn| {
             Box::pin(async move {
                 catalogue_digest::check(conn, catalogue.digest()).await?;
@@ -79,7 +79,7 @@ impl Store {
         let news = Arc::new(Notify::new());
         let catalogue = Arc::new(catalogue);
         let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
-        let standing = recorder.standing().clone();
+        let write_health = recorder.write_health().clone();
         let commits = recorder.commits().clone();
         let (group_commit, changes) = GroupCommit::new();
         let mut recorders = JoinSet::new();
@@ -92,14 +92,14 @@ impl Store {
             news,
             group_commit: Mutex::new(Some(group_commit)),
             recorders: Mutex::new(recorders),
-            standing,
+            write_health,
             commits,
             callers: Arc::new(Semaphore::new(CALLERS)),
             runtime: Handle::current(),
         };
         Ok(Self {
             inner: Arc::new(inner),
-            whom: Beneficiary::Service,
+            acting_as: ActingAs::Service,
         })
     }
 
@@ -108,7 +108,7 @@ impl Store {
     pub fn on_behalf_of(&self, key: &KeyId) -> Self {
         Self {
             inner: self.inner.clone(),
-            whom: Beneficiary::Key(key.clone()),
+            acting_as: ActingAs::Key(key.clone()),
         }
     }
 
@@ -139,7 +139,8 @@ impl Store {
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = self.turn()?;
-        self.run(Purpose::Read, self.whom.clone(), Some(turn), work).await
+        self.run(Purpose::Read, self.acting_as.clone(), Some(turn), work)
+            .await
     }
 
     /// The same, of rows that are found by their keys.
@@ -148,7 +149,7 @@ impl Store {
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let turn = self.turn()?;
-        self.run(Purpose::Lookup, self.whom.clone(), Some(turn), work)
+        self.run(Purpose::Lookup, self.acting_as.clone(), Some(turn), work)
             .await
     }
 
@@ -157,15 +158,15 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.run(Purpose::Read, Beneficiary::Service, None, work).await
+        self.run(Purpose::Read, ActingAs::Service, None, work).await
     }
 
     async fn write<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let written = self.run(Purpose::Write, Beneficiary::Service, None, work).await;
-        self.inner.standing.note(&written);
+        let written = self.run(Purpose::Write, ActingAs::Service, None, work).await;
+        self.inner.write_health.note(&written);
         written
     }
 
@@ -179,13 +180,13 @@ impl Store {
     async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,
-        whom: Beneficiary,
+        acting_as: ActingAs,
         turn: Option<OwnedSemaphorePermit>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pools = self.inner.pools.clone();
         let task = self.inner.runtime.spawn(async move {
-            let done = run(&pools, purpose, &whom, DEADLINE, work).await;
+            let done = run(&pools, purpose, &acting_as, DEADLINE, work).await;
             drop(turn);
             done
         });
@@ -196,12 +197,12 @@ impl Store {
 async fn run<T>(
     pools: &Pools,
     purpose: Purpose,
-    whom: &Beneficiary,
+    acting_as: &ActingAs,
     deadline: Duration,
     work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
     let transaction = async {
-        let mut tx = pools.begin(purpose, whom).await?;
+        let mut tx = pools.begin(purpose, acting_as).await?;
         match work(tx.conn()?).await {
             Ok(answer) => tx.commit().await.map(|()| answer),
             Err(error) => {

@@ -27,7 +27,7 @@ impl Store {
         })
         .await?;
         self.inner
-            .standing
+            .write_health
             .settle(async || self.try_to_write().await)
             .await
     }

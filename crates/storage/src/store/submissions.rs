@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use tonghop_domain::{Revision, Scope, SubmissionId, SubmissionKey};
 
-use crate::database::acting_as::Beneficiary;
+use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
 use crate::database::pool::Purpose;
 use crate::error::StoreError;
@@ -39,7 +39,7 @@ impl Store {
         let pools = inner.pools.clone();
         let rehearsal = async move {
             let _turn = turn;
-            let mut tx = inner.pools.begin(Purpose::Write, &Beneficiary::Service).await?;
+            let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
             let outcomes = record(tx.conn()?, &inner.catalogue, &[write]).await;
             tx.rollback().await?;
             outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
@@ -58,7 +58,7 @@ impl Store {
     /// As for every call.
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
         let turn = self.turn()?;
-        let head = self.run(Purpose::Lookup, Beneficiary::Service, Some(turn), move |conn| {
+        let head = self.run(Purpose::Lookup, ActingAs::Service, Some(turn), move |conn| {
             Box::pin(submissions::head(conn, id))
         });
         Ok(head.await?.map(|(key, _)| key))
@@ -127,8 +127,8 @@ impl Store {
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
         let (catalogue, turn) = (self.inner.catalogue.clone(), self.turn()?);
         // A province's total is not for its districts; when it was refreshed, is.
-        let whom = Beneficiary::Service;
-        self.run(Purpose::Read, whom, Some(turn), move |conn| {
+        let acting_as = ActingAs::Service;
+        self.run(Purpose::Read, acting_as, Some(turn), move |conn| {
             Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
         })
         .await

@@ -65,13 +65,17 @@ impl Store {
     /// As for every call.
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
-        let (turn, whom) = (self.turn()?, self.whom.clone());
+        let (turn, acting_as) = (self.turn()?, self.acting_as.clone());
         let work = async move {
             let _turn = turn;
             let (of, at) = (scope.clone(), unit.clone());
-            let evidence = run(&inner.pools, Purpose::Read, &whom, LONG_DEADLINE, move |conn| {
-                Box::pin(async move { verification::gather(conn, &of, &at).await })
-            })
+            let evidence = run(
+                &inner.pools,
+                Purpose::Read,
+                &acting_as,
+                LONG_DEADLINE,
+                move |conn| Box::pin(async move { verification::gather(conn, &of, &at).await }),
+            )
             .await?;
             // The transaction is over: counting takes a while.
             let count = move || verification::compare(&scope, &unit, &evidence);
@@ -105,7 +109,7 @@ impl Store {
         let work = async move {
             let done = refresh_totals(&inner.pools, &inner.catalogue, &keys).await;
             for refreshed in &done {
-                inner.standing.note(refreshed);
+                inner.write_health.note(refreshed);
             }
             if done.iter().flatten().any(|one| *one != Refreshed::Clean) {
                 inner.news.notify_one();

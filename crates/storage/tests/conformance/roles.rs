@@ -285,7 +285,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
         "audit_batches",
         "audit_seals",
         "units",
-        "reach",
+        "unit_ancestry",
         "form_periods",
     ];
     for table in &tables {

@@ -6,7 +6,7 @@
 
 -- Who is at or below whom, and when: from the first day to before the last one. Days are ISO 8601, and compare as texts;
 -- '' is before all days, NULL after all.
-CREATE TABLE reach (
+CREATE TABLE unit_ancestry (
     ancestor_id BIGINT NOT NULL,
     unit_id     BIGINT NOT NULL,
     from_day    TEXT   NOT NULL,
@@ -34,7 +34,7 @@ CREATE POLICY reached ON submissions FOR SELECT USING (
     OR EXISTS (
         SELECT FROM access_keys k
         JOIN form_periods p ON p.form = submissions.form AND p.period = submissions.period
-        JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = submissions.unit_id
+        JOIN unit_ancestry r ON r.ancestor_id = k.unit_id AND r.unit_id = submissions.unit_id
             AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
         WHERE k.key_id = (SELECT current_setting('tonghop.key', true))
     )
@@ -94,7 +94,7 @@ BEGIN
             SELECT FROM submissions s
             JOIN access_keys k ON k.key_id = n.actor AND k.role IN ('submitter', 'admin')
             JOIN form_periods p ON p.form = s.form AND p.period = s.period
-            JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = s.unit_id
+            JOIN unit_ancestry r ON r.ancestor_id = k.unit_id AND r.unit_id = s.unit_id
                 AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
             WHERE s.submission_id = n.submission_id
         )
@@ -122,7 +122,7 @@ CREATE POLICY reached ON totals FOR SELECT USING (
     OR EXISTS (
         SELECT FROM access_keys k
         JOIN form_periods p ON p.form = totals.form AND p.period = totals.period
-        JOIN reach r ON r.ancestor_id = k.unit_id AND r.unit_id = totals.unit_id
+        JOIN unit_ancestry r ON r.ancestor_id = k.unit_id AND r.unit_id = totals.unit_id
             AND r.from_day <= p.last_day AND (r.to_day IS NULL OR p.last_day < r.to_day)
         WHERE k.key_id = (SELECT current_setting('tonghop.key', true))
     )

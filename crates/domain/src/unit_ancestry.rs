@@ -8,7 +8,7 @@ use crate::{Catalogue, FormCode, Period, UnitId};
 
 /// A unit is at or below another, for some days.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Reach {
+pub struct UnitAncestry {
     /// The unit itself, or one above.
     pub ancestor: UnitId,
     /// The unit.
@@ -21,9 +21,9 @@ pub struct Reach {
 
 impl Catalogue {
     /// Every unit with itself and each unit above it, for as long as that was so.
-    pub fn reach(&self) -> Vec<Reach> {
+    pub fn unit_ancestry(&self) -> Vec<UnitAncestry> {
         let mut open: BTreeMap<(UnitId, UnitId), Option<NaiveDate>> = BTreeMap::new();
-        let mut reach = Vec::new();
+        let mut pairs_in_time = Vec::new();
         for (first, tree) in self.dated_trees() {
             let pairs: BTreeSet<(UnitId, UnitId)> = tree
                 .places()
@@ -32,7 +32,7 @@ impl Catalogue {
             open.retain(|pair, from| {
                 let goes_on = pairs.contains(pair);
                 if !goes_on {
-                    reach.push(Reach {
+                    pairs_in_time.push(UnitAncestry {
                         ancestor: pair.0,
                         unit: pair.1,
                         from: *from,
@@ -45,14 +45,14 @@ impl Catalogue {
                 open.entry(pair).or_insert(*first);
             }
         }
-        let still = open.into_iter().map(|((ancestor, unit), from)| Reach {
+        let still = open.into_iter().map(|((ancestor, unit), from)| UnitAncestry {
             ancestor,
             unit,
             from,
             to: None,
         });
-        reach.extend(still);
-        reach
+        pairs_in_time.extend(still);
+        pairs_in_time
     }
 
     /// Each form with each period for which it is reported, and that period's last day, whose tree counts.
