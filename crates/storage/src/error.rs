@@ -16,7 +16,7 @@ pub enum StoreError {
     Contention(String),
     /// The database holds another catalogue than this process.
     #[error("the database has another catalogue than this process; run `tonghop migrate` and start again")]
-    OtherCatalogue,
+    CatalogueMismatch,
     /// The database lacks tables, or changes to them, that this version needs. Newer ones are not noticed.
     #[error("the database has not been migrated to this version; run `tonghop migrate`")]
     NotMigrated,
@@ -28,7 +28,7 @@ pub enum StoreError {
     CatalogueInUse(String),
     /// The database rejected what only a fault of this program can have sent; nothing was stored.
     #[error("the database rejected a change that breaks its rules: {0}")]
-    Rejected(String),
+    ConstraintViolated(String),
     /// A stored row cannot be read.
     #[error("the database holds something that cannot be read: {0}")]
     Corrupt(String),
@@ -66,10 +66,10 @@ impl From<diesel::result::Error> for StoreError {
             )
             | Error::InvalidCString(_)
             | Error::QueryBuilderError(_)
-            | Error::SerializationError(_) => Self::Rejected(text),
+            | Error::SerializationError(_) => Self::ConstraintViolated(text),
             Error::DeserializationError(_) | Error::NotFound => Self::Corrupt(text),
             // The policies on rows refuse what the service should have refused.
-            _ if text.contains("row-level security") => Self::Rejected(text),
+            _ if text.contains("row-level security") => Self::ConstraintViolated(text),
             _ if COLLISIONS.iter().any(|words| text.contains(words)) => Self::Contention(text),
             _ => Self::Unavailable(text),
         }
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    fn told(kind: Kind, text: &str) -> StoreError {
+    fn database_error(kind: Kind, text: &str) -> StoreError {
         Error::DatabaseError(kind, Box::new(text.to_owned())).into()
     }
 
@@ -99,10 +99,10 @@ mod tests {
             "sorry, too many clients already",
             "unable to open database file",
         ] {
-            let error = told(Kind::Unknown, passing);
+            let error = database_error(Kind::Unknown, passing);
             assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         }
-        let error = told(
+        let error = database_error(
             Kind::ReadOnlyTransaction,
             "cannot execute INSERT in a read-only transaction",
         );
@@ -112,7 +112,7 @@ mod tests {
             "canceling statement due to lock timeout",
             "database is locked",
         ] {
-            let error = told(Kind::Unknown, collision);
+            let error = database_error(Kind::Unknown, collision);
             assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
         }
         for kind in [
@@ -120,8 +120,8 @@ mod tests {
             Kind::ForeignKeyViolation,
             Kind::CheckViolation,
         ] {
-            let error = told(kind, "violates constraint");
-            assert!(matches!(error, StoreError::Rejected(_)), "{error:?}");
+            let error = database_error(kind, "violates constraint");
+            assert!(matches!(error, StoreError::ConstraintViolated(_)), "{error:?}");
         }
     }
 }

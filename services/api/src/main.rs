@@ -185,14 +185,14 @@ async fn work(
 fn not_opened(database: &DatabaseUrl, error: &StoreError) -> Failure {
     let sentence = format!("{database}: {error}");
     match error {
-        StoreError::OtherCatalogue | StoreError::NotMigrated | StoreError::CatalogueInUse(_) => {
+        StoreError::CatalogueMismatch | StoreError::NotMigrated | StoreError::CatalogueInUse(_) => {
             Failure::Configuration(sentence)
         }
         StoreError::Unavailable(_)
         | StoreError::Overloaded
         | StoreError::Contention(_)
         | StoreError::InUse(_)
-        | StoreError::Rejected(_)
+        | StoreError::ConstraintViolated(_)
         | StoreError::Corrupt(_)
         | StoreError::Overflow(_) => Failure::RunTime(sentence),
     }

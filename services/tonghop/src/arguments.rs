@@ -249,7 +249,7 @@ impl Settings {
 
 pub(crate) fn store_failure(url: &DatabaseUrl, error: &StoreError) -> Failure {
     match error {
-        StoreError::OtherCatalogue | StoreError::CatalogueInUse(_) => {
+        StoreError::CatalogueMismatch | StoreError::CatalogueInUse(_) => {
             wrong_setting(format!("{url}: {error}"))
         }
         error => failed(format!("{url}: {error}")),

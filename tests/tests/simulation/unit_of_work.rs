@@ -76,14 +76,17 @@ impl UnitOfWork for Transaction {
         Ok(there.into_iter().filter_map(head).collect())
     }
 
-    async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
+    async fn contended_heads(
+        &mut self,
+        keys: &[SubmissionKey],
+    ) -> Result<BTreeSet<SubmissionKey>, StoreError> {
         self.step().await?;
         let world = self.database.world();
-        let is_held = |key: &&SubmissionKey| {
+        let is_contended = |key: &&SubmissionKey| {
             let lock = Lock::Head((*key).clone());
             world.state.heads.contains_key(*key) && world.holder(&lock).is_some()
         };
-        Ok(keys.iter().filter(is_held).cloned().collect())
+        Ok(keys.iter().filter(is_contended).cloned().collect())
     }
 
     async fn record(&mut self, new: &RecordWrites) -> Result<(), StoreError> {

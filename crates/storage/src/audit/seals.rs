@@ -50,7 +50,7 @@ impl SealRow {
 
 impl Seal {
     /// The ids of the batches with their digests.
-    pub(crate) fn sealed(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn batch_digests(&self) -> impl Iterator<Item = (&str, &str)> {
         self.batches
             .lines()
             .map(|line| line.split_once(' ').unwrap_or((line, "")))
@@ -65,7 +65,10 @@ pub(crate) async fn last(conn: &mut Conn) -> Result<Option<Seal>, StoreError> {
 }
 
 /// Batches with their digests, in their order, that no seal has. Of those that are older than `from` nothing is said.
-async fn unsealed(conn: &mut Conn, from: Option<DateTime<Utc>>) -> Result<Vec<(String, String)>, StoreError> {
+async fn unsealed_batches(
+    conn: &mut Conn,
+    from: Option<DateTime<Utc>>,
+) -> Result<Vec<(String, String)>, StoreError> {
     let from = from.unwrap_or(DateTime::UNIX_EPOCH).naive_utc();
     let query = audit_seals::table
         .filter(audit_seals::sealed_at.ge(from))
@@ -88,7 +91,7 @@ async fn unsealed(conn: &mut Conn, from: Option<DateTime<Utc>>) -> Result<Vec<(S
 /// Lengthens the chain by what is not sealed yet. None when there is nothing, or another process did it.
 pub(crate) async fn seal(conn: &mut Conn, now: DateTime<Utc>) -> Result<Option<SealHead>, StoreError> {
     let last = last(conn).await?;
-    let new = unsealed(conn, last.as_ref().map(|last| last.sealed_at - LOOK_BACK)).await?;
+    let new = unsealed_batches(conn, last.as_ref().map(|last| last.sealed_at - LOOK_BACK)).await?;
     if new.is_empty() {
         return Ok(None);
     }

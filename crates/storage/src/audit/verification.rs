@@ -117,7 +117,7 @@ impl Audit {
             found.faults.push(AuditFault::SealChanged(number));
         }
         found.head = Some(seal.head.clone());
-        for (id, digest) in seal.sealed() {
+        for (id, digest) in seal.batch_digests() {
             match stored.remove(id) {
                 Some(batch) => found.sealed += batch.compare(id, digest, &mut found.faults),
                 None => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
@@ -127,7 +127,7 @@ impl Audit {
     }
 
     /// What was noted elsewhere of the chain must be in it.
-    pub(crate) fn noted(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
+    pub(crate) fn check_known_heads(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
         let last = self.verification.head.as_ref().map_or(0, |head| head.number);
         let faults = &mut self.verification.faults;
         let differing = noted.iter().filter(|head| {
@@ -204,7 +204,10 @@ pub(crate) async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<Vec<Str
     Ok(on!(conn, c => query.load(c).await)?)
 }
 
-pub(crate) async fn stored(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Stored>, StoreError> {
+pub(crate) async fn load_batches(
+    conn: &mut Conn,
+    ids: &[&str],
+) -> Result<HashMap<String, Stored>, StoreError> {
     let mut found: HashMap<String, Stored> = HashMap::new();
     for ids in ids.chunks(BATCHES) {
         let query = audit_batches::table

@@ -294,7 +294,8 @@ pub(crate) async fn establish_postgres(
     url: PostgresUrl,
     settings: &str,
 ) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(with_cause(&error));
+    let bad =
+        |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(message_with_cause(&error));
     let mut config = url.config();
     config.connect_timeout(Duration::from_secs(3));
     config.tcp_user_timeout(Duration::from_secs(5));
@@ -312,7 +313,7 @@ pub(crate) async fn establish_postgres(
 }
 
 /// The error's own text says only where it went wrong: "db error".
-fn with_cause(error: &tokio_postgres::Error) -> String {
+fn message_with_cause(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     format!("{error}{}", cause.unwrap_or_default())
 }

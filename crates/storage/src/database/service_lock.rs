@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::database::url::DatabaseUrl;
 use crate::error::StoreError;
 
-/// Held by the process that serves from a SQLite file; let go when dropped. Commands that only read or add a
+/// Contended by the process that serves from a SQLite file; let go when dropped. Commands that only read or add a
 /// little work beside it.
 #[derive(Debug)]
 pub struct ServiceLock {

@@ -38,7 +38,7 @@ impl Commits {
         );
     }
 
-    pub(crate) fn committed(&self, changes: usize, took: Duration) {
+    pub(crate) fn observe(&self, changes: usize, took: Duration) {
         self.changes.observe(changes as f64);
         self.seconds.observe(took.as_secs_f64());
     }

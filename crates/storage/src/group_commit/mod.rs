@@ -13,7 +13,7 @@ use tonghop_domain::{Catalogue, SubmissionKey};
 use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
 use crate::group_commit::batch::{Batch, Waiting, take_apart};
-use crate::group_commit::contended::Held;
+use crate::group_commit::contended::Contended;
 use crate::group_commit::metrics::Commits;
 use crate::model::{Outcome, Write};
 use crate::unit_of_work::record::record;
@@ -64,7 +64,7 @@ pub struct Recorder<L> {
     transactions: L,
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
-    held: Held,
+    contended: Contended,
     write_health: Arc<WriteHealth>,
     commits: Commits,
 }
@@ -80,23 +80,23 @@ impl GroupCommit {
     /// Has a change recorded. Answers after the commit.
     ///
     /// # Errors
-    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `CatalogueMismatch`.
     pub async fn record(self, write: Write) -> Result<Outcome, StoreError> {
         let (reply, answer) = oneshot::channel();
         let since = Instant::now();
         let waiting = Waiting { write, reply, since };
         self.sender.try_send(waiting).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => closed(),
+            mpsc::error::TrySendError::Closed(_) => closed_error(),
         })?;
         // While it waits for the answer, it does not keep the queue open.
         drop(self);
-        answer.await.map_err(|_| closed())?
+        answer.await.map_err(|_| closed_error())?
     }
 }
 
 /// The error after the store was closed.
-pub(crate) fn closed() -> StoreError {
+pub(crate) fn closed_error() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
 }
 
@@ -123,10 +123,10 @@ impl Changes {
 }
 
 /// Whether a single change of a batch is the cause, whoever holds what.
-fn is_of_one(error: &StoreError) -> bool {
+fn is_caused_by_one(error: &StoreError) -> bool {
     matches!(
         error,
-        StoreError::Corrupt(_) | StoreError::Rejected(_) | StoreError::Overflow(_)
+        StoreError::Corrupt(_) | StoreError::ConstraintViolated(_) | StoreError::Overflow(_)
     )
 }
 
@@ -137,7 +137,7 @@ impl<L: Transactions> Recorder<L> {
             transactions,
             catalogue,
             news,
-            held: Held::default(),
+            contended: Contended::default(),
             write_health: Arc::default(),
             commits: Commits::default(),
         }
@@ -188,7 +188,7 @@ impl<L: Transactions> Recorder<L> {
         };
         let refusal = if waiting.since.elapsed() > longest {
             StoreError::Overloaded
-        } else if self.held.is_held(&waiting.write.key) {
+        } else if self.contended.is_contended(&waiting.write.key) {
             StoreError::Contention("another session holds the submission".into())
         } else {
             return Some(waiting);
@@ -204,14 +204,18 @@ impl<L: Transactions> Recorder<L> {
         let deadline = Instant::now() + APART;
         let mut parts = vec![(batch, true)];
         while let Some((part, hurry)) = parts.pop() {
-            if Instant::now() > deadline || part.single().is_some_and(|write| self.held.is_held(&write.key)) {
+            if Instant::now() > deadline
+                || part
+                    .single()
+                    .is_some_and(|write| self.contended.is_contended(&write.key))
+            {
                 part.refuse(&StoreError::Overloaded);
                 continue;
             }
             match self.record_batch(&part.writes, hurry).await {
                 Ok(outcomes) => part.answer(outcomes),
                 Err(StoreError::Contention(_)) if hurry && self.transactions.locks_rows() => {
-                    let held = self.held_among(&part.writes).await;
+                    let held = self.contended_among(&part.writes).await;
                     let (waiting, free) = if held.is_empty() {
                         (part, Batch::default())
                     } else {
@@ -222,12 +226,12 @@ impl<L: Transactions> Recorder<L> {
                         parts.push((free, true));
                     }
                 }
-                Err(error) if part.single().is_none() && is_of_one(&error) => {
+                Err(error) if part.single().is_none() && is_caused_by_one(&error) => {
                     let half = part.writes.len().div_ceil(2);
                     parts.extend(part.chunks(half).into_iter().rev().map(|half| (half, true)));
                 }
                 Err(error) => {
-                    self.tell(&part, &error);
+                    self.report_failure(&part, &error);
                     part.refuse(&error);
                 }
             }
@@ -235,12 +239,12 @@ impl<L: Transactions> Recorder<L> {
     }
 
     /// Which of the submissions that changes are about another session holds now. None when nobody can say.
-    async fn held_among(&self, writes: &[Write]) -> BTreeSet<SubmissionKey> {
+    async fn contended_among(&self, writes: &[Write]) -> BTreeSet<SubmissionKey> {
         let keys: BTreeSet<SubmissionKey> = writes.iter().map(|write| write.key.clone()).collect();
         let keys: Vec<SubmissionKey> = keys.into_iter().collect();
         let looking = async {
             let mut tx = self.transactions.begin(true).await?;
-            let held = tx.unit_of_work()?.held_heads(&keys).await?;
+            let held = tx.unit_of_work()?.contended_heads(&keys).await?;
             tx.rollback().await?;
             Ok(held)
         };
@@ -252,7 +256,7 @@ impl<L: Transactions> Recorder<L> {
     }
 
     /// Tells the log, and remembers what is held.
-    fn tell(&self, part: &Batch, error: &StoreError) {
+    fn report_failure(&self, part: &Batch, error: &StoreError) {
         let Some(write) = part.single() else {
             tracing::warn!(%error, changes = part.writes.len(), "changes were not recorded");
             return;
@@ -260,7 +264,7 @@ impl<L: Transactions> Recorder<L> {
         let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
         tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
         if self.transactions.locks_rows() && matches!(error, StoreError::Contention(_)) {
-            self.held.note(&write.key);
+            self.contended.note(&write.key);
         }
     }
 
@@ -299,7 +303,7 @@ impl<L: Transactions> Recorder<L> {
             }
         };
         tx.commit().await?;
-        self.commits.committed(writes.len(), started.elapsed());
+        self.commits.observe(writes.len(), started.elapsed());
         tracing::trace!(target: "tonghop::step", step = "committed");
         self.news.notify_one();
         Ok(outcomes)
@@ -329,7 +333,7 @@ mod tests {
     }
 
     /// What a worker takes after a batch of so many, while one change comes each millisecond: how many, and after how long.
-    async fn taken_after(last: usize) -> (usize, Duration) {
+    async fn take_after(last: usize) -> (usize, Duration) {
         let (group_commit, changes) = GroupCommit::new();
         let callers = tokio::spawn(async move {
             for _ in 0..100 {
@@ -345,12 +349,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_a_few_changes_nobody_waits() {
-        assert_eq!(taken_after(COMMIT_SIBLINGS - 1).await, (1, Duration::ZERO));
+        assert_eq!(take_after(COMMIT_SIBLINGS - 1).await, (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_a_crowd_changes_gather_for_a_moment() {
-        let (taken, waited) = taken_after(COMMIT_SIBLINGS).await;
+        let (taken, waited) = take_after(COMMIT_SIBLINGS).await;
         assert!((5..=7).contains(&taken), "{taken}");
         assert_eq!(waited, COMMIT_DELAY_STEPS * COMMIT_DELAY_STEP);
     }

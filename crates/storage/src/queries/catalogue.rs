@@ -57,7 +57,9 @@ pub(crate) async fn with_ids(conn: &mut Conn, catalogue: &Catalogue) -> Result<C
         let row = UnitRow::new(unit, UnitId(0));
         ids.get(&(row.code, row.valid_from)).copied().map(UnitId)
     };
-    catalogue.with_ids(id_of).map_err(|_| StoreError::OtherCatalogue)
+    catalogue
+        .with_ids(id_of)
+        .map_err(|_| StoreError::CatalogueMismatch)
 }
 
 /// Makes a catalogue the database's own: keeps the ids of units that stay, gives ids to new ones, and marks every

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 /// Holds the catalogue as it is until the transaction ends.
 ///
 /// # Errors
-/// `OtherCatalogue` when this process has another one.
+/// `CatalogueMismatch` when this process has another one.
 pub(crate) async fn share_lock(conn: &mut Conn, digest: &str) -> Result<(), StoreError> {
     let query = catalogue::table.find(1).select(catalogue::digest);
     let held: Option<String> = match conn {
@@ -33,7 +33,7 @@ pub(crate) async fn check(conn: &mut Conn, digest: &str) -> Result<(), StoreErro
 fn compare(held: Option<String>, digest: &str) -> Result<(), StoreError> {
     match held {
         Some(held) if held == digest => Ok(()),
-        Some(_) => Err(StoreError::OtherCatalogue),
+        Some(_) => Err(StoreError::CatalogueMismatch),
         None => Err(StoreError::NotMigrated),
     }
 }

@@ -146,7 +146,7 @@ pub(crate) async fn lock_heads(
 }
 
 /// Which submissions another transaction holds now. On SQLite none: who writes there holds all of them.
-pub(crate) async fn held_heads(
+pub(crate) async fn contended_heads(
     conn: &mut Conn,
     keys: &[SubmissionKey],
 ) -> Result<BTreeSet<SubmissionKey>, StoreError> {
@@ -242,7 +242,7 @@ impl Recorded {
 }
 
 /// Two transactions that begin the same submission collide: the later one finds it when it comes again.
-pub(crate) fn begun_by_another(error: diesel::result::Error) -> StoreError {
+pub(crate) fn insert_error(error: diesel::result::Error) -> StoreError {
     use diesel::result::{DatabaseErrorKind, Error};
     match &error {
         Error::DatabaseError(DatabaseErrorKind::UniqueViolation, told)

@@ -83,8 +83,11 @@ impl UnitOfWork for Conn {
         submissions::lock_heads(self, keys).await
     }
 
-    async fn held_heads(&mut self, keys: &[SubmissionKey]) -> Result<BTreeSet<SubmissionKey>, StoreError> {
-        submissions::held_heads(self, keys).await
+    async fn contended_heads(
+        &mut self,
+        keys: &[SubmissionKey],
+    ) -> Result<BTreeSet<SubmissionKey>, StoreError> {
+        submissions::contended_heads(self, keys).await
     }
 
     async fn record(&mut self, new: &RecordWrites) -> Result<(), StoreError> {

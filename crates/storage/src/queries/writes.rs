@@ -27,7 +27,7 @@ pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), St
             with.insert(&news);
             trail.add_to(&mut with);
             idempotency::add_to(&mut with, &answers);
-            with.execute(object).await.map_err(submissions::begun_by_another)
+            with.execute(object).await.map_err(submissions::insert_error)
         }
         Conn::Lite(object) => {
             recorded.insert(object).await?;

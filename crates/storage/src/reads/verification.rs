@@ -44,13 +44,13 @@ pub(crate) async fn gather(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> R
             .collect(),
         served: served
             .into_iter()
-            .map(|(unit, stored)| (unit, readable(unit, stored)))
+            .map(|(unit, stored)| (unit, readable_total(unit, stored)))
             .collect(),
         marked: marked.into_iter().map(|(unit, ..)| unit).collect(),
     })
 }
 
-fn readable(unit: UnitId, stored: Result<StoredTotal, StoreError>) -> Option<Total> {
+fn readable_total(unit: UnitId, stored: Result<StoredTotal, StoreError>) -> Option<Total> {
     let stored = stored.inspect_err(|error| {
         tracing::error!(%error, unit_id = unit.0, "a stored total cannot be read");
     });
@@ -81,7 +81,7 @@ pub(crate) fn compare(
         let served = match evidence.served.get(&total.id()) {
             Some(Some(served)) => served_numbers(scope, served),
             Some(None) => {
-                verification.differing.push(unreadable(total.code()));
+                verification.differing.push(unreadable_total(total.code()));
                 continue;
             }
             None => served_numbers(scope, &Total::without_reports(scope, total)),
@@ -98,7 +98,7 @@ pub(crate) fn compare(
 }
 
 /// Not one of its numbers is served, so it is named once and as a whole.
-fn unreadable(unit: &UnitCode) -> Difference {
+fn unreadable_total(unit: &UnitCode) -> Difference {
     Difference {
         unit: unit.clone(),
         indicator: None,

@@ -13,7 +13,7 @@ impl Store {
     /// Keeps a new key, of which only the holder has the token.
     ///
     /// # Errors
-    /// As for every call; `Rejected` when the unit does not exist.
+    /// As for every call; `ConstraintViolated` when the unit does not exist.
     pub async fn create_key(&self, token: &Token, new: NewKey, origin: Origin) -> Result<Key, StoreError> {
         let (id, digest) = (token.id(), token.digest());
         self.write(move |conn| {
@@ -42,7 +42,8 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn keys(&self) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
-        self.look(|conn| Box::pin(access_keys::all(conn))).await
+        self.read_as_service(|conn| Box::pin(access_keys::all(conn)))
+            .await
     }
 
     /// Revokes a key; false when there is none of this name that is not revoked yet.

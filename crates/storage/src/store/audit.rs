@@ -8,7 +8,7 @@ use tonghop_domain::{AuditEntry, SealHead};
 use crate::audit::entries::{self, AuditPlace};
 use crate::audit::seals::{self, LOOK_BACK};
 use crate::audit::verification::{
-    Audit, AuditFault, AuditVerification, batch_ids_after, seals_after, stored,
+    Audit, AuditFault, AuditVerification, batch_ids_after, load_batches, seals_after,
 };
 use crate::database::clock::clock;
 use crate::error::StoreError;
@@ -38,8 +38,10 @@ impl Store {
         after: Option<AuditPlace>,
         limit: usize,
     ) -> Result<Vec<(AuditPlace, AuditEntry)>, StoreError> {
-        self.look(move |conn| Box::pin(async move { entries::page(conn, after.as_ref(), limit).await }))
-            .await
+        self.read_as_service(move |conn| {
+            Box::pin(async move { entries::page(conn, after.as_ref(), limit).await })
+        })
+        .await
     }
 
     /// Seals what was written into the audit trail and is not sealed yet. Answers the new head of the chain; none when
@@ -62,7 +64,8 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn seal_digest(&self, number: i64) -> Result<Option<String>, StoreError> {
-        self.look(move |conn| Box::pin(seals::digest(conn, number))).await
+        self.read_as_service(move |conn| Box::pin(seals::digest(conn, number)))
+            .await
     }
 
     /// Goes through the whole audit trail, in pages, so that it may be as long as it likes. `noted` are heads of the
@@ -77,12 +80,12 @@ impl Store {
         loop {
             let after = audit.verification.head.as_ref().map_or(0, |head| head.number);
             let page = self
-                .look(move |conn| {
+                .read_as_service(move |conn| {
                     Box::pin(async move {
                         let mut page = Vec::new();
                         for seal in seals_after(conn, after).await? {
-                            let ids: Vec<&str> = seal.sealed().map(|(id, _)| id).collect();
-                            let stored = stored(conn, &ids).await?;
+                            let ids: Vec<&str> = seal.batch_digests().map(|(id, _)| id).collect();
+                            let stored = load_batches(conn, &ids).await?;
                             page.push((seal, stored));
                         }
                         Ok(page)
@@ -102,7 +105,7 @@ impl Store {
         }
         kept.retain(|_, digest| !digest.is_empty());
         self.look_for_unsealed(&mut audit, last_sealed_at).await?;
-        audit.noted(&noted, &kept);
+        audit.check_known_heads(&noted, &kept);
         Ok(audit.verification)
     }
 
@@ -116,7 +119,7 @@ impl Store {
         loop {
             let from = after.clone();
             let ids = self
-                .look(move |conn| Box::pin(async move { batch_ids_after(conn, &from).await }))
+                .read_as_service(move |conn| Box::pin(async move { batch_ids_after(conn, &from).await }))
                 .await?;
             let Some(last) = ids.last() else {
                 return Ok(());
@@ -124,10 +127,10 @@ impl Store {
             after.clone_from(last);
             let unsealed: Vec<String> = ids.into_iter().filter(|id| !audit.sealed.contains(id)).collect();
             let found = self
-                .look(move |conn| {
+                .read_as_service(move |conn| {
                     Box::pin(async move {
                         let ids: Vec<&str> = unsealed.iter().map(String::as_str).collect();
-                        stored(conn, &ids).await
+                        load_batches(conn, &ids).await
                     })
                 })
                 .await?;

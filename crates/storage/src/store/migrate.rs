@@ -27,7 +27,7 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// For how long a migration tries to get its turn beside services that record. Nobody waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Held by the one process that migrates a PostgreSQL database.
+/// Contended by the one process that migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
 
 impl Store {

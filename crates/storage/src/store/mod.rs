@@ -61,7 +61,7 @@ impl Store {
     /// Opens a database. SQLite is migrated and given the catalogue on the way; PostgreSQL must have been.
     ///
     /// # Errors
-    /// `Unavailable` when it cannot be reached, `NotMigrated`, `OtherCatalogue`, `CatalogueInUse`.
+    /// `Unavailable` when it cannot be reached, `NotMigrated`, `CatalogueMismatch`, `CatalogueInUse`.
     pub async fn open(url: &DatabaseUrl, catalogue: Catalogue) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(_) => Self::migrate(url, &catalogue).await?,
@@ -138,23 +138,23 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = self.turn()?;
-        self.run(Purpose::Read, self.acting_as.clone(), Some(turn), work)
+        let permit = self.permit()?;
+        self.run(Purpose::Read, self.acting_as.clone(), Some(permit), work)
             .await
     }
 
     /// The same, of rows that are found by their keys.
-    async fn look_up<T: Send + 'static>(
+    async fn lookup<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let turn = self.turn()?;
-        self.run(Purpose::Lookup, self.acting_as.clone(), Some(turn), work)
+        let permit = self.permit()?;
+        self.run(Purpose::Lookup, self.acting_as.clone(), Some(permit), work)
             .await
     }
 
     /// For the service's own tasks, of which there are few.
-    async fn look<T: Send + 'static>(
+    async fn read_as_service<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -171,9 +171,9 @@ impl Store {
     }
 
     /// One of the places that callers share. It is kept until the work is done, even if the caller has gone away.
-    fn turn(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let turn = self.inner.callers.clone().try_acquire_owned();
-        turn.map_err(|_| StoreError::Overloaded)
+    fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let permit = self.inner.callers.clone().try_acquire_owned();
+        permit.map_err(|_| StoreError::Overloaded)
     }
 
     /// In a task of its own: a transaction whose caller goes away must still end.
@@ -181,13 +181,13 @@ impl Store {
         &self,
         purpose: Purpose,
         acting_as: ActingAs,
-        turn: Option<OwnedSemaphorePermit>,
+        permit: Option<OwnedSemaphorePermit>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pools = self.inner.pools.clone();
         let task = self.inner.runtime.spawn(async move {
             let done = run(&pools, purpose, &acting_as, DEADLINE, work).await;
-            drop(turn);
+            drop(permit);
             done
         });
         task.await.map_err(StoreError::unavailable)?

@@ -22,7 +22,7 @@ impl Store {
     /// As for every call.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let catalogue = self.inner.catalogue.clone();
-        self.look(move |conn| {
+        self.read_as_service(move |conn| {
             Box::pin(async move { catalogue_digest::check(conn, catalogue.digest()).await })
         })
         .await?;
@@ -48,7 +48,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
-        self.look(|conn| {
+        self.read_as_service(|conn| {
             Box::pin(async move {
                 let (marks, oldest_mark) = marks::backlog(conn).await?;
                 let (announcements, oldest_announcement) = outbox::backlog(conn).await?;
@@ -79,7 +79,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
-        self.look(|conn| Box::pin(clock(conn))).await
+        self.read_as_service(|conn| Box::pin(clock(conn))).await
     }
 
     /// Whether the database itself keeps this process from rows that the key it works for does not reach. It does not
@@ -93,7 +93,7 @@ impl Store {
             #[diesel(sql_type = Bool)]
             active: bool,
         }
-        self.look(|conn| {
+        self.read_as_service(|conn| {
             Box::pin(async move {
                 let Conn::Pg(object) = conn else {
                     return Ok(false);

@@ -24,10 +24,13 @@ impl Store {
     /// Records a change, together with others that come at the same time. Answers after the commit.
     ///
     /// # Errors
-    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `OtherCatalogue`.
+    /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `CatalogueMismatch`.
     pub async fn record(&self, write: Write) -> Result<Outcome, StoreError> {
         let group_commit = self.inner.group_commit.lock().await.clone();
-        group_commit.ok_or_else(group_commit::closed)?.record(write).await
+        group_commit
+            .ok_or_else(group_commit::closed_error)?
+            .record(write)
+            .await
     }
 
     /// What [`Store::record`] would answer now. Nothing is kept.
@@ -35,10 +38,10 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
-        let (inner, turn) = (self.inner.clone(), self.turn()?);
+        let (inner, permit) = (self.inner.clone(), self.permit()?);
         let pools = inner.pools.clone();
         let rehearsal = async move {
-            let _turn = turn;
+            let _permit = permit;
             let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
             let outcomes = record(tx.conn()?, &inner.catalogue, &[write]).await;
             tx.rollback().await?;
@@ -57,8 +60,8 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
-        let turn = self.turn()?;
-        let head = self.run(Purpose::Lookup, ActingAs::Service, Some(turn), move |conn| {
+        let permit = self.permit()?;
+        let head = self.run(Purpose::Lookup, ActingAs::Service, Some(permit), move |conn| {
             Box::pin(submissions::head(conn, id))
         });
         Ok(head.await?.map(|(key, _)| key))
@@ -69,7 +72,7 @@ impl Store {
     /// # Errors
     /// As for every call: `Unavailable`, `Corrupt`.
     pub async fn submission(&self, id: SubmissionId) -> Result<Option<Revision>, StoreError> {
-        self.look_up(move |conn| {
+        self.lookup(move |conn| {
             Box::pin(async move {
                 match submissions::head(conn, id).await? {
                     Some((_, head)) => submissions::revision(conn, id, head.revision).await,
@@ -85,7 +88,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn revision(&self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
-        self.look_up(move |conn| Box::pin(submissions::revision(conn, id, number)))
+        self.lookup(move |conn| Box::pin(submissions::revision(conn, id, number)))
             .await
     }
 
@@ -125,10 +128,10 @@ impl Store {
         &self,
         revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
-        let (catalogue, turn) = (self.inner.catalogue.clone(), self.turn()?);
+        let (catalogue, permit) = (self.inner.catalogue.clone(), self.permit()?);
         // A province's total is not for its districts; when it was refreshed, is.
         let acting_as = ActingAs::Service;
-        self.run(Purpose::Read, acting_as, Some(turn), move |conn| {
+        self.run(Purpose::Read, acting_as, Some(permit), move |conn| {
             Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
         })
         .await
@@ -139,7 +142,9 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
-        let keys = self.look(|conn| Box::pin(submissions::keys(conn))).await?;
+        let keys = self
+            .read_as_service(|conn| Box::pin(submissions::keys(conn)))
+            .await?;
         let scopes: BTreeSet<_> = keys.into_iter().map(|key| (key.form, key.period)).collect();
         let catalogue = &self.inner.catalogue;
         Ok(scopes

@@ -23,7 +23,7 @@ impl Store {
     /// As for every call; `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
-        self.look_up(move |conn| Box::pin(async move { reads::totals::total(conn, &scope, &unit).await }))
+        self.lookup(move |conn| Box::pin(async move { reads::totals::total(conn, &scope, &unit).await }))
             .await
     }
 
@@ -39,7 +39,7 @@ impl Store {
         indicator: &IndicatorCode,
     ) -> Result<Vec<Contribution>, StoreError> {
         let (scope, unit, indicator) = (scope.clone(), unit.clone(), indicator.clone());
-        self.look_up(move |conn| {
+        self.lookup(move |conn| {
             Box::pin(async move { reads::totals::contributions(conn, &scope, &unit, &indicator).await })
         })
         .await
@@ -65,9 +65,9 @@ impl Store {
     /// As for every call.
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
-        let (turn, acting_as) = (self.turn()?, self.acting_as.clone());
+        let (permit, acting_as) = (self.permit()?, self.acting_as.clone());
         let work = async move {
-            let _turn = turn;
+            let _permit = permit;
             let (of, at) = (scope.clone(), unit.clone());
             let evidence = run(
                 &inner.pools,
@@ -130,7 +130,7 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
-        self.look(move |conn| Box::pin(marks::stale(conn, before, limit)))
+        self.read_as_service(move |conn| Box::pin(marks::stale(conn, before, limit)))
             .await
     }
 
@@ -155,6 +155,6 @@ impl Store {
     /// # Errors
     /// As for every call.
     pub async fn pending(&self) -> Result<i64, StoreError> {
-        self.look(|conn| Box::pin(marks::pending(conn))).await
+        self.read_as_service(|conn| Box::pin(marks::pending(conn))).await
     }
 }

@@ -175,7 +175,7 @@ pub trait UnitOfWork: Send {
     ) -> impl Future<Output = Result<HashMap<SubmissionKey, Head>, StoreError>> + Send;
 
     /// Which submissions another transaction holds now; waits for nobody.
-    fn held_heads(
+    fn contended_heads(
         &mut self,
         keys: &[SubmissionKey],
     ) -> impl Future<Output = Result<BTreeSet<SubmissionKey>, StoreError>> + Send;

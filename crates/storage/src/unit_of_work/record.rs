@@ -67,7 +67,7 @@ pub async fn record(
             Some(used) => replay(work, write, used).await?,
             None => batch.decide(catalogue, write, now)?,
         };
-        batch.trail.push(noted(write, &outcome));
+        batch.trail.push(audit_entry(write, &outcome));
         outcomes.push(outcome);
     }
     batch.write(work, now).await?;
@@ -75,7 +75,7 @@ pub async fn record(
 }
 
 /// What the audit trail says of a change.
-fn noted(write: &Write, outcome: &Outcome) -> AuditEntry {
+fn audit_entry(write: &Write, outcome: &Outcome) -> AuditEntry {
     let (word, revision) = match outcome {
         Outcome::Recorded {
             revision,

@@ -14,13 +14,13 @@ use crate::unit_of_work::{DEADLINE, RefreshWrites, Transaction, Transactions, Un
 /// How many totals share a transaction at the most.
 pub const MAX_TOGETHER: usize = 32;
 /// How many are refreshed at a time when each has a transaction of its own.
-const ALONE: usize = 4;
+const CONCURRENT_RETRIES: usize = 4;
 
 /// Refreshes those totals that are marked. Those of one form and period share a transaction; when one of them is the cause
 /// that it fails, or is held by somebody, each gets its own, so that no other suffers. In a group of more than one nothing is
 /// waited for for long.
 ///
-/// `keys` are sorted. Answers for each, in their order, what became of it: `Unavailable`, `OtherCatalogue`, `Corrupt`,
+/// `keys` are sorted. Answers for each, in their order, what became of it: `Unavailable`, `CatalogueMismatch`, `Corrupt`,
 /// `Overflow`; `Contention` when another refresh of it did not end in time.
 pub async fn refresh_totals(
     transactions: &impl Transactions,
@@ -31,13 +31,15 @@ pub async fn refresh_totals(
     for group in groups(keys) {
         match transact(transactions, catalogue, group).await {
             Ok(refreshed) => done.extend(refreshed.into_iter().map(Ok)),
-            Err(error) if group.len() > 1 && may_be_of_one(&error) => {
+            Err(error) if group.len() > 1 && may_be_caused_by_one(&error) => {
                 let alone = |key: TotalKey| async move {
                     let refreshed = transact(transactions, catalogue, std::slice::from_ref(&key)).await?;
                     let only = refreshed.into_iter().next();
                     only.ok_or_else(|| StoreError::corrupt("nothing was said of a total"))
                 };
-                let each = stream::iter(group.to_vec()).map(alone).buffered(ALONE);
+                let each = stream::iter(group.to_vec())
+                    .map(alone)
+                    .buffered(CONCURRENT_RETRIES);
                 done.extend(each.collect::<Vec<_>>().await);
             }
             Err(error) => done.extend(group.iter().map(|_| Err(error.clone()))),
@@ -53,12 +55,12 @@ pub fn groups(keys: &[TotalKey]) -> impl Iterator<Item = &[TotalKey]> {
 }
 
 /// Whether a single total of a group may be the cause.
-fn may_be_of_one(error: &StoreError) -> bool {
+fn may_be_caused_by_one(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Contention(_)
             | StoreError::Corrupt(_)
-            | StoreError::Rejected(_)
+            | StoreError::ConstraintViolated(_)
             | StoreError::Overflow(_)
     )
 }

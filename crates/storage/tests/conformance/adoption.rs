@@ -142,7 +142,7 @@ async fn a_process_with_another_catalogue_may_not_write(store: TestStore) {
         old.mark_all().await.err(),
     ];
     for error in refused {
-        assert!(matches!(error, Some(StoreError::OtherCatalogue)), "{error:?}");
+        assert!(matches!(error, Some(StoreError::CatalogueMismatch)), "{error:?}");
     }
     assert_eq!(rows().await, before);
     assert_eq!(
@@ -152,7 +152,7 @@ async fn a_process_with_another_catalogue_may_not_write(store: TestStore) {
     );
     if store.is_postgres() {
         let opened = Store::open(&store.url, first()).await;
-        assert!(matches!(opened, Err(StoreError::OtherCatalogue)), "{opened:?}");
+        assert!(matches!(opened, Err(StoreError::CatalogueMismatch)), "{opened:?}");
     }
     store.ping().await.unwrap();
     store.drain().await;

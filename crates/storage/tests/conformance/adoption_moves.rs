@@ -171,7 +171,7 @@ async fn a_change_is_recorded_by_one_catalogue_or_refused(store: TestStore) {
                     assert_eq!(refused, 0, "recorded after it was refused");
                     recorded = value;
                 }
-                Err(StoreError::OtherCatalogue) => refused += 1,
+                Err(StoreError::CatalogueMismatch) => refused += 1,
                 other => panic!("{other:?}"),
             }
             if is_over.load(Ordering::SeqCst) {
@@ -184,7 +184,7 @@ async fn a_change_is_recorded_by_one_catalogue_or_refused(store: TestStore) {
         while !is_over.load(Ordering::SeqCst) {
             for unit in ["01-B", "01", "VN"] {
                 match old.refresh(&store.total_key(unit)).await {
-                    Ok(_) | Err(StoreError::OtherCatalogue) => {}
+                    Ok(_) | Err(StoreError::CatalogueMismatch) => {}
                     Err(error) => panic!("{error}"),
                 }
             }

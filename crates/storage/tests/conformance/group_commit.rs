@@ -128,7 +128,8 @@ async fn a_change_that_the_database_rejects_fails_only_itself(store: TestStore) 
         write
     };
     let outcomes = at_once(&store, (0..200).map(write).collect()).await;
-    let rejected = |outcome: &&Result<Outcome, StoreError>| matches!(outcome, Err(StoreError::Rejected(_)));
+    let rejected =
+        |outcome: &&Result<Outcome, StoreError>| matches!(outcome, Err(StoreError::ConstraintViolated(_)));
     assert_eq!(outcomes.iter().filter(rejected).count(), 3, "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 197);
     assert_eq!(store.rows("revisions").await, 197);

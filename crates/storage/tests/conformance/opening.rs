@@ -87,7 +87,7 @@ async fn a_migration_waits_longer_for_its_turn_than_a_report(store: TestStore) {
     let (migrated, ()) = tokio::join!(Store::migrate(&store.url, &catalogue), releasing);
     migrated.unwrap();
     let late = store.record(store.write("01-A-1", [flow(1)])).await;
-    assert!(matches!(late, Err(StoreError::OtherCatalogue)), "{late:?}");
+    assert!(matches!(late, Err(StoreError::CatalogueMismatch)), "{late:?}");
 }
 
 async fn a_store_answers_while_it_is_well(store: TestStore) {

@@ -185,13 +185,16 @@ async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked() {
         match at {
             0 | 2 | 7 => drop(recorded(outcome.unwrap())),
             _ => assert!(
-                matches!(outcome, Err(StoreError::Rejected(_))),
+                matches!(outcome, Err(StoreError::ConstraintViolated(_))),
                 "{at}: {outcome:?}"
             ),
         }
     }
     let dry_run = site.api.rehearse(own("02-A-1", 1)).await;
-    assert!(matches!(dry_run, Err(StoreError::Rejected(_))), "{dry_run:?}");
+    assert!(
+        matches!(dry_run, Err(StoreError::ConstraintViolated(_))),
+        "{dry_run:?}"
+    );
     let unchanged = site.owner.submission(before).await.unwrap().unwrap();
     assert_eq!(unchanged.revision, 1);
     assert_eq!(site.owner.rows("revisions").await, 4);
@@ -222,7 +225,7 @@ async fn what_moved_is_reached_by_the_tree_of_its_period() {
         };
         let refused = site.api.record(write(may_not)).await;
         assert!(
-            matches!(refused, Err(StoreError::Rejected(_))),
+            matches!(refused, Err(StoreError::ConstraintViolated(_))),
             "{period}: {refused:?}"
         );
         let id = recorded(site.api.record(write(may)).await.unwrap()).id;

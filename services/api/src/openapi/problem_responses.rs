@@ -51,7 +51,7 @@ problems! {
     TooMany "429" RateLimited;
     Busy "429" VerificationRunning RateLimited;
     Failed "500" Internal;
-    Unavailable "503" Unavailable Overloaded OtherCatalogue NotMigrated;
+    Unavailable "503" Unavailable Overloaded CatalogueMismatch NotMigrated;
 }
 
 /// A problem response: what its codes mean, and an example of the first.

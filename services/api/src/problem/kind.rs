@@ -140,7 +140,7 @@ codes! {
         "Too many requests are waiting" "Có quá nhiều yêu cầu đang chờ"
         "Nothing was stored. Wait for the seconds in Retry-After and send the request again."
         "Chưa có gì được lưu. Hãy chờ số giây ghi ở Retry-After rồi gửi lại."
-    OtherCatalogue SERVICE_UNAVAILABLE "other-catalogue"
+    CatalogueMismatch SERVICE_UNAVAILABLE "other-catalogue"
         "The catalogue has changed" "Danh mục đã thay đổi"
         "This process works with an older catalogue than the database. Its operator must start it again; then send the request again."
         "Tiến trình này đang dùng danh mục khác với cơ sở dữ liệu. Người vận hành cần khởi động lại; sau đó hãy gửi lại yêu cầu."

@@ -66,7 +66,7 @@ pub(crate) enum Problem {
     /// Too much is waiting; the cause is for the log.
     Overloaded(String),
     /// The database has another catalogue.
-    OtherCatalogue,
+    CatalogueMismatch,
     /// The database has other tables.
     NotMigrated,
 }
@@ -196,7 +196,7 @@ impl Problem {
             Self::Internal(_) => Code::Internal,
             Self::Unavailable(_) => Code::Unavailable,
             Self::Overloaded(_) => Code::Overloaded,
-            Self::OtherCatalogue => Code::OtherCatalogue,
+            Self::CatalogueMismatch => Code::CatalogueMismatch,
             Self::NotMigrated => Code::NotMigrated,
         }
     }
@@ -258,7 +258,7 @@ impl Problem {
             | Self::Internal(_)
             | Self::Unavailable(_)
             | Self::Overloaded(_)
-            | Self::OtherCatalogue
+            | Self::CatalogueMismatch
             | Self::NotMigrated => self.code().help(),
         }
     }
@@ -271,7 +271,7 @@ impl Problem {
         match self.code() {
             Code::Unavailable => Some(2),
             Code::Overloaded | Code::VerificationRunning => Some(1),
-            Code::OtherCatalogue | Code::NotMigrated => Some(30),
+            Code::CatalogueMismatch | Code::NotMigrated => Some(30),
             _ => None,
         }
     }
@@ -361,11 +361,11 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Unavailable(cause) => Self::Unavailable(cause),
             StoreError::Overloaded | StoreError::Contention(_) => Self::Overloaded(error.to_string()),
-            StoreError::OtherCatalogue => Self::OtherCatalogue,
+            StoreError::CatalogueMismatch => Self::CatalogueMismatch,
             StoreError::NotMigrated => Self::NotMigrated,
             StoreError::InUse(_)
             | StoreError::CatalogueInUse(_)
-            | StoreError::Rejected(_)
+            | StoreError::ConstraintViolated(_)
             | StoreError::Corrupt(_)
             | StoreError::Overflow(_) => Self::Internal(error.to_string()),
         }
