@@ -7,8 +7,9 @@ use clap::Parser;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{FrontOptions, Limits};
-use tonghop_domain::{Origin, Role, Token, UnitCode};
+use tonghop_access::{Gate, RateLimits, Token};
+use tonghop_api::FrontOptions;
+use tonghop_domain::{Origin, Role, UnitCode};
 use tonghop_events::{Bus, Health, relay};
 use tonghop_metrics::Metrics;
 use tonghop_storage::{NewKey, Store};
@@ -55,8 +56,8 @@ impl InProcess {
         let (consuming, relaying) = (Health::default(), Health::default());
         let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
         let metrics = Metrics::new(&self.store, brokers);
+        let gate = Gate::new(self.store.clone(), RateLimits::new(options.key_rate));
         let settings = tonghop_api::Settings {
-            limits: Limits::new(options.key_rate),
             metrics: metrics.clone(),
             front: front(options),
         };
@@ -67,7 +68,7 @@ impl InProcess {
         tokio::spawn(async move {
             let bus = Bus::in_process();
             let (served, (), ()) = tokio::join!(
-                tonghop_api::serve(listener, store.clone(), settings, stop.clone()),
+                tonghop_api::serve(listener, gate, settings, stop.clone()),
                 tonghop_aggregator::run(store.clone(), &bus, aggregator, &consuming, &metrics, &stop),
                 relay(&store, &bus, store.outbox_changed(), &relaying, &stop),
             );
@@ -100,7 +101,9 @@ impl InProcess {
             expires_at: argument("--expires").map(|time| time.parse().expect("a time")),
         };
         let token = Token::generate();
-        let creating = self.store.create_key(&token, new, Origin::OPERATOR);
+        let creating = self
+            .store
+            .create_key(token.id(), token.digest(), new, Origin::OPERATOR);
         block_in_place(|| Handle::current().block_on(creating)).expect("the key is stored");
         token.reveal().to_owned()
     }

@@ -1,26 +1,19 @@
-//! Access keys: their format, and the units on which they may act.
+//! Access keys: what is stored of them, and the units on which they may act.
 //!
-//! A token consists of `th_`, the key id (8 characters), the secret (30) and a checksum (6), all letters and digits. The
-//! prefix and the checksum let secret scanners recognise leaked tokens offline. A key may act on its unit and all units
-//! below it, in the tree of the data's period.
+//! A key may act on its unit and all units below it, in the tree of the data's period. `tonghop-access` generates and
+//! compares tokens; only their digests are stored.
 
 use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use compact_str::CompactString;
-use rand::distr::{Alphanumeric, SampleString};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use crate::code::UnitId;
 use crate::field_error::FaultKind;
 use crate::tree::Tree;
 
-const PREFIX: &str = "th_";
 const ID_CHARS: usize = 8;
-const SECRET_CHARS: usize = 30;
-const CHECKSUM_CHARS: usize = 6;
 
 /// The role of a key: what it may do on its unit and all units below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,7 +90,7 @@ impl FromStr for KeyId {
     type Err = InvalidKeyId;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyId> {
-        if text.len() == ID_CHARS && is_base62(text) {
+        if text.len() == ID_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             Ok(Self(text.into()))
         } else {
             Err(InvalidKeyId)
@@ -117,80 +110,6 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// A key's token, which its holder sends. It is shown once, and never stored or logged.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
-
-/// The error for a text that is not a token: wrong length, wrong characters, or wrong checksum.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a key consists of th_ and 44 letters and digits, of which the last six are a checksum")]
-pub struct InvalidToken;
-
-impl Token {
-    /// Generates a token from the operating system's random numbers.
-    pub fn generate() -> Self {
-        let mut random = rand::rng();
-        let named = Alphanumeric.sample_string(&mut random, ID_CHARS + SECRET_CHARS);
-        let checksum = checksum_of(&named);
-        Self(format!("{PREFIX}{named}{checksum}"))
-    }
-
-    /// The id of the key.
-    pub fn id(&self) -> KeyId {
-        KeyId(self.0[PREFIX.len()..PREFIX.len() + ID_CHARS].into())
-    }
-
-    /// The digest, which may be stored.
-    pub fn digest(&self) -> TokenDigest {
-        TokenDigest(Sha256::digest(self.0.as_bytes()).into())
-    }
-
-    /// The whole token, for its holder only.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Token {
-    type Err = InvalidToken;
-
-    fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let rest = text.strip_prefix(PREFIX).ok_or(InvalidToken)?;
-        if rest.len() != ID_CHARS + SECRET_CHARS + CHECKSUM_CHARS || !is_base62(rest) {
-            return Err(InvalidToken);
-        }
-        let (named, checksum) = rest.split_at(ID_CHARS + SECRET_CHARS);
-        if checksum_of(named) == checksum {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(InvalidToken)
-        }
-    }
-}
-
-/// Shows only the key id, because debug output can end up in logs.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}…", self.id())
-    }
-}
-
-fn is_base62(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// The CRC-32 in base 62, most significant digit first.
-fn checksum_of(named: &str) -> String {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut rest = crc32fast::hash(named.as_bytes()) as usize;
-    let mut digits = [b'0'; CHECKSUM_CHARS];
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[rest % 62];
-        rest /= 62;
-    }
-    digits.iter().map(|digit| char::from(*digit)).collect()
-}
-
 /// The SHA-256 digest of a token. The secret has 178 random bits, so a slow password hash is not needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
@@ -201,9 +120,14 @@ pub struct TokenDigest([u8; 32]);
 pub struct InvalidDigest;
 
 impl TokenDigest {
-    /// Whether this is the token's digest. The comparison takes constant time.
-    pub fn is_of(&self, token: &Token) -> bool {
-        self.0.ct_eq(&token.digest().0).into()
+    /// The digest with these bytes.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -224,13 +148,10 @@ impl FromStr for TokenDigest {
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
         let mut digest = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(InvalidDigest);
+        match base16ct::mixed::decode(text, &mut digest) {
+            Ok(bytes) if bytes.len() == 32 => Ok(Self(digest)),
+            _ => Err(InvalidDigest),
         }
-        for (at, byte) in digest.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| InvalidDigest)?;
-        }
-        Ok(Self(digest))
     }
 }
 
@@ -335,41 +256,13 @@ impl From<&Key> for Caller {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use proptest::prelude::*;
 
     use super::*;
 
     #[test]
-    fn a_token_parses_and_its_debug_output_shows_only_the_id() {
-        let tokens: Vec<Token> = (0..100).map(|_| Token::generate()).collect();
-        let ids: HashSet<KeyId> = tokens.iter().map(Token::id).collect();
-        assert_eq!(ids.len(), 100);
-        for token in &tokens {
-            assert_eq!(token.reveal().len(), 47);
-            assert_eq!(token.reveal().parse::<Token>().as_ref(), Ok(token));
-            assert!(token.digest().is_of(token));
-            assert!(!token.digest().is_of(&Token::generate()));
-            assert_eq!(format!("{token:?}"), format!("th_{}…", token.id()));
-        }
-    }
-
-    /// Uses the published check value: CRC-32 of "123456789" is 0xcbf43926.
-    #[test]
-    fn the_checksum_is_crc_32_in_base_62() {
-        assert_eq!(checksum_of("123456789"), "3jZRME");
-        let digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-        let value = "3jZRME"
-            .chars()
-            .map(|digit| digits.find(digit).unwrap())
-            .fold(0_usize, |sum, digit| sum * 62 + digit);
-        assert_eq!(value, 0xcbf4_3926);
-    }
-
-    #[test]
     fn a_digest_parses_from_its_text() {
-        let digest = Token::generate().digest();
+        let digest = TokenDigest::new([0xab; 32]);
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.to_string().len(), 64);
         for wrong in ["", "zz", &"é".repeat(32), &"0".repeat(63)] {
@@ -379,19 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_with_one_changed_character_is_rejected(at in 0..47_usize, other in "[0-9A-Za-z_é]") {
-            let token = Token::generate();
-            let mut changed = token.reveal().to_owned();
-            changed.replace_range(at..=at, &other);
-            prop_assume!(changed != token.reveal());
-            prop_assert_eq!(changed.parse::<Token>(), Err(InvalidToken));
-        }
-
-        #[test]
-        fn any_text_is_a_token_or_rejected(text in "(th_)?[\\PC]{0,60}") {
-            if let Ok(token) = text.parse::<Token>() {
-                prop_assert_eq!(token.reveal(), &text);
-            }
+        fn any_text_is_an_id_a_role_or_a_digest_or_rejected(text in "[\\PC]{0,60}") {
             drop((text.parse::<TokenDigest>(), text.parse::<Role>()));
             prop_assert!(text.parse::<KeyId>().is_err() || text.len() == 8);
         }
@@ -401,7 +282,7 @@ mod tests {
     fn a_key_is_valid_until_it_expires_or_is_revoked() {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let key = Key {
-            id: Token::generate().id(),
+            id: "8kQ2vY1c".parse().unwrap(),
             role: Role::Reader,
             unit: UnitId(1),
             label: String::new(),

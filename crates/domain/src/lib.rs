@@ -1,8 +1,8 @@
 //! The concepts and rules of reporting: units, periods, indicators, figures, submissions, totals.
 //!
-//! This crate consists of plain data and pure functions. It knows nothing of SQL, HTTP or RabbitMQ, and performs no I/O
-//! except for drawing the random numbers of new keys. Its central rule is [`Total::roll_up`]: the total of a unit is its
-//! own figures and the totals of its children, merged by one function.
+//! This crate consists of plain data and pure functions. It knows nothing of SQL, HTTP or RabbitMQ, and performs no I/O.
+//! Its central rule is [`Total::roll_up`]: the total of a unit is its own figures and the totals of its children, merged
+//! by one function.
 
 mod access;
 mod announcement;
@@ -27,8 +27,8 @@ mod unit;
 mod unit_ancestry;
 
 pub use access::{
-    Caller, InvalidDigest, InvalidKeyId, InvalidRole, InvalidToken, Key, KeyId, KeyState, MAX_LABEL_CHARS,
-    Role, Token, TokenDigest, label_fault,
+    Caller, InvalidDigest, InvalidKeyId, InvalidRole, Key, KeyId, KeyState, MAX_LABEL_CHARS, Role,
+    TokenDigest, label_fault,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
 pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{FrontOptions, Limits, Settings, bind, keep_sealed, serve, warn_without_file};
+use tonghop_access::{Gate, GateTasks, RateLimits, keep_sealed, warn_without_head_file};
+use tonghop_api::{FrontOptions, Settings, bind, serve};
 use tonghop_events::{AmqpSettings, Bus, Health, relay};
 use tonghop_metrics::Metrics;
 use tonghop_storage::{DatabaseUrl, SealFile, Store, StoreError};
@@ -101,17 +102,17 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     tracing::info!(listen = %arguments.listen, %database, "serving");
     warn_without_row_security(&store).await;
     let seal_file = arguments.audit_heads.map(SealFile::at);
-    warn_without_file(seal_file.as_ref());
+    warn_without_head_file(seal_file.as_ref());
     let relaying = Health::default();
+    let gate = Gate::new(store.clone(), RateLimits::new(arguments.key_rate));
     let settings = Settings {
-        limits: Limits::new(arguments.key_rate),
         metrics: Metrics::new(&store, vec![("relay", relaying.clone())]),
         front,
     };
     // The trail ends after all that writes into it.
     let sealed = CancellationToken::new();
     let working = async {
-        let worked = work(listener, &store, &bus, &relaying, settings, &stop).await;
+        let worked = work(listener, gate, &store, &bus, &relaying, settings, &stop).await;
         sealed.cancel();
         worked
     };
@@ -161,6 +162,7 @@ fn broker(arguments: &Arguments) -> Result<Bus, Failure> {
 /// Serves and relays until the stop; then what is in flight is recorded, and published.
 async fn work(
     listener: std::net::TcpListener,
+    gate: (Gate, GateTasks),
     store: &Store,
     bus: &Bus,
     health: &Health,
@@ -169,7 +171,7 @@ async fn work(
 ) -> Result<(), Failure> {
     let relay_stop = CancellationToken::new();
     let serving = async {
-        let served = serve(listener, store.clone(), settings, stop.clone()).await;
+        let served = serve(listener, gate, settings, stop.clone()).await;
         store.close().await;
         store.outbox_changed().notify_one();
         tokio::time::sleep(RELAY_GRACE).await;

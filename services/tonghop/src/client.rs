@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
-use tonghop_domain::Token;
+use tonghop_access::Token;
 use tonghop_tls::{InvalidTrust, Trust};
 
 use crate::failure::{Failure, failed, print, wrong_setting};

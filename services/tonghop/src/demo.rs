@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
-use tonghop_domain::{Origin, Role, Token};
+use tonghop_access::Token;
+use tonghop_domain::{Origin, Role};
 use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::{ServeOptions, Settings};
@@ -57,7 +58,7 @@ impl DemoKeys {
             };
             let token = Token::generate();
             store
-                .create_key(&token, new, Origin::OPERATOR)
+                .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
                 .await
                 .map_err(failed)?;
             Ok::<_, Failure>(token)

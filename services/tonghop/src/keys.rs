@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Origin, Role, Token, UnitCode, UnitId, label_fault};
+use tonghop_access::Token;
+use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Origin, Role, UnitCode, UnitId, label_fault};
 use tonghop_storage::{DatabaseUrl, NewKey, Store};
 
 use crate::arguments::{KeyAction, Settings};
@@ -37,7 +38,7 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
             };
             let token = Token::generate();
             let key = store
-                .create_key(&token, new, Origin::OPERATOR)
+                .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
                 .await
                 .map_err(failed)?;
             print(&format!("{}\n{}\n", line(&store, &key), token.reveal()));
@@ -128,7 +129,7 @@ pub(crate) async fn provide_first(url: &DatabaseUrl, store: &Store) -> Result<()
         expires_at: None,
     };
     store
-        .create_key(&token, new, Origin::OPERATOR)
+        .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
         .await
         .map_err(failed)?;
     print(&format!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonghop_api::{keep_sealed, warn_without_file};
+use tonghop_access::{Gate, RateLimits, keep_sealed, warn_without_head_file};
 use tonghop_events::{Health, relay};
 use tonghop_metrics::Metrics;
 use tonghop_storage::{ServiceLock, Store};
@@ -38,19 +38,19 @@ pub(crate) async fn serve(
         sweep_interval: Duration::from_millis(options.sweep_interval_ms),
     };
     let seal_file = seal_file(&url, options.audit_heads.clone());
-    warn_without_file(seal_file.as_ref());
+    warn_without_head_file(seal_file.as_ref());
     // The workers end after the api, so that what was accepted last is still announced and refreshed.
     let workers_stop = CancellationToken::new();
     let serving = async {
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
+        let gate = Gate::new(store.clone(), RateLimits::new(options.key_rate));
         let settings = tonghop_api::Settings {
-            limits: tonghop_api::Limits::new(options.key_rate),
             metrics: metrics.clone(),
             front,
         };
-        let served = tonghop_api::serve(listener, store.clone(), settings, stop.clone()).await;
+        let served = tonghop_api::serve(listener, gate, settings, stop.clone()).await;
         stop.cancel();
         store.close().await;
         workers_stop.cancel();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tonghop_domain::Token;
+use tonghop_access::Token;
 use tonghop_tests::{Answer, FORM, Options, PERIOD, TestApp, Way, broadcasts, on_every_way};
 
 use crate::requests::{app_with_reports, ask_with, without_key};

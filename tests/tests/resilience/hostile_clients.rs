@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonghop_domain::Token;
+use tonghop_access::Token;
 use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts};
 
 /// Clients that send a byte a second.

@@ -7,6 +7,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tonghop-domain", &[]),
     ("tonghop-catalogue", &["tonghop-domain"]),
     ("tonghop-storage", &["tonghop-domain", "tonghop-tls"]),
+    ("tonghop-access", &["tonghop-domain", "tonghop-storage"]),
     ("tonghop-events", &["tonghop-domain", "tonghop-tls"]),
     (
         "tonghop-metrics",
@@ -22,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "tonghop-api",
         &[
+            "tonghop-access",
             "tonghop-domain",
             "tonghop-catalogue",
             "tonghop-storage",
@@ -60,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "tonghop",
         &[
+            "tonghop-access",
             "tonghop-domain",
             "tonghop-catalogue",
             "tonghop-storage",

@@ -1,7 +1,7 @@
 //! Access keys.
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{AuditEntry, Key, KeyId, Origin, Token, TokenDigest, UnitId};
+use tonghop_domain::{AuditEntry, Key, KeyId, Origin, TokenDigest, UnitId};
 
 use crate::audit::entries;
 use crate::database::clock::clock;
@@ -10,12 +10,17 @@ use crate::queries::access_keys::{self, NewKey};
 use crate::store::Store;
 
 impl Store {
-    /// Keeps a new key, of which only the holder has the token.
+    /// Stores a new key: its id and the digest of its token, which only the holder has.
     ///
     /// # Errors
     /// As for every call; `ConstraintViolated` when the unit does not exist.
-    pub async fn create_key(&self, token: &Token, new: NewKey, origin: Origin) -> Result<Key, StoreError> {
-        let (id, digest) = (token.id(), token.digest());
+    pub async fn create_key(
+        &self,
+        id: KeyId,
+        digest: TokenDigest,
+        new: NewKey,
+        origin: Origin,
+    ) -> Result<Key, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
                 let key = Key {

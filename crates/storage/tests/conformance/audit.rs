@@ -1,11 +1,11 @@
 //! The audit trail: what is in it, and that nobody can change it unnoticed.
 
 use futures_util::future::join_all;
-use tonghop_domain::{Actor, AuditEntry, Origin, Precondition, Role, SealHead, Token};
+use tonghop_domain::{Actor, AuditEntry, Origin, Precondition, Role, SealHead};
 use tonghop_storage::{AuditFault, AuditVerification, NewKey, Write};
 
 use crate::support::figures::flow;
-use crate::support::{TestStore, under};
+use crate::support::{TestStore, new_key, under};
 
 on_both!(
     every_change_is_in_the_trail_with_what_became_of_it,
@@ -139,16 +139,19 @@ async fn a_dry_run_leaves_no_entry(store: TestStore) {
 }
 
 async fn operations_on_keys_are_in_the_trail(store: TestStore) {
-    let token = Token::generate();
+    let (key, digest) = new_key();
     let new = NewKey {
         role: Role::Reader,
         unit: store.unit_id("01"),
         label: "of a province".into(),
         expires_at: None,
     };
-    store.create_key(&token, new, Origin::OPERATOR).await.unwrap();
-    assert!(store.revoke_key(token.id(), Origin::OPERATOR).await.unwrap());
-    assert!(!store.revoke_key(token.id(), Origin::OPERATOR).await.unwrap());
+    store
+        .create_key(key.clone(), digest, new, Origin::OPERATOR)
+        .await
+        .unwrap();
+    assert!(store.revoke_key(key.clone(), Origin::OPERATOR).await.unwrap());
+    assert!(!store.revoke_key(key.clone(), Origin::OPERATOR).await.unwrap());
     let trail = store.trail().await;
     let told: Vec<(&str, &str)> = trail
         .iter()
@@ -162,7 +165,7 @@ async fn operations_on_keys_are_in_the_trail(store: TestStore) {
             ("revoke_key", "unchanged")
         ]
     );
-    let id = token.id().to_string();
+    let id = key.to_string();
     assert!(trail.iter().all(|entry| entry.about.as_ref() == Some(&id)));
 }
 

@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use tokio_postgres::{Client, NoTls};
-use tonghop_domain::{Actor, KeyId, Origin, Role, SubmissionId, Token, UnitId};
+use tonghop_domain::{Actor, KeyId, Origin, Role, SubmissionId, UnitId};
 use tonghop_storage::{
     AGGREGATOR_ROLE, API_ROLE, NewKey, Refreshed, Store, StoreError, SubmissionFilter, Write,
 };
@@ -11,7 +11,7 @@ use tonghop_testkit::postgres_member;
 
 use crate::support::catalogue::{Parts, unit};
 use crate::support::figures::flow;
-use crate::support::{FORM, PERIOD, TestStore, recorded};
+use crate::support::{FORM, PERIOD, TestStore, new_key, recorded};
 
 /// A database with the stores of an api and of an aggregator, neither of which owns it.
 struct Site {
@@ -41,7 +41,7 @@ impl Site {
     }
 
     async fn key(&self, role: Role, unit: UnitId) -> KeyId {
-        let token = Token::generate();
+        let (id, digest) = new_key();
         let new = NewKey {
             role,
             unit,
@@ -49,7 +49,7 @@ impl Site {
             expires_at: None,
         };
         self.api
-            .create_key(&token, new, Origin::OPERATOR)
+            .create_key(id, digest, new, Origin::OPERATOR)
             .await
             .unwrap()
             .id
@@ -155,7 +155,7 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
             .len(),
         2
     );
-    let nobody = site.api.on_behalf_of(&Token::generate().id());
+    let nobody = site.api.on_behalf_of(&new_key().0);
     assert_eq!(
         nobody.submissions(SubmissionFilter::default(), 10).await.unwrap(),
         []
@@ -177,7 +177,7 @@ async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked() {
         own("02-A", 2),
         site.by(&submitter, site.owner.withdrawal("02-A-1")),
         site.by(&reader, site.owner.write("02-A-1", [flow(9)])),
-        site.by(&Token::generate().id(), site.owner.write("02-A-1", [flow(9)])),
+        site.by(&new_key().0, site.owner.write("02-A-1", [flow(9)])),
         own("01-A-3", 3),
     ];
     let outcomes = join_all(writes.map(|write| site.api.record(write))).await;

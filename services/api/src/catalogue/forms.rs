@@ -8,10 +8,10 @@ use serde::Serialize;
 use tonghop_domain::{Calendar, Form, Frequency};
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::catalogue::indicators::IndicatorBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
@@ -92,13 +92,13 @@ pub(crate) struct FormBody {
     )
 )]
 #[get("/v1/forms")]
-pub(crate) async fn list_forms(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
     let place = |form: &Form| format!("{}/{}", form.code, form.version);
-    let all = access.catalogue().forms();
+    let all = store.catalogue().forms();
     let start = match &page.after {
         Some(Cursor::Code(last)) => all
             .iter()
@@ -131,11 +131,11 @@ pub(crate) async fn list_forms(request: HttpRequest, access: Access) -> Result<H
 pub(crate) async fn get_form(
     request: HttpRequest,
     code: Path<String>,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
-    let catalogue = access.catalogue();
+    let catalogue = store.catalogue();
     let today = today();
     let versions = catalogue
         .forms()

@@ -5,9 +5,9 @@ use serde::Serialize;
 use tonghop_domain::{Catalogue, Indicator, IndicatorCode, Kind};
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
@@ -85,12 +85,15 @@ pub(crate) struct CategoryBody {
     )
 )]
 #[get("/v1/indicators")]
-pub(crate) async fn list_indicators(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_indicators(
+    request: HttpRequest,
+    store: Authorized,
+) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
-    let catalogue = access.catalogue();
+    let catalogue = store.catalogue();
     let last: Option<IndicatorCode> = match &page.after {
         Some(Cursor::Code(code)) => code.parse().ok(),
         _ => None,

@@ -6,9 +6,9 @@ use serde::Serialize;
 use tonghop_domain::{Place, UnitCode};
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
@@ -70,7 +70,7 @@ pub(crate) struct UnitBody {
     )
 )]
 #[get("/v1/units")]
-pub(crate) async fn list_units(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let date = query.day("date").unwrap_or_else(today);
@@ -78,7 +78,7 @@ pub(crate) async fn list_units(request: HttpRequest, access: Access) -> Result<H
     let code: Option<UnitCode> = query.code("code");
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
     query.finish()?;
-    let tree = access.catalogue().tree(date);
+    let tree = store.catalogue().tree(date);
     let mut places: Vec<Place<'_>> = match &parent {
         Some(parent) => {
             let place = tree.get(parent.as_str());

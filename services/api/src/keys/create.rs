@@ -4,14 +4,14 @@ use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
 
-use crate::access::authorized::Access;
 use crate::keys::body::{KeyBody, NewKeyBody};
 use crate::keys::parse::read_new_key;
 use crate::openapi::problem_responses::{
     BadRequest, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
 };
 use crate::problem::Problem;
-use crate::request::body::{Room, read_body};
+use crate::request::body::{BodyBudget, read_body};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted, check_content_type};
 use crate::request::query::Query;
 
@@ -32,17 +32,17 @@ use crate::request::query::Query;
 pub(crate) async fn create_key(
     request: HttpRequest,
     payload: Payload,
-    room: Data<Room>,
-    access: Access,
+    room: Data<BodyBudget>,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(&request, payload, &room).await?;
-    access.check_administers()?;
+    store.require_administrator()?;
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
-    let new = read_new_key(&body.bytes, access.catalogue())?;
-    let (key, token) = access.create_key(new).await?;
-    let mut answer = KeyBody::new(&key, access.catalogue());
+    let new = read_new_key(&body.bytes, store.catalogue())?;
+    let (key, token) = store.create_key(new).await?;
+    let mut answer = KeyBody::new(&key, store.catalogue());
     answer.token = Some(token.reveal().to_owned());
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))

@@ -5,10 +5,10 @@ use serde::Serialize;
 use tonghop_domain::Key;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::keys::body::KeyBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, Page, PageQuery, link, listed};
 use crate::request::query::Query;
@@ -38,14 +38,14 @@ pub(crate) struct KeyList {
     )
 )]
 #[get("/v1/keys")]
-pub(crate) async fn list_keys(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_keys(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let page = Page::read(&mut query, DEFAULT_LIMIT, |cursor| {
         matches!(cursor, Cursor::Code(_))
     });
     query.finish()?;
-    let all = access.keys().await?;
+    let all = store.keys().await?;
     let start = match &page.after {
         Some(Cursor::Code(last)) => all
             .iter()
@@ -58,7 +58,7 @@ pub(crate) async fn list_keys(request: HttpRequest, access: Access) -> Result<Ht
     let next = link(&request, next_cursor.as_deref());
     let keys = shown
         .iter()
-        .map(|key| KeyBody::new(key, access.catalogue()))
+        .map(|key| KeyBody::new(key, store.catalogue()))
         .collect();
     Ok(listed(KeyList { keys, next_cursor }, next))
 }

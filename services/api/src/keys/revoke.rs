@@ -5,10 +5,10 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete};
 use tonghop_domain::KeyId;
 
-use crate::access::authorized::Access;
 use crate::keys::body::KeyBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::query::Query;
 
@@ -27,14 +27,14 @@ use crate::request::query::Query;
 pub(crate) async fn revoke_key(
     request: HttpRequest,
     id: Path<String>,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
-    access.check_administers()?;
+    store.require_administrator()?;
     let id: KeyId = id.parse().map_err(|_| Problem::NotFound(Missing::Key))?;
-    let key = access.revoke_key(id).await?;
+    let key = store.revoke_key(id).await?;
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, "no-store"))
-        .json(KeyBody::new(&key, access.catalogue())))
+        .json(KeyBody::new(&key, store.catalogue())))
 }

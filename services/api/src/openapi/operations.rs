@@ -21,19 +21,20 @@ pub(crate) fn operations(document: &OpenApi) -> impl Iterator<Item = (&str, Meth
     })
 }
 
-/// Which methods each path takes.
+/// The methods of each path, and the operations that they are. Clones share the table.
 #[derive(Clone, Debug)]
-pub(crate) struct Methods(Arc<Vec<(ResourceDef, Vec<Taken>)>>);
+pub(crate) struct Operations(Arc<Vec<(ResourceDef, Vec<Operation>)>>);
 
-/// A method that a path takes, and what that is called.
+/// A method of a path.
 #[derive(Clone, Debug)]
-struct Taken {
+struct Operation {
     method: &'static str,
-    operation: Option<String>,
+    /// None for a page that is not in the document.
+    id: Option<String>,
 }
 
-impl Methods {
-    /// Of the routes in a document, and of the pages that are not in it.
+impl Operations {
+    /// The operations of a document, and the pages that are not in it.
     pub(crate) fn of(document: &OpenApi) -> Self {
         let paths = document.paths.paths.iter().map(|(path, item)| {
             let methods = [
@@ -42,39 +43,39 @@ impl Methods {
                 (&item.post, "POST"),
                 (&item.delete, "DELETE"),
             ];
-            let taken = methods.into_iter().filter_map(|(operation, method)| {
-                let operation = operation.as_ref()?.operation_id.clone();
-                Some(Taken { method, operation })
+            let operations = methods.into_iter().filter_map(|(operation, method)| {
+                let id = operation.as_ref()?.operation_id.clone();
+                Some(Operation { method, id })
             });
-            (ResourceDef::new(path.as_str()), taken.collect())
+            (ResourceDef::new(path.as_str()), operations.collect())
         });
-        let page = |method| Taken {
-            method,
-            operation: None,
-        };
+        let page = |method| Operation { method, id: None };
         let pages = ["/", "/docs", "/docs/{_:.*}"]
             .map(|path| (ResourceDef::new(path), vec![page("GET"), page("HEAD")]));
         Self(Arc::new(paths.chain(pages).collect()))
     }
 
-    /// What a path takes: a fixed path what is said of it, any other what is said of the one with a variable.
-    fn taken<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Taken> {
+    /// The operations of a path. A fixed path comes before one with a variable in its place.
+    fn of_path<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Operation> {
         let fixed = self.0.iter().find(|(pattern, _)| pattern.pattern() == Some(path));
         let matching = || self.0.iter().find(|(pattern, _)| pattern.is_match(path));
-        fixed.or_else(matching).into_iter().flat_map(|(_, taken)| taken)
+        fixed
+            .or_else(matching)
+            .into_iter()
+            .flat_map(|(_, operations)| operations)
     }
 
-    /// The methods that a path takes; none for a path that leads nowhere.
-    pub(crate) fn of_path(&self, path: &str) -> Vec<&'static str> {
-        self.taken(path).map(|taken| taken.method).collect()
+    /// The methods of a path; none when it leads nowhere.
+    pub(crate) fn methods(&self, path: &str) -> Vec<&'static str> {
+        self.of_path(path).map(|operation| operation.method).collect()
     }
 
     /// The id of the operation that a method of a path is.
-    pub(crate) fn operation(&self, method: &Method, path: &str) -> Option<String> {
-        let mut taken = self.taken(path);
-        taken
-            .find(|taken| taken.method == method.as_str())?
-            .operation
+    pub(crate) fn id(&self, method: &Method, path: &str) -> Option<String> {
+        let mut operations = self.of_path(path);
+        operations
+            .find(|operation| operation.method == method.as_str())?
+            .id
             .clone()
     }
 }

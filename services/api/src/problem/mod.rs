@@ -7,6 +7,7 @@ pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use tonghop_access::{KeyRefusal, Refusal, What};
 use tonghop_domain::Fault;
 use tonghop_storage::StoreError;
 
@@ -28,7 +29,7 @@ pub(crate) enum Problem {
     /// The request names no key.
     MissingKey,
     /// The key is not taken.
-    InvalidKey(KeyFault),
+    InvalidKey(KeyRefusal),
     /// The key may not do this.
     Forbidden(Denied),
     /// There is no such thing.
@@ -69,19 +70,6 @@ pub(crate) enum Problem {
     CatalogueMismatch,
     /// The database has other tables.
     NotMigrated,
-}
-
-/// Why a key is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyFault {
-    /// It is not written as keys are.
-    Malformed,
-    /// Nobody was given it.
-    Unknown,
-    /// Its time is over.
-    Expired,
-    /// It was revoked.
-    Revoked,
 }
 
 /// Why a key may not do something.
@@ -219,7 +207,7 @@ impl Problem {
                 )
             }
             Self::InvalidHeader { wanted, .. } => wanted.clone(),
-            Self::InvalidKey(fault) => fault.detail(),
+            Self::InvalidKey(refusal) => key_detail(*refusal),
             Self::Forbidden(denied) => denied.detail(),
             Self::NotFound(missing) => missing.detail(),
             Self::MethodNotAllowed { allow } => words(
@@ -304,17 +292,15 @@ fn counted(faults: usize) -> String {
     }
 }
 
-impl KeyFault {
-    fn detail(self) -> Words {
-        match self {
-            Self::Malformed => words(
-                "A key is sent as `Authorization: Bearer th_…`, 47 characters without a change.",
-                "Khóa gửi theo dạng `Authorization: Bearer th_…`, đủ 47 ký tự, không thay đổi.",
-            ),
-            Self::Unknown => words("Nobody was given this key.", "Khóa này chưa được cấp cho ai."),
-            Self::Expired => words("The key has expired.", "Khóa đã hết hạn."),
-            Self::Revoked => words("The key was revoked.", "Khóa đã bị thu hồi."),
-        }
+fn key_detail(refusal: KeyRefusal) -> Words {
+    match refusal {
+        KeyRefusal::Malformed => words(
+            "A key is sent as `Authorization: Bearer th_…`, 47 characters without a change.",
+            "Khóa gửi theo dạng `Authorization: Bearer th_…`, đủ 47 ký tự, không thay đổi.",
+        ),
+        KeyRefusal::Unknown => words("Nobody was given this key.", "Khóa này chưa được cấp cho ai."),
+        KeyRefusal::Expired => words("The key has expired.", "Khóa đã hết hạn."),
+        KeyRefusal::Revoked => words("The key was revoked.", "Khóa đã bị thu hồi."),
     }
 }
 
@@ -352,6 +338,39 @@ impl Missing {
             ),
             Self::Form => words("No form has this code.", "Không có biểu mẫu nào mang mã này."),
             Self::Problem => words("No problem has this code.", "Không có lỗi nào mang mã này."),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoKey => Self::MissingKey,
+            Refusal::Key(key) => Self::InvalidKey(key),
+            Refusal::Role => Self::Forbidden(Denied::Role),
+            Refusal::Unit => Self::Forbidden(Denied::Unit),
+            Refusal::RateLimited { retry_after } => {
+                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
+                Self::RateLimited {
+                    retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX),
+                }
+            }
+            Refusal::NotFound(what) => Self::NotFound(what.into()),
+            Refusal::AuditBacklog => Self::Overloaded(refusal.to_string()),
+            Refusal::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<What> for Missing {
+    fn from(what: What) -> Self {
+        match what {
+            What::Submission => Self::Submission,
+            What::Revision => Self::Revision,
+            What::Key => Self::Key,
+            What::Form => Self::Parameter("form"),
+            What::Period => Self::Parameter("period"),
+            What::Unit => Self::Parameter("unit"),
         }
     }
 }

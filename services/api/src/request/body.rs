@@ -31,9 +31,9 @@ const REQUEST_BYTES: usize = 4 << 10;
 
 /// The room for bodies of a process. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Room(Arc<Semaphore>);
+pub(crate) struct BodyBudget(Arc<Semaphore>);
 
-impl Default for Room {
+impl Default for BodyBudget {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(MAX_HELD_BYTES)))
     }
@@ -48,7 +48,11 @@ pub(crate) struct Body {
 }
 
 /// The whole body. Refused when there is no room for it.
-pub(crate) async fn read_body(request: &HttpRequest, payload: Payload, room: &Room) -> Result<Body, Problem> {
+pub(crate) async fn read_body(
+    request: &HttpRequest,
+    payload: Payload,
+    room: &BodyBudget,
+) -> Result<Body, Problem> {
     let length = request
         .headers()
         .get(CONTENT_LENGTH)

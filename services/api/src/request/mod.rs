@@ -1,6 +1,7 @@
 //! Reads requests: bodies, query parameters, headers and paths. Nothing here knows what they are for.
 
 pub(crate) mod body;
+pub(crate) mod caller;
 #[cfg(test)]
 mod header_tests;
 pub(crate) mod headers;

@@ -1,7 +1,8 @@
-//! Which total a read is about: form, period and unit.
+//! The query parameters that name a total: form, period and unit.
 
 use actix_web::HttpRequest;
-use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, Scope, SubmissionKey, UnitCode, UnitId};
+use tonghop_access::{Refusal, TotalRef};
+use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, UnitCode};
 use utoipa::IntoParams;
 
 use crate::problem::text::words;
@@ -12,7 +13,7 @@ use crate::request::query::Query;
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it describes the parameters for the OpenAPI document")]
-pub(crate) struct AboutQuery {
+pub(crate) struct TotalQuery {
     /// The form's code.
     #[param(example = "ngay-30-7")]
     form: String,
@@ -24,25 +25,15 @@ pub(crate) struct AboutQuery {
     unit: String,
 }
 
-/// What a read is about, found in the catalogue.
+/// The three parameters as given, of which some may be missing or malformed.
 #[derive(Debug)]
-pub(crate) struct About {
-    /// The form, period and tree.
-    pub(crate) scope: Scope,
-    /// A unit of the tree.
-    pub(crate) unit: UnitCode,
-    unit_id: UnitId,
-}
-
-/// What a read is about, as it was asked.
-#[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct TotalParameters {
     form: Option<FormCode>,
     period: Option<Period>,
     unit: Option<UnitCode>,
 }
 
-impl Asked {
+impl TotalParameters {
     /// Reads the three parameters.
     pub(crate) fn read(query: &mut Query) -> Self {
         Self {
@@ -52,48 +43,28 @@ impl Asked {
         }
     }
 
-    /// Ends the reading of the query and looks up what it names.
-    pub(crate) fn resolve(self, query: Query, catalogue: &Catalogue) -> Result<About, Problem> {
+    /// Ends the reading of the query, and resolves the parameters in the catalogue.
+    pub(crate) fn resolve(self, query: Query, catalogue: &Catalogue) -> Result<TotalRef, Problem> {
         query.finish()?;
         let (Some(form), Some(period), Some(unit)) = (self.form, self.period, self.unit) else {
             return Err(Problem::Internal("a required parameter was not read".into()));
         };
-        let missing = |name| Problem::NotFound(Missing::Parameter(name));
-        if !catalogue.has_form(form.as_str()) {
-            return Err(missing("form"));
-        }
-        let scope = catalogue
-            .scope(form.as_str(), period)
-            .ok_or_else(|| missing("period"))?;
-        let place = scope.tree.get(unit.as_str());
-        let unit_id = place.ok_or_else(|| missing("unit"))?.id();
-        Ok(About { scope, unit, unit_id })
+        TotalRef::resolve(catalogue, &form, period, unit).map_err(|what| Refusal::NotFound(what).into())
     }
 }
 
-impl About {
-    /// Of a read with no other parameters.
-    pub(crate) fn of(request: &HttpRequest, catalogue: &Catalogue) -> Result<Self, Problem> {
-        let mut query = Query::of(request);
-        let asked = Asked::read(&mut query);
-        asked.resolve(query, catalogue)
-    }
+/// The total that a query without other parameters names.
+pub(crate) fn read_total_ref(request: &HttpRequest, catalogue: &Catalogue) -> Result<TotalRef, Problem> {
+    let mut query = Query::of(request);
+    let parameters = TotalParameters::read(&mut query);
+    parameters.resolve(query, catalogue)
+}
 
-    /// The form, period and unit.
-    pub(crate) fn key(&self) -> SubmissionKey {
-        SubmissionKey {
-            form: self.scope.form.code.clone(),
-            period: self.scope.period,
-            unit: self.unit_id,
-        }
-    }
-
-    /// That an indicator is on the form.
-    pub(crate) fn check_indicator(&self, code: &IndicatorCode) -> Result<(), Problem> {
-        match self.scope.form.indicator(code.as_str()) {
-            Some(_) => Ok(()),
-            None => Err(Problem::NotFound(Missing::Parameter("indicator"))),
-        }
+/// Fails unless an indicator is on the form of a total.
+pub(crate) fn require_indicator(total: &TotalRef, code: &IndicatorCode) -> Result<(), Problem> {
+    match total.scope.form.indicator(code.as_str()) {
+        Some(_) => Ok(()),
+        None => Err(Problem::NotFound(Missing::Parameter("indicator"))),
     }
 }
 

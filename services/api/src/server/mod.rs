@@ -14,23 +14,18 @@ use actix_web::web::{get, to};
 use actix_web::{App, HttpServer};
 use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
+use tonghop_access::{Gate, GateTasks};
 use tonghop_metrics::Metrics;
-use tonghop_storage::Store;
 use tonghop_tls::InvalidCertificate;
 
-use crate::access::audit_log::Trail;
-use crate::access::audit_writer::Scribe;
-use crate::access::key_cache::Keys;
-use crate::access::rate_limit::Limits;
 use crate::middleware::authenticate::authenticate;
 use crate::middleware::cors::share;
 use crate::middleware::response::answer;
 use crate::server::options::Front;
-use crate::server::router::{no_route, routes};
+use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
 use crate::service::docs::{docs, redirect_docs};
 use crate::service::home::get_index;
-use crate::submissions::wait::Wait;
 
 /// How long a connection may be idle between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -68,8 +63,6 @@ pub enum StartError {
 /// How the service is served.
 #[derive(Debug)]
 pub struct Settings {
-    /// How much each caller may ask for.
-    pub limits: Limits,
     /// What `/metrics` tells, to which the service adds what it measures.
     pub metrics: Metrics,
     /// How it meets its clients.
@@ -98,20 +91,12 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
 /// The server could not start, or failed.
 pub async fn serve(
     listener: TcpListener,
-    store: Store,
+    (gate, gate_tasks): (Gate, GateTasks),
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let Settings {
-        limits,
-        metrics,
-        front,
-    } = settings;
-    let wait = Wait::default();
-    let (trail, entries) = Trail::new();
-    let scribe = Scribe::new(trail.clone(), entries, store.clone());
-    let keys = Keys::new(store.clone(), limits, trail);
-    let shared = Shared::new(&store, &wait, &keys, &front, metrics);
+    let Settings { metrics, front } = settings;
+    let shared = Shared::new(&gate, &front, metrics);
     let server = HttpServer::new(move || {
         App::new()
             .into_utoipa_app()
@@ -121,7 +106,7 @@ pub async fn serve(
             .route("/", get().to(get_index))
             .route("/docs", get().to(redirect_docs))
             .service(docs())
-            .default_service(to(no_route))
+            .default_service(to(fallback))
             .wrap(from_fn(authenticate))
             .wrap(from_fn(share))
             .wrap(from_fn(answer))
@@ -149,7 +134,7 @@ pub async fn serve(
     let handle = server.handle();
     let ending = async {
         let reloading = stop.run_until_cancelled(front.reload_at(hangups));
-        tokio::join!(wait.run(&store, &stop), keys.run(&stop), reloading);
+        tokio::join!(stop.cancelled(), reloading);
         handle.stop(true).await;
     };
     tokio::pin!(server);
@@ -162,8 +147,7 @@ pub async fn serve(
         served_all.cancel();
         served
     };
-    let (served, ()) = tokio::join!(serving, scribe.run(&served_all));
-    keys.note_uses().await;
+    let (served, ()) = tokio::join!(serving, gate_tasks.run(&stop, &served_all));
     served.map_err(StartError::Failed)
 }
 

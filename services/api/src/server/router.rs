@@ -8,7 +8,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::catalogue::{forms, indicators, units};
 use crate::keys;
-use crate::openapi::operations::Methods;
+use crate::openapi::operations::Operations;
 use crate::openapi::{complete, frame};
 use crate::problem::{Missing, Problem};
 use crate::service::{docs, health, problems};
@@ -20,7 +20,7 @@ use crate::totals::{completeness, contributions, verification};
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(batch::create_submission_batch)
-        .route("/v1/submissions/batch", to(no_route))
+        .route("/v1/submissions/batch", to(fallback))
         .service(create::create_submission)
         .service(list::list_submissions)
         .service(read::get_submission)
@@ -60,9 +60,12 @@ pub fn openapi_json() -> String {
     text
 }
 
-/// What is answered where no route is: that the path takes other methods, or that it leads nowhere.
-pub(crate) async fn no_route(request: HttpRequest, methods: Data<Methods>) -> Result<HttpResponse, Problem> {
-    let allow = methods.of_path(request.path()).join(", ");
+/// Answers where no route is: the path has other methods, or leads nowhere.
+pub(crate) async fn fallback(
+    request: HttpRequest,
+    operations: Data<Operations>,
+) -> Result<HttpResponse, Problem> {
+    let allow = operations.methods(request.path()).join(", ");
     if allow.is_empty() {
         Err(Problem::NotFound(Missing::Path))
     } else {
@@ -77,13 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_tells_which_methods_it_takes() {
-        let methods = Methods::of(&openapi());
-        assert_eq!(methods.of_path("/v1/submissions"), ["GET", "HEAD", "POST"]);
-        assert_eq!(methods.of_path("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
-        assert_eq!(methods.of_path("/v1/submissions/batch"), ["POST"]);
-        assert_eq!(methods.of_path("/v1/submissions/"), [""; 0]);
-        let operation = |method, path| methods.operation(&method, path);
+    fn a_path_lists_its_methods() {
+        let operations = Operations::of(&openapi());
+        assert_eq!(operations.methods("/v1/submissions"), ["GET", "HEAD", "POST"]);
+        assert_eq!(operations.methods("/v1/submissions/x"), ["GET", "HEAD", "DELETE"]);
+        assert_eq!(operations.methods("/v1/submissions/batch"), ["POST"]);
+        assert_eq!(operations.methods("/v1/submissions/"), [""; 0]);
+        let operation = |method, path| operations.id(&method, path);
         assert_eq!(
             operation(Method::POST, "/v1/submissions/batch").as_deref(),
             Some("create_submission_batch")

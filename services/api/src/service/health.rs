@@ -6,9 +6,9 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tokio::time::timeout;
+use tonghop_access::Gate;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Locked;
 use crate::openapi::problem_responses::{BadRequest, Unavailable};
 use crate::problem::Problem;
 use crate::request::query::Query;
@@ -40,12 +40,9 @@ pub(crate) async fn get_liveness(request: HttpRequest) -> Result<HttpResponse, P
 /// Asks the database. Send no requests here while the answer is 503.
 #[utoipa::path(tag = "service", responses((status = 200, description = "It can", body = HealthBody), BadRequest, Unavailable))]
 #[get("/readyz")]
-pub(crate) async fn get_readiness(
-    request: HttpRequest,
-    store: Data<Locked>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_readiness(request: HttpRequest, gate: Data<Gate>) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    match timeout(PING_TIMEOUT, store.ping()).await {
+    match timeout(PING_TIMEOUT, gate.ping()).await {
         Ok(pong) => pong?,
         Err(_) => return Err(Problem::Unavailable("the database did not answer in time".into())),
     }

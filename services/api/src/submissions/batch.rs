@@ -3,6 +3,7 @@
 use futures_util::{FutureExt, StreamExt};
 use std::convert::Infallible;
 use std::sync::Arc;
+use tonghop_access::AuthorizedStore;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -14,12 +15,13 @@ use tonghop_domain::{Catalogue, Change, Precondition, Submission};
 use tonghop_storage::Write;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
+use crate::middleware::audit::cause;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
 use crate::problem::Problem;
 use crate::problem::body::{Context, ProblemBody};
 use crate::problem::text::words;
 use crate::request::body::MAX_BODY_BYTES;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{NDJSON, accepted, check_content_type};
 use crate::request::ndjson::{Line, lines};
 use crate::request::query::Query;
@@ -39,15 +41,15 @@ const BATCHES: usize = 32;
 
 /// The places for batches of a process. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Places(Arc<Semaphore>);
+pub(crate) struct BatchPermits(Arc<Semaphore>);
 
-impl Default for Places {
+impl Default for BatchPermits {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(BATCHES)))
     }
 }
 
-impl Places {
+impl BatchPermits {
     fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
         let place = self.0.clone().try_acquire_owned();
         place.map_err(|_| Problem::Overloaded("no place for another batch".into()))
@@ -100,28 +102,28 @@ pub(crate) struct BatchResult {
 pub(crate) async fn create_submission_batch(
     request: HttpRequest,
     payload: Payload,
-    places: Data<Places>,
-    access: Access,
+    places: Data<BatchPermits>,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request);
     let dry_run = query.flag("dry_run");
     query.finish()?;
     accepted(request.headers(), &[NDJSON])?;
     check_content_type(request.headers(), NDJSON)?;
-    let wishes = Wishes::of(&request, access.caller())?;
+    let wishes = Wishes::of(&request, store.caller())?;
     if wishes.if_match.is_some() || wishes.first_only {
         return Err(no_condition());
     }
     let mut batch = Batch {
         _place: places.take()?,
         context: Context::of(&request),
-        access,
+        store,
         dry_run,
         wishes,
         turns: Turns::default(),
     };
     let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
-    let catalogue = batch.access.catalogue().clone();
+    let catalogue = batch.store.catalogue().clone();
     let results = lines(payload)
         .then(move |line| read(line, room.clone(), catalogue.clone()))
         .map(move |(read, room)| batch.begin(read).map(|told| (told, room)))
@@ -170,7 +172,7 @@ async fn read(
 struct Batch {
     _place: OwnedSemaphorePermit,
     context: Context,
-    access: Access,
+    store: Authorized,
     dry_run: bool,
     wishes: Wishes,
     turns: Turns,
@@ -185,17 +187,17 @@ impl Batch {
             let turn = self.turns.take(&submission.key);
             (turn, self.change(submission, key, &content))
         });
-        let (access, context, dry_run) = (self.access.clone(), self.context.clone(), self.dry_run);
+        let (store, context, dry_run) = (self.store.clone(), self.context.clone(), self.dry_run);
         async move {
             let (key, result) = match begun {
                 Ok((turn, change)) => {
                     let key = change.key.clone();
-                    (Some(key), turn.then(apply(&access, change, dry_run)).await)
+                    (Some(key), turn.then(apply(&store, change, dry_run)).await)
                 }
                 Err(problem) => (None, Err(problem)),
             };
             if let Err(problem) = &result {
-                access.note_refused_line(key.as_ref(), problem);
+                store.record_refused_line(key.as_ref(), problem.code().slug(), cause(problem));
             }
             told(line, result, &context)
         }
@@ -207,20 +209,20 @@ impl Batch {
             change: Change::Report(Arc::new(submission.content)),
             condition: Precondition::None,
             idempotency: self.wishes.idempotency(key, content),
-            origin: self.access.trace().origin().clone(),
-            action: self.access.trace().action().to_owned(),
+            origin: self.store.context().origin().clone(),
+            action: self.store.context().action().to_owned(),
         }
     }
 }
 
 async fn apply(
-    access: &Access,
+    store: &AuthorizedStore,
     change: Write,
     dry_run: bool,
 ) -> Result<(StatusCode, SubmissionBody), Problem> {
-    let written = write(access, change, dry_run).await?;
-    let aggregated_at = written.known_aggregated_at(access).await;
-    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    let written = write(store, change, dry_run).await?;
+    let aggregated_at = written.known_aggregated_at(store).await;
+    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
     submission.dry_run = dry_run.then_some(true);
     Ok((written.status(dry_run), submission))
 }

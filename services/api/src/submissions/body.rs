@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::{Catalogue, Revision, Status, UnitCode};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::authorized::Access;
 use crate::problem::Problem;
 use crate::submissions::figure::FigureBody;
 
@@ -137,10 +137,13 @@ impl SubmissionBody {
     }
 
     /// Revisions as they are told, each with the time since which totals hold it.
-    pub(crate) async fn of_all(access: &Access, revisions: &[Revision]) -> Result<Vec<Self>, Problem> {
-        let aggregated = access.aggregated_at(revisions).await?;
+    pub(crate) async fn of_all(
+        store: &AuthorizedStore,
+        revisions: &[Revision],
+    ) -> Result<Vec<Self>, Problem> {
+        let aggregated = store.aggregated_at(revisions).await?;
         let told = revisions.iter().zip(aggregated);
-        told.map(|(revision, at)| Self::new(revision, at, access.catalogue()))
+        told.map(|(revision, at)| Self::new(revision, at, store.catalogue()))
             .collect()
     }
 }

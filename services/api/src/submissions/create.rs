@@ -7,18 +7,17 @@ use actix_web::{HttpRequest, HttpResponse, post};
 use tonghop_domain::Change;
 use tonghop_storage::Write;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{
     BadRequest, ConditionFailed, NotAcceptable, TooLarge, TooSlow, Unavailable, Unprocessable, WrongMedia,
 };
 use crate::problem::Problem;
-use crate::request::body::{Room, read_body};
+use crate::request::body::{BodyBudget, read_body};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted, check_content_type};
 use crate::request::query::Query;
 use crate::submissions::body::{NewSubmission, SubmissionBody};
 use crate::submissions::parse::read_beside;
 use crate::submissions::record::write;
-use crate::submissions::wait::Wait;
 use crate::submissions::write_headers::Wishes;
 
 /// Report, or correct a report
@@ -56,9 +55,8 @@ use crate::submissions::write_headers::Wishes;
 pub(crate) async fn create_submission(
     request: HttpRequest,
     payload: Payload,
-    room: Data<Room>,
-    access: Access,
-    wait: Data<Wait>,
+    room: Data<BodyBudget>,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(&request, payload, &room).await?;
     let mut query = Query::of(&request);
@@ -66,21 +64,21 @@ pub(crate) async fn create_submission(
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
-    let wishes = Wishes::of(&request, access.caller())?;
-    let submission = read_beside(body.bytes.clone(), access.catalogue()).await?;
+    let wishes = Wishes::of(&request, store.caller())?;
+    let submission = read_beside(body.bytes.clone(), store.catalogue()).await?;
     let key = wishes.key.clone().filter(|_| !dry_run);
     let change = Write {
-        condition: wishes.condition(&access, &submission.key).await?,
+        condition: wishes.condition(&store, &submission.key).await?,
         idempotency: wishes.idempotency(key, &body.bytes),
         key: submission.key,
         change: Change::Report(Arc::new(submission.content)),
-        origin: access.trace().origin().clone(),
-        action: access.trace().action().to_owned(),
+        origin: store.context().origin().clone(),
+        action: store.context().action().to_owned(),
     };
-    let written = write(&access, change, dry_run).await?;
+    let written = write(&store, change, dry_run).await?;
     let wait_s = wishes.wait_s.filter(|_| !dry_run);
-    let aggregated_at = written.aggregated_at(&access, &wait, wait_s).await;
-    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    let aggregated_at = written.aggregated_at(&store, wait_s).await;
+    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
     answer.dry_run = dry_run.then_some(true);
     Ok(written.respond(written.status(dry_run), &answer, wait_s))
 }

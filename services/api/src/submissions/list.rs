@@ -2,13 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::{FormCode, Period, UnitCode, UnitId};
 use tonghop_storage::SubmissionFilter;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, Page, PageQuery, link, listed, next};
 use crate::request::query::Query;
@@ -47,7 +48,10 @@ pub(crate) struct SubmissionList {
     )
 )]
 #[get("/v1/submissions")]
-pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_submissions(
+    request: HttpRequest,
+    store: Authorized,
+) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let form: Option<FormCode> = query.code("form");
@@ -59,7 +63,7 @@ pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Re
     });
     query.finish()?;
     let filter = SubmissionFilter {
-        units: units(&access, form.as_ref(), period, unit.as_ref())?,
+        units: units(&store, form.as_ref(), period, unit.as_ref())?,
         form,
         period,
         updated_since,
@@ -68,9 +72,9 @@ pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Re
             Cursor::Revision(_) | Cursor::Code(_) => None,
         }),
     };
-    let (found, more) = access.submissions(filter, page.limit).await?;
+    let (found, more) = store.submissions(filter, page.limit).await?;
     let next_cursor = next(&found, more, |last| Cursor::Submission(last.received_at, last.id));
-    let submissions = SubmissionBody::of_all(&access, &found).await?;
+    let submissions = SubmissionBody::of_all(&store, &found).await?;
     let link = link(&request, next_cursor.as_deref());
     Ok(listed(
         SubmissionList {
@@ -83,12 +87,12 @@ pub(crate) async fn list_submissions(request: HttpRequest, access: Access) -> Re
 
 /// The unit and all below it, in the tree that the question means.
 fn units(
-    access: &Access,
+    store: &AuthorizedStore,
     form: Option<&FormCode>,
     period: Option<Period>,
     unit: Option<&UnitCode>,
 ) -> Result<Option<Vec<UnitId>>, Problem> {
-    let catalogue = access.catalogue();
+    let catalogue = store.catalogue();
     let missing = |name| Problem::NotFound(Missing::Parameter(name));
     if form.is_some_and(|form| !catalogue.has_form(form.as_str())) {
         return Err(missing("form"));
@@ -105,6 +109,6 @@ fn units(
         return Ok(None);
     };
     let place = tree.get(unit.as_str()).ok_or_else(|| missing("unit"))?;
-    access.check_unit(&tree, unit)?;
+    store.require_unit(&tree, unit)?;
     Ok(Some(place.at_or_below().map(|place| place.id()).collect()))
 }

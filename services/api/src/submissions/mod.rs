@@ -10,6 +10,5 @@ pub(crate) mod per_key_order;
 pub(crate) mod read;
 pub(crate) mod record;
 pub(crate) mod revisions;
-pub(crate) mod wait;
 pub(crate) mod withdraw;
 pub(crate) mod write_headers;

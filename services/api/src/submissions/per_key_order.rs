@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 use tonghop_domain::SubmissionKey;
 
-/// About how many lines are worked on at once. When many more keys are known, those that are done are forgotten.
+/// TotalRef how many lines are worked on at once. When many more keys are known, those that are done are forgotten.
 const IN_FLIGHT: usize = 64;
 
 /// Whose turn it is, for lines about the same submission.

@@ -3,11 +3,12 @@
 use actix_web::http::header::{CACHE_CONTROL, ETAG};
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::Revision;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::path::submission_id;
 use crate::request::preconditions::Tags;
@@ -37,18 +38,18 @@ use crate::submissions::body::{SubmissionBody, tag_of};
 pub(crate) async fn get_submission(
     request: HttpRequest,
     id: Path<String>,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
-    let revision = access.submission(submission_id(&id)?).await?;
-    told(&request, &access, revision).await
+    let revision = store.submission(submission_id(&id)?).await?;
+    told(&request, &store, revision).await
 }
 
 /// One revision, or that the caller has it already.
 pub(crate) async fn told(
     request: &HttpRequest,
-    access: &Access,
+    store: &AuthorizedStore,
     revision: Revision,
 ) -> Result<HttpResponse, Problem> {
     let tag = tag_of(&revision);
@@ -64,7 +65,7 @@ pub(crate) async fn told(
     if known {
         return Ok(response.finish());
     }
-    let mut bodies = SubmissionBody::of_all(access, std::slice::from_ref(&revision)).await?;
+    let mut bodies = SubmissionBody::of_all(store, std::slice::from_ref(&revision)).await?;
     let body: Option<SubmissionBody> = bodies.pop();
     Ok(response.json(body))
 }

@@ -4,15 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::Revision;
 use tonghop_storage::{Outcome, Write};
 
-use crate::access::authorized::Access;
 use crate::problem::Problem;
 use crate::request::idempotency::IDEMPOTENCY_REPLAYED;
 use crate::request::prefer::PREFERENCE_APPLIED;
 use crate::submissions::body::{SubmissionBody, path_of, tag_of};
-use crate::submissions::wait::Wait;
 
 /// What was written, or was there already.
 #[derive(Debug)]
@@ -26,9 +25,9 @@ pub(crate) struct Written {
 }
 
 /// Records a change, or only tells what would become of it.
-pub(crate) async fn write(access: &Access, write: Write, dry_run: bool) -> Result<Written, Problem> {
+pub(crate) async fn write(store: &AuthorizedStore, write: Write, dry_run: bool) -> Result<Written, Problem> {
     tracing::trace!(target: "tonghop::step", step = "request_read");
-    match access.record(write, dry_run).await? {
+    match store.record(write, dry_run).await? {
         Outcome::Recorded { revision, replayed } => Ok(Written {
             revision,
             recorded: true,
@@ -48,24 +47,23 @@ impl Written {
     /// Since when the totals hold the revision, after the wait that the caller prefers.
     pub(crate) async fn aggregated_at(
         &self,
-        access: &Access,
-        wait: &Wait,
+        store: &AuthorizedStore,
         wait_s: Option<u64>,
     ) -> Option<DateTime<Utc>> {
         match wait_s {
-            Some(seconds) if seconds > 0 => wait.for_totals(&self.revision, seconds).await,
-            _ => self.known_aggregated_at(access).await,
+            Some(seconds) if seconds > 0 => store.wait_until_aggregated(&self.revision, seconds).await,
+            _ => self.known_aggregated_at(store).await,
         }
     }
 
     /// Since when the totals hold the revision, as far as is known now.
-    pub(crate) async fn known_aggregated_at(&self, access: &Access) -> Option<DateTime<Utc>> {
+    pub(crate) async fn known_aggregated_at(&self, store: &AuthorizedStore) -> Option<DateTime<Utc>> {
         if self.recorded && !self.replayed {
             // Just recorded: no total can hold it yet.
             return None;
         }
         // The change is in the database whether or not this can be read, and so the answer is given.
-        access
+        store
             .aggregated_at(std::slice::from_ref(&self.revision))
             .await
             .ok()?

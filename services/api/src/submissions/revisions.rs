@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, Page, PageQuery, link, listed, next};
 use crate::request::path::submission_id;
@@ -45,7 +45,7 @@ pub(crate) struct RevisionList {
 pub(crate) async fn list_revisions(
     request: HttpRequest,
     id: Path<String>,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
@@ -57,9 +57,9 @@ pub(crate) async fn list_revisions(
         Cursor::Revision(revision) => Some(*revision),
         Cursor::Submission(..) | Cursor::Code(_) => None,
     });
-    let (found, more) = access.revisions(submission_id(&id)?, before, page.limit).await?;
+    let (found, more) = store.revisions(submission_id(&id)?, before, page.limit).await?;
     let next_cursor = next(&found, more, |last| Cursor::Revision(last.revision));
-    let revisions = SubmissionBody::of_all(&access, &found).await?;
+    let revisions = SubmissionBody::of_all(&store, &found).await?;
     let link = link(&request, next_cursor.as_deref());
     Ok(listed(
         RevisionList {
@@ -92,12 +92,12 @@ pub(crate) async fn list_revisions(
 pub(crate) async fn get_revision(
     request: HttpRequest,
     path: Path<(String, String)>,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
     let (id, number) = path.into_inner();
     let number = number.parse().map_err(|_| Problem::NotFound(Missing::Revision))?;
-    let revision = access.revision(submission_id(&id)?, number).await?;
-    told(&request, &access, revision).await
+    let revision = store.revision(submission_id(&id)?, number).await?;
+    told(&request, &store, revision).await
 }

@@ -1,22 +1,21 @@
 //! `DELETE /v1/submissions/{id}`
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete};
 use tonghop_domain::Change;
 use tonghop_storage::Write;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{
     BadRequest, ConditionFailed, NotAcceptable, NotFound, Unavailable, Unprocessable,
 };
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::path::submission_id;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::record::write;
-use crate::submissions::wait::Wait;
 use crate::submissions::write_headers::Wishes;
 
 /// Withdraw a report
@@ -45,26 +44,25 @@ use crate::submissions::write_headers::Wishes;
 pub(crate) async fn withdraw_submission(
     request: HttpRequest,
     id: Path<String>,
-    access: Access,
-    wait: Data<Wait>,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
-    let wishes = Wishes::of(&request, access.caller())?;
+    let wishes = Wishes::of(&request, store.caller())?;
     if wishes.if_match.is_none() {
         return Err(Problem::PreconditionRequired);
     }
-    let key = access.submission_key(submission_id(&id)?).await?;
+    let key = store.submission_key(submission_id(&id)?).await?;
     let change = Write {
-        condition: wishes.condition(&access, &key).await?,
+        condition: wishes.condition(&store, &key).await?,
         idempotency: wishes.idempotency(wishes.key.clone(), b""),
         key,
         change: Change::Withdraw,
-        origin: access.trace().origin().clone(),
-        action: access.trace().action().to_owned(),
+        origin: store.context().origin().clone(),
+        action: store.context().action().to_owned(),
     };
-    let written = write(&access, change, false).await?;
-    let aggregated_at = written.aggregated_at(&access, &wait, wishes.wait_s).await;
-    let answer = SubmissionBody::new(&written.revision, aggregated_at, access.catalogue())?;
+    let written = write(&store, change, false).await?;
+    let aggregated_at = written.aggregated_at(&store, wishes.wait_s).await;
+    let answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
     Ok(written.respond(StatusCode::OK, &answer, wishes.wait_s))
 }

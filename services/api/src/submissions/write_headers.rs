@@ -3,10 +3,10 @@
 use actix_web::HttpRequest;
 use sha2::Digest;
 use sha2::Sha256;
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::{Caller, KeyId, Precondition, SubmissionKey};
 use tonghop_storage::Idempotency;
 
-use crate::access::authorized::Access;
 use crate::problem::Problem;
 use crate::problem::text::words;
 use crate::request::idempotency::idempotency_key;
@@ -64,7 +64,7 @@ impl Wishes {
     /// The condition. Where several revisions, or any, would do, the current one is looked up.
     pub(crate) async fn condition(
         &self,
-        access: &Access,
+        store: &AuthorizedStore,
         key: &SubmissionKey,
     ) -> Result<Precondition, Problem> {
         let Some(tags) = &self.if_match else {
@@ -81,7 +81,7 @@ impl Wishes {
                 named.first().copied().unwrap_or(NO_REVISION),
             ));
         }
-        let current = access.current(key).await?;
+        let current = store.current_revision(key).await?;
         let holds = current.filter(|current| *tags == Tags::Any || named.contains(current));
         Ok(Precondition::Current(holds.unwrap_or(NO_REVISION)))
     }

@@ -8,8 +8,8 @@ use tonghop_domain::{Completeness, IndicatorCode, Kind, TotalRow};
 use tonghop_storage::TotalRead;
 use utoipa::ToSchema;
 
-use crate::request::total_ref::About;
 use crate::submissions::figure::CellBody;
+use tonghop_access::TotalRef;
 
 /// A unit's figures with all below it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,7 +115,7 @@ pub(crate) struct RatioBody {
 }
 
 impl TotalsBody {
-    pub(crate) fn new(about: &About, wanted: &[IndicatorCode], read: &TotalRead) -> Self {
+    pub(crate) fn new(about: &TotalRef, wanted: &[IndicatorCode], read: &TotalRead) -> Self {
         let form = &about.scope.form;
         let wanted: HashSet<&IndicatorCode> = wanted.iter().collect();
         let is_wanted = |code: &IndicatorCode| wanted.is_empty() || wanted.contains(code);

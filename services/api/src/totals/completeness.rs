@@ -8,13 +8,13 @@ use tonghop_storage::UnitCompleteness;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
-use crate::request::total_ref::{AboutQuery, Asked};
+use crate::request::total_ref::{TotalParameters, TotalQuery};
 
 /// How the units at or below a unit stand to a form.
 #[derive(Debug, Serialize, ToSchema)]
@@ -91,7 +91,7 @@ pub(crate) enum CoverageStatus {
 /// late.
 #[utoipa::path(
     tag = "totals",
-    params(AboutQuery, PageQuery),
+    params(TotalQuery, PageQuery),
     responses(
         (status = 200, description = "A page of units", body = UnitCoverageList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
@@ -100,13 +100,13 @@ pub(crate) enum CoverageStatus {
     )
 )]
 #[get("/v1/coverage")]
-pub(crate) async fn list_coverage(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list_coverage(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let asked = Asked::read(&mut query);
+    let asked = TotalParameters::read(&mut query);
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, access.catalogue())?;
-    let all = access.completeness(&about).await?;
+    let about = asked.resolve(query, store.catalogue())?;
+    let all = store.completeness(&about).await?;
     let counts: CompletenessCounts = all.iter().map(|unit| unit.status).collect();
     let behind = |unit: &UnitCompleteness| match &page.after {
         Some(Cursor::Code(code)) => unit.unit.as_str() > code.as_str(),

@@ -7,13 +7,13 @@ use tonghop_storage::Contribution;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
-use crate::request::total_ref::{AboutQuery, Asked};
+use crate::request::total_ref::{TotalParameters, TotalQuery};
 
 /// What an indicator's total is made of.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,7 +70,7 @@ pub(crate) struct ContributionBody {
 #[utoipa::path(
     tag = "totals",
     params(
-        AboutQuery,
+        TotalQuery,
         ("indicator" = String, Query, description = "The indicator's code", example = "TT.PT"),
         PageQuery
     ),
@@ -84,14 +84,14 @@ pub(crate) struct ContributionBody {
 #[get("/v1/totals/contributions")]
 pub(crate) async fn list_contributions(
     request: HttpRequest,
-    access: Access,
+    store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let asked = Asked::read(&mut query);
+    let asked = TotalParameters::read(&mut query);
     let indicator: Option<IndicatorCode> = query.required_code("indicator");
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, access.catalogue())?;
+    let about = asked.resolve(query, store.catalogue())?;
     let unknown = || Problem::NotFound(Missing::Parameter("indicator"));
     let code = indicator.ok_or_else(unknown)?;
     let mut reportable = about.scope.form.reportable();
@@ -99,7 +99,7 @@ pub(crate) async fn list_contributions(
         .find(|indicator| indicator.code == code)
         .map(|found| &found.kind)
         .ok_or_else(unknown)?;
-    let all = access.contributions(&about, &code).await?;
+    let all = store.contributions(&about, &code).await?;
     let numbers = all.iter().filter_map(|part| part.value);
     let value = numbers.fold(None, |sum: Option<i64>, value| {
         Some(sum.unwrap_or(0).saturating_add(value))

@@ -1,8 +1,8 @@
 //! A total as comma-separated values.
 
-use crate::request::total_ref::About;
 use crate::submissions::figure::CellBody;
 use crate::totals::body::{LineBody, RatioBody, TotalsBody};
+use tonghop_access::TotalRef;
 
 const COLUMNS: [&str; 19] = [
     "form",
@@ -27,7 +27,7 @@ const COLUMNS: [&str; 19] = [
 ];
 
 /// The rows of a total: for each indicator one, and one for each of its cells.
-pub(crate) fn render(about: &About, body: &TotalsBody) -> Result<Vec<u8>, csv::Error> {
+pub(crate) fn render(about: &TotalRef, body: &TotalsBody) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     for (line, cells) in body.lines() {
@@ -45,7 +45,7 @@ pub(crate) fn render(about: &About, body: &TotalsBody) -> Result<Vec<u8>, csv::E
 /// What differs from row to row: breakdown, value, items, items_truncated and the five counts.
 type Own = [String; 9];
 
-fn row(about: &About, body: &TotalsBody, indicator: &str, own: Own) -> [String; 19] {
+fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: Own) -> [String; 19] {
     let form = &about.scope.form;
     let names = form.indicator(indicator).map(|indicator| &indicator.names);
     let (expected, reported, pending, as_of) = body.state();

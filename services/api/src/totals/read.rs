@@ -7,16 +7,17 @@ use sha2::Sha256;
 use tonghop_domain::IndicatorCode;
 use tonghop_storage::TotalRead;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
 use crate::problem::text::words;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{CSV, JSON, accepted};
 use crate::request::preconditions::Tags;
 use crate::request::query::Query;
-use crate::request::total_ref::{About, AboutQuery, Asked};
+use crate::request::total_ref::{TotalParameters, TotalQuery, require_indicator};
 use crate::totals::body::TotalsBody;
 use crate::totals::csv;
+use tonghop_access::TotalRef;
 
 /// Read a total
 ///
@@ -29,7 +30,7 @@ use crate::totals::csv;
 #[utoipa::path(
     tag = "totals",
     params(
-        AboutQuery,
+        TotalQuery,
         ("indicator" = Option<Vec<String>>, Query, description = "Only these indicators; repeat the parameter for several", explode = true, example = json!(["TT.PT", "TT.BAO"])),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "W/\"3f2a\""),
     ),
@@ -45,15 +46,17 @@ use crate::totals::csv;
     )
 )]
 #[get("/v1/totals")]
-pub(crate) async fn get_total(request: HttpRequest, access: Access) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[JSON, CSV])?;
     let mut query = Query::of(&request);
-    let asked = Asked::read(&mut query);
+    let asked = TotalParameters::read(&mut query);
     let wanted = wanted_indicators(&mut query);
-    let about = asked.resolve(query, access.catalogue())?;
-    wanted.iter().try_for_each(|code| about.check_indicator(code))?;
-    let read = access.total(&about, &wanted).await?;
-    let tag = tag(&about, &wanted, &read, access.catalogue().digest(), media);
+    let about = asked.resolve(query, store.catalogue())?;
+    wanted
+        .iter()
+        .try_for_each(|code| require_indicator(&about, code))?;
+    let read = store.total(&about, &wanted).await?;
+    let tag = tag(&about, &wanted, &read, store.catalogue().digest(), media);
     if is_known(request.headers(), &tag)? {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }
@@ -97,7 +100,7 @@ fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
 }
 
 /// Weak, because the time of reading stands in the answer and not in the tag.
-fn tag(about: &About, wanted: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
+fn tag(about: &TotalRef, wanted: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
     let (form, period, unit) = (&about.scope.form.code, about.scope.period, &about.unit);
     let (version, pending) = (read.version, read.freshness.pending);
     let what = format!("{form} {period} {unit} {wanted:?} {version} {pending} {catalogue} {media}");

@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use tonghop_storage::Difference;
 use utoipa::ToSchema;
 
-use crate::access::authorized::Access;
 use crate::openapi::problem_responses::{BadRequest, Busy, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
+use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::total_ref::{About, AboutQuery};
+use crate::request::total_ref::{TotalQuery, read_total_ref};
 
 /// Lets one verification run at a time: each reads every report at or below a unit.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ pub(crate) struct DifferenceBody {
 /// time in a process.
 #[utoipa::path(
     tag = "totals",
-    params(AboutQuery),
+    params(TotalQuery),
     responses(
         (status = 200, description = "What was compared and what differs", body = VerificationBody),
         BadRequest, NotFound, NotAcceptable, Busy, Unavailable
@@ -76,13 +76,13 @@ pub(crate) struct DifferenceBody {
 #[get("/v1/verification")]
 pub(crate) async fn get_verification(
     request: HttpRequest,
-    access: Access,
+    store: Authorized,
     turn: Data<Turn>,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
-    let about = About::of(&request, access.catalogue())?;
+    let about = read_total_ref(&request, store.catalogue())?;
     let _mine = turn.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
-    let outcome = access.verify(&about).await?;
+    let outcome = store.verify(&about).await?;
     let body = VerificationBody {
         checked: outcome.checked,
         skipped: outcome.skipped,

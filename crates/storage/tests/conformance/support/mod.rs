@@ -5,11 +5,12 @@ pub(crate) mod figures;
 pub(crate) mod session;
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::Duration;
 use tonghop_domain::{
-    Catalogue, Change, Content, Figure, Origin, Outbox as _, Period, Precondition, Revision, Scope,
-    SubmissionKey, TotalKey, UnitId,
+    Catalogue, Change, Content, Figure, KeyId, Origin, Outbox as _, Period, Precondition, Revision, Scope,
+    SubmissionKey, TokenDigest, TotalKey, UnitId,
 };
 use tonghop_storage::{DatabaseUrl, Idempotency, Outcome, Refreshed, Store, TotalRead, Write};
 use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
@@ -44,6 +45,15 @@ macro_rules! on_both {
             )+
         }
     };
+}
+
+/// The id and the digest of a new access key; all of them differ within a test process.
+pub(crate) fn new_key() -> (KeyId, TokenDigest) {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    (format!("{number:08}").parse().unwrap(), TokenDigest::new(digest))
 }
 
 /// A store with the database under it. The database goes with it.

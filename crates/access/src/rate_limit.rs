@@ -1,0 +1,150 @@
+//! How many requests each caller may make.
+//!
+//! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
+//! Attempts with unknown keys are limited per IP address, because each costs a database lookup.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use tonghop_domain::KeyId;
+
+use crate::refusal::Refusal;
+
+/// The seconds of its rate that a key may save up.
+const BURST_S: NonZeroU32 = NonZeroU32::new(2).unwrap();
+/// Attempts with unknown keys that an address may make at once.
+const UNKNOWN_KEYS_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// Attempts with unknown keys that an address may make per second.
+const UNKNOWN_KEYS_RATE: NonZeroU32 = NonZeroU32::new(5).unwrap();
+/// The time for which an address that exceeded this limit may try no unknown key.
+const PENALTY: Duration = Duration::from_secs(1);
+
+/// The rate limits of a process.
+#[derive(Debug)]
+pub struct RateLimits {
+    keys: Option<KeyLimits>,
+    unknown_keys: DefaultKeyedRateLimiter<IpAddr>,
+    /// When the penalty of each penalized address ends.
+    penalties: Mutex<HashMap<IpAddr, Instant>>,
+    clock: DefaultClock,
+}
+
+#[derive(Debug)]
+struct KeyLimits {
+    limiter: DefaultKeyedRateLimiter<KeyId, StateInformationMiddleware>,
+    rate: NonZeroU32,
+    burst: NonZeroU32,
+}
+
+/// The state of a key's quota after a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Quota {
+    /// The requests that the key may make at once now.
+    pub remaining: u32,
+    /// The requests per second by which it refills.
+    pub rate: NonZeroU32,
+    /// The requests that it holds when it is full.
+    pub burst: NonZeroU32,
+}
+
+impl RateLimits {
+    /// Limits of `key_rate` requests per second for each key on average; 0 means no limit.
+    pub fn new(key_rate: u32) -> Self {
+        let keys = NonZeroU32::new(key_rate).map(|rate| {
+            let burst = rate.saturating_mul(BURST_S);
+            let quota = governor::Quota::per_second(rate).allow_burst(burst);
+            let limiter = RateLimiter::keyed(quota).with_middleware();
+            KeyLimits { limiter, rate, burst }
+        });
+        let unknown_keys = governor::Quota::per_second(UNKNOWN_KEYS_RATE).allow_burst(UNKNOWN_KEYS_BURST);
+        Self {
+            keys,
+            unknown_keys: RateLimiter::keyed(unknown_keys),
+            penalties: Mutex::default(),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts one request against a key's quota.
+    pub(crate) fn count_request(&self, key: &KeyId) -> Result<Option<Quota>, Refusal> {
+        let Some(keys) = &self.keys else {
+            return Ok(None);
+        };
+        match keys.limiter.check_key(key) {
+            Ok(state) => Ok(Some(Quota {
+                remaining: state.remaining_burst_capacity(),
+                rate: keys.rate,
+                burst: keys.burst,
+            })),
+            Err(until) => Err(Refusal::RateLimited {
+                retry_after: until.wait_time_from(self.clock.now()),
+            }),
+        }
+    }
+
+    /// Fails while an address is penalized for attempts with unknown keys.
+    pub(crate) fn check_unknown_key(&self, address: IpAddr) -> Result<(), Refusal> {
+        let until = self.with_penalties(|penalties| penalties.get(&address).copied());
+        match until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            Some(retry_after) => Err(Refusal::RateLimited { retry_after }),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts an attempt with an unknown key, and penalizes the address when it made too many.
+    pub(crate) fn count_unknown_key(&self, address: IpAddr) {
+        if self.unknown_keys.check_key(&address).is_err() {
+            let until = Instant::now() + PENALTY;
+            self.with_penalties(|penalties| penalties.insert(address, until));
+        }
+    }
+
+    fn with_penalties<T>(&self, act: impl FnOnce(&mut HashMap<IpAddr, Instant>) -> T) -> T {
+        act(&mut self.penalties.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets the keys and addresses whose quota is full again.
+    pub(crate) fn forget_idle(&self) {
+        if let Some(keys) = &self.keys {
+            keys.limiter.retain_recent();
+        }
+        self.unknown_keys.retain_recent();
+        self.with_penalties(|penalties| penalties.retain(|_, until| *until > Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::Token;
+
+    #[test]
+    fn each_key_has_its_own_burst_and_learns_when_to_retry() {
+        let limits = RateLimits::new(10);
+        let (one, other) = (Token::generate().id(), Token::generate().id());
+        for remaining in (0..20).rev() {
+            let quota = limits.count_request(&one).unwrap().unwrap();
+            // Part of the quota may have refilled meanwhile.
+            assert!((remaining..=20).contains(&quota.remaining), "{quota:?}");
+        }
+        let mut refused = 0;
+        for _ in 0..50 {
+            if let Err(refusal) = limits.count_request(&one) {
+                let Refusal::RateLimited { retry_after } = refusal else {
+                    panic!("{refusal:?}");
+                };
+                assert!(retry_after <= Duration::from_millis(100), "{retry_after:?}");
+                refused += 1;
+            }
+        }
+        assert!(refused > 30, "{refused} of 50 refused");
+        assert!(limits.count_request(&other).is_ok());
+        assert!(RateLimits::new(0).count_request(&one).unwrap().is_none());
+    }
+}
