@@ -1,4 +1,4 @@
-//! What the service shows to its clients, and how it is replaced.
+//! The certificate that the service presents to its clients, and its replacement.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,12 +7,13 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::{pem, provider};
+use crate::pem;
+use crate::provider::crypto_provider;
 
-/// Why a certificate cannot be shown. Names the file; never repeats what is in it.
+/// Why a certificate cannot be used. Names the file, but never contains its content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCertificate {
-    /// A file cannot be read, or holds something else.
+    /// A file cannot be read, or contains something else.
     #[error("{}: {cause}", .file.display())]
     File {
         /// The file.
@@ -20,23 +21,22 @@ pub enum InvalidCertificate {
         /// What is wrong with it.
         cause: String,
     },
-    /// The files are each in order and do not belong together.
+    /// Both files are valid, but do not belong together.
     #[error("the certificate in {} and the key in {} do not belong together: {cause}", .certificate.display(), .key.display())]
     Pair {
         /// The file of the certificate.
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What rustls says.
+        /// The reason that rustls gives.
         cause: String,
     },
-    /// rustls takes none of this.
+    /// rustls rejects the configuration.
     #[error("TLS cannot be set up: {0}")]
     Other(String),
 }
 
-/// The service's certificate, with those that lead to its authority, and its private key, from two PEM files. Clones
-/// share it.
+/// The service's certificate chain and private key, from two PEM files. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Certificate(Arc<Files>);
 
@@ -51,7 +51,7 @@ impl Certificate {
     /// Reads both files.
     ///
     /// # Errors
-    /// One cannot be read, or they do not belong together.
+    /// Fails if a file cannot be read, or they do not belong together.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, InvalidCertificate> {
         let current = RwLock::new(read(certificate, key)?);
         Ok(Self(Arc::new(Files {
@@ -61,22 +61,22 @@ impl Certificate {
         })))
     }
 
-    /// Reads both files again: connections made from now on get what is in them. Those that are open go on.
+    /// Reads both files again, for new connections. Open connections continue with the old certificate.
     ///
     /// # Errors
-    /// As [`Certificate::read`]; then the old certificate goes on being shown.
+    /// As for [`Certificate::read`]. The old certificate stays in use.
     pub fn reload(&self) -> Result<(), InvalidCertificate> {
         let new = read(&self.0.certificate, &self.0.key)?;
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
     }
 
-    /// The same for rustls: TLS 1.2 and 1.3, no certificates of clients.
+    /// Returns the configuration of a rustls server: TLS 1.2 and 1.3, without client certificates.
     ///
     /// # Errors
-    /// rustls cannot be set up.
+    /// Fails if rustls rejects the configuration.
     pub fn server_config(&self) -> Result<ServerConfig, InvalidCertificate> {
-        let builder = ServerConfig::builder_with_provider(provider())
+        let builder = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| InvalidCertificate::Other(error.to_string()))?;
         Ok(builder.with_no_client_auth().with_cert_resolver(self.0.clone()))
@@ -95,14 +95,14 @@ impl ResolvesServerCert for Files {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, InvalidCertificate> {
-    let fault = |file: &Path, cause| InvalidCertificate::File {
+    let invalid = |file: &Path, cause| InvalidCertificate::File {
         file: file.to_owned(),
         cause,
     };
-    let chain = pem::certificates(certificate).map_err(|cause| fault(certificate, cause))?;
-    let secret = pem::private_key(key).map_err(|cause| fault(key, cause))?;
-    // Compares the two, too.
-    let pair = CertifiedKey::from_der(chain, secret, &provider());
+    let chain = pem::certificates(certificate).map_err(|cause| invalid(certificate, cause))?;
+    let secret = pem::private_key(key).map_err(|cause| invalid(key, cause))?;
+    // This also checks that the two belong together.
+    let pair = CertifiedKey::from_der(chain, secret, &crypto_provider());
     pair.map(Arc::new).map_err(|error| InvalidCertificate::Pair {
         certificate: certificate.to_owned(),
         key: key.to_owned(),
@@ -116,33 +116,33 @@ mod tests {
 
     use super::*;
 
-    fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
+    fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
         let file = folder.join(name);
         std::fs::write(&file, text).unwrap();
         file
     }
 
     #[test]
-    fn a_pair_that_cannot_be_shown_is_refused_with_the_file_that_is_wrong() {
+    fn an_unusable_pair_is_rejected_with_the_name_of_the_wrong_file() {
         let folder = tempfile::tempdir().unwrap();
-        let made = || generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-        let (one, other) = (made(), made());
-        let certificate = written(folder.path(), "cert.pem", &one.cert.pem());
-        let key = written(folder.path(), "key.pem", &one.signing_key.serialize_pem());
-        let foreign = written(folder.path(), "foreign.pem", &other.signing_key.serialize_pem());
-        let empty = written(folder.path(), "empty.pem", "");
+        let generate = || generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let (one, other) = (generate(), generate());
+        let certificate = write(folder.path(), "cert.pem", &one.cert.pem());
+        let key = write(folder.path(), "key.pem", &one.signing_key.serialize_pem());
+        let foreign = write(folder.path(), "foreign.pem", &other.signing_key.serialize_pem());
+        let empty = write(folder.path(), "empty.pem", "");
         let missing = folder.path().join("missing.pem");
         assert!(Certificate::read(&certificate, &key).is_ok());
-        for (certificate, key, told) in [
+        for (certificate, key, expected) in [
             (&certificate, &foreign, "do not belong together"),
-            (&empty, &key, "empty.pem: holds no certificate"),
-            (&certificate, &empty, "empty.pem: holds no private key"),
-            (&key, &certificate, "key.pem: holds no certificate"),
+            (&empty, &key, "empty.pem: contains no certificate"),
+            (&certificate, &empty, "empty.pem: contains no private key"),
+            (&key, &certificate, "key.pem: contains no certificate"),
             (&missing, &key, "missing.pem: No such file"),
         ] {
-            let fault = Certificate::read(certificate, key).unwrap_err().to_string();
-            assert!(fault.contains(told), "{fault}");
-            assert!(!fault.contains('\n'), "{fault}");
+            let error = Certificate::read(certificate, key).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(!error.contains('\n'), "{error}");
         }
     }
 
@@ -153,15 +153,15 @@ mod tests {
             generate_simple_self_signed(vec!["one".into()]).unwrap(),
             generate_simple_self_signed(vec!["other".into()]).unwrap(),
         );
-        let certificate = written(folder.path(), "cert.pem", &one.cert.pem());
-        let key = written(folder.path(), "key.pem", &one.signing_key.serialize_pem());
-        let shown = Certificate::read(&certificate, &key).unwrap();
-        let current = || shown.0.current.read().unwrap().cert[0].to_vec();
+        let certificate = write(folder.path(), "cert.pem", &one.cert.pem());
+        let key = write(folder.path(), "key.pem", &one.signing_key.serialize_pem());
+        let presented = Certificate::read(&certificate, &key).unwrap();
+        let current = || presented.0.current.read().unwrap().cert[0].to_vec();
         std::fs::write(&certificate, other.cert.pem()).unwrap();
-        assert!(shown.reload().is_err());
+        assert!(presented.reload().is_err());
         assert_eq!(current(), one.cert.der().to_vec());
         std::fs::write(&key, other.signing_key.serialize_pem()).unwrap();
-        shown.reload().unwrap();
+        presented.reload().unwrap();
         assert_eq!(current(), other.cert.der().to_vec());
     }
 }

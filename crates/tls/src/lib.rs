@@ -1,27 +1,19 @@
-//! Whom the programs of tonghop trust, and by which certificate they are trusted.
+//! TLS: which servers the programs trust, and the certificate that the service presents.
 //!
-//! A [`Trust`] is what a client asks of the server that it connects to: a database, a broker, the service itself. A
-//! [`Certificate`] is what the service shows to its clients; its files can be replaced while the service goes on. Both
-//! are of rustls, whose one crypto provider in these programs is ring, with TLS 1.2 and 1.3. This crate is the only one
-//! of ours that names rustls, and it knows nothing of HTTP, SQL or RabbitMQ.
+//! A [`Trust`] decides whether a client accepts the certificate of a server: a database, a broker or the service itself. A
+//! [`Certificate`] is presented to the clients of the service; its files can be replaced while the service runs. Both use
+//! rustls with ring as the crypto provider, TLS 1.2 and 1.3. This is the only crate that names rustls. It knows nothing of
+//! HTTP, SQL or RabbitMQ.
 //!
 //! ```
-//! let fault = tonghop_tls::Trust::in_file("no-such-file.pem".as_ref()).unwrap_err();
-//! assert!(fault.to_string().starts_with("no-such-file.pem: "));
+//! let error = tonghop_tls::Trust::in_file("no-such-file.pem".as_ref()).unwrap_err();
+//! assert!(error.to_string().starts_with("no-such-file.pem: "));
 //! ```
 
 mod certificate;
 mod pem;
+mod provider;
 mod trust;
 
 pub use certificate::{Certificate, InvalidCertificate};
 pub use trust::{InvalidTrust, Trust};
-
-use std::sync::Arc;
-
-use rustls::crypto::{CryptoProvider, ring};
-
-/// The one crypto provider of these programs.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
-}

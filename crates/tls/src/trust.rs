@@ -1,4 +1,4 @@
-//! Which servers a client believes to be who they say they are.
+//! Which servers a client trusts.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -8,9 +8,10 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use crate::{pem, provider};
+use crate::pem;
+use crate::provider::crypto_provider;
 
-/// Why it cannot be told whom to trust.
+/// Why a server's certificate cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTrust {
     /// A file of certificate authorities cannot be used.
@@ -21,21 +22,21 @@ pub enum InvalidTrust {
         /// What is wrong with it.
         cause: String,
     },
-    /// The operating system names no certificate authority, as in a small container.
+    /// The operating system has no certificate authorities, as in a minimal container.
     #[error(
         "the operating system has no list of certificate authorities: install one, or name a file with your own"
     )]
     NoneInSystem,
-    /// rustls takes none of this.
+    /// rustls rejects the configuration.
     #[error("TLS cannot be set up: {0}")]
     Other(String),
 }
 
-/// Which servers a client believes to be who they say they are. Clones share it.
+/// The certificates that a client accepts from servers. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Trust(Arc<ClientConfig>);
 
-/// The same one, and not only an equal one.
+/// Two values are equal only if one is a clone of the other.
 impl PartialEq for Trust {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -45,33 +46,33 @@ impl PartialEq for Trust {
 impl Eq for Trust {}
 
 impl Trust {
-    /// Those with a certificate of an authority in this PEM file, and no others.
+    /// Accepts certificates by the authorities in this PEM file, and no others.
     ///
     /// # Errors
-    /// The file cannot be read, or holds no certificates.
+    /// Fails if the file cannot be read or contains no certificates.
     pub fn in_file(file: &Path) -> Result<Self, InvalidTrust> {
-        let fault = |cause| InvalidTrust::File {
+        let invalid = |cause| InvalidTrust::File {
             file: file.to_owned(),
             cause,
         };
         let mut roots = RootCertStore::empty();
-        for certificate in pem::certificates(file).map_err(fault)? {
+        for certificate in pem::certificates(file).map_err(invalid)? {
             let added = roots.add(certificate);
-            added.map_err(|error| fault(format!("holds what is no certificate: {error}")))?;
+            added.map_err(|error| invalid(format!("contains an invalid certificate: {error}")))?;
         }
         Self::in_roots(roots)
     }
 
-    /// Those with a certificate of an authority that the operating system trusts. It is asked once in a process.
+    /// Accepts certificates by the authorities of the operating system, which are read once per process.
     ///
     /// # Errors
-    /// It names none.
+    /// Fails if the operating system has none.
     pub fn in_system() -> Result<Self, InvalidTrust> {
-        static ASKED: OnceLock<Result<Trust, InvalidTrust>> = OnceLock::new();
-        ASKED
+        static SYSTEM: OnceLock<Result<Trust, InvalidTrust>> = OnceLock::new();
+        SYSTEM
             .get_or_init(|| {
                 let mut roots = RootCertStore::empty();
-                // One that cannot be read is left out: the others are no worse for it.
+                // An authority that cannot be read is skipped; the others still work.
                 let (added, _) =
                     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 if added == 0 {
@@ -82,21 +83,23 @@ impl Trust {
             .clone()
     }
 
-    /// Those in the file, or without one those that the operating system trusts.
+    /// Accepts certificates by the authorities in the file, or without a file by those of the operating system.
     ///
     /// # Errors
-    /// See [`Trust::in_file`] and [`Trust::in_system`].
+    /// As for [`Trust::in_file`] and [`Trust::in_system`].
     pub fn in_file_or_system(file: Option<&Path>) -> Result<Self, InvalidTrust> {
         file.map_or_else(Self::in_system, Self::in_file)
     }
 
-    /// Anybody. Who listens on the way reads nothing; who stands between the two reads everything. For talking to
-    /// oneself, and where the alternative is no TLS at all.
+    /// Accepts any certificate: turns verification off.
+    ///
+    /// The connection is encrypted, but whoever intercepts it can read everything. Use it only for a service on this machine,
+    /// or where the alternative is no TLS at all.
     ///
     /// # Errors
-    /// rustls cannot be set up.
+    /// Fails if rustls rejects the configuration.
     pub fn danger_accept_any_certificate() -> Result<Self, InvalidTrust> {
-        let verifier = Arc::new(Anybody(provider()));
+        let verifier = Arc::new(AnyCertificate(crypto_provider()));
         let config = builder()?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
@@ -109,23 +112,23 @@ impl Trust {
         Ok(Self(Arc::new(config)))
     }
 
-    /// The same for rustls.
+    /// Returns the configuration of a rustls client.
     pub fn client_config(&self) -> ClientConfig {
         ClientConfig::clone(&self.0)
     }
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, InvalidTrust> {
-    ClientConfig::builder_with_provider(provider())
+    ClientConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| InvalidTrust::Other(error.to_string()))
 }
 
-/// Takes every certificate whose key the server has.
+/// Accepts every certificate, but still requires that the server owns its private key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _end_entity: &CertificateDer<'_>,

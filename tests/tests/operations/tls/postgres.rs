@@ -145,7 +145,11 @@ fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
     let empty = empty.path().display().to_string();
     for (url, file, told) in [
         ("postgres://127.0.0.1:1/x", "gone.pem", "gone.pem: No such file"),
-        ("postgres://127.0.0.1:1/x", empty.as_str(), "holds no certificate"),
+        (
+            "postgres://127.0.0.1:1/x",
+            empty.as_str(),
+            "contains no certificate",
+        ),
         (
             "postgres://127.0.0.1:1/x?sslmode=disable",
             &authority.setting(),
