@@ -1,4 +1,4 @@
-//! Empty databases, one a test.
+//! Empty databases, one per test.
 
 use std::time::Duration;
 
@@ -6,37 +6,38 @@ use tempfile::TempDir;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::{namespace, required};
+use crate::environment::{namespace, required};
+use crate::url::{with_database, with_user};
 
-/// An empty database that exists as long as this value.
+/// An empty database, removed when this value is dropped.
 #[derive(Debug)]
 pub struct TestDatabase {
     url: String,
-    place: Place,
+    location: Location,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Location {
     Server { administrator_url: String, name: String },
     Folder { _folder: TempDir },
 }
 
-/// A fresh database on the PostgreSQL server that all tests share.
+/// Creates a database on the PostgreSQL server that all tests share.
 ///
 /// # Panics
-/// When `TEST_POSTGRES_URL` is not set, or the server there makes no database.
+/// Panics if `TEST_POSTGRES_URL` is not set, or the server does not create the database.
 pub async fn postgres_database() -> TestDatabase {
     postgres_database_at(&required("TEST_POSTGRES_URL")).await
 }
 
-/// A fresh database on another server, where the user of the URL may create databases.
+/// Creates a database on another server. The user of the URL must be allowed to create databases.
 ///
 /// # Panics
-/// When the server makes no database.
+/// Panics if the server does not create the database.
 pub async fn postgres_database_at(administrator_url: &str) -> TestDatabase {
     let administrator_url = administrator_url.to_owned();
     let name = namespace();
-    // template0 has no sessions by definition; template1 may, and could then not be copied.
+    // template0 never has sessions. template1 may, and could not be copied then.
     execute(
         &administrator_url,
         &format!("CREATE DATABASE {name} TEMPLATE template0"),
@@ -45,31 +46,31 @@ pub async fn postgres_database_at(administrator_url: &str) -> TestDatabase {
     .unwrap_or_else(|error| panic!("cannot create a database on the PostgreSQL server: {error:?}"));
     TestDatabase {
         url: with_database(&administrator_url, &name),
-        place: Place::Server {
+        location: Location::Server {
             administrator_url,
             name,
         },
     }
 }
 
-/// A fresh SQLite file, not yet created, in a folder of its own.
+/// Returns the URL of a SQLite file that does not exist yet, in a temporary folder.
 ///
 /// # Panics
-/// When no temporary folder can be made.
+/// Panics if the folder cannot be created.
 pub fn sqlite_database() -> TestDatabase {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let url = format!("sqlite:{}", folder.path().join("tonghop.db").display());
     TestDatabase {
         url,
-        place: Place::Folder { _folder: folder },
+        location: Location::Folder { _folder: folder },
     }
 }
 
-/// The same database for a new user that belongs to a role and has no rights of his own. He goes with a
-/// [`TestDatabase`], if it is one.
+/// Returns the URL of a database with a user that belongs to a role and has no other permissions. The user is created if
+/// necessary, and removed with the [`TestDatabase`].
 ///
 /// # Panics
-/// When the server makes no such user.
+/// Panics if the server does not create the user.
 pub async fn postgres_member(url: &str, role: &str) -> String {
     let config: Config = url.parse().expect("a PostgreSQL URL");
     let user = member(config.get_dbname().unwrap_or("postgres"), role);
@@ -82,7 +83,7 @@ pub async fn postgres_member(url: &str, role: &str) -> String {
     );
     execute(url, &statement)
         .await
-        .unwrap_or_else(|error| panic!("cannot make the user {user}: {error:?}"));
+        .unwrap_or_else(|error| panic!("cannot create the user {user}: {error:?}"));
     with_user(url, &user)
 }
 
@@ -91,19 +92,19 @@ fn member(database: &str, role: &str) -> String {
 }
 
 impl TestDatabase {
-    /// `postgres://…` or `sqlite:PATH`, as `TONGHOP_DATABASE_URL` wants it.
+    /// The URL for `TONGHOP_DATABASE_URL`: `postgres://…` or `sqlite:PATH`.
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
 impl Drop for TestDatabase {
-    /// Best effort: a test may have stopped the server, and what is left goes with the server's folder.
+    /// Ignores errors: a test may have stopped the server, and the database is removed with the folder of the server.
     fn drop(&mut self) {
-        let Place::Server {
+        let Location::Server {
             administrator_url,
             name,
-        } = &self.place
+        } = &self.location
         else {
             return;
         };
@@ -116,7 +117,7 @@ impl Drop for TestDatabase {
                 member(name, "tonghop_aggregator")
             ),
         ];
-        // A thread of its own, since `drop` cannot await and the test's runtime may be single-threaded or gone.
+        // A separate thread, since `drop` cannot await and the runtime of the test may be single-threaded or gone.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime?;
@@ -132,7 +133,7 @@ impl Drop for TestDatabase {
 async fn execute(url: &str, statement: &str) -> Result<(), tokio_postgres::Error> {
     let mut config: Config = url.parse()?;
     config.connect_timeout(Duration::from_secs(5));
-    // A server of a test's own takes both.
+    // Private servers accept connections with and without TLS.
     config.ssl_mode(SslMode::Disable);
     let (client, connection): (Client, _) = config.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
@@ -142,65 +143,12 @@ async fn execute(url: &str, statement: &str) -> Result<(), tokio_postgres::Error
     result
 }
 
-/// The same server and options, another database.
-fn with_database(url: &str, name: &str) -> String {
-    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
-    let path = url[authority..]
-        .find(['/', '?'])
-        .map_or(url.len(), |end| authority + end);
-    let options = url[path..]
-        .find('?')
-        .map_or("", |question| &url[path + question..]);
-    format!("{}/{name}{options}", &url[..path])
-}
-
-/// The same server, database or virtual host, password and options, another user.
-pub(crate) fn with_user(url: &str, user: &str) -> String {
-    let start = url.find("://").map_or(0, |scheme| scheme + 3);
-    let (scheme, rest) = url.split_at(start);
-    let (before, host) = rest.split_once('@').unwrap_or(("", rest));
-    let password = before.find(':').map_or("", |colon| &before[colon..]);
-    format!("{scheme}{user}{password}@{host}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_the_database_of_a_url_is_replaced() {
-        for (url, expected) in [
-            (
-                "postgres://postgres@127.0.0.1:5432/postgres",
-                "postgres://postgres@127.0.0.1:5432/fresh",
-            ),
-            ("postgres://u:p@host", "postgres://u:p@host/fresh"),
-            (
-                "postgres://u@host:1/a?sslmode=disable",
-                "postgres://u@host:1/fresh?sslmode=disable",
-            ),
-            ("postgres://u@host?a=b/c", "postgres://u@host/fresh?a=b/c"),
-        ] {
-            assert_eq!(with_database(url, "fresh"), expected);
-        }
-    }
-
-    #[test]
-    fn only_the_user_of_a_url_is_replaced() {
-        for (url, expected) in [
-            (
-                "postgres://u:p@host:5432/a?x=1",
-                "postgres://other:p@host:5432/a?x=1",
-            ),
-            ("postgres://u@host/a", "postgres://other@host/a"),
-            ("postgres://host/a", "postgres://other@host/a"),
-        ] {
-            assert_eq!(with_user(url, "other"), expected);
-        }
-    }
-
-    #[test]
-    fn a_sqlite_database_goes_with_its_value() {
+    fn a_sqlite_database_is_removed_with_its_value() {
         let database = sqlite_database();
         let path = database.url().strip_prefix("sqlite:").unwrap().to_owned();
         std::fs::write(&path, b"").unwrap();
@@ -209,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_postgres_database_is_fresh_and_goes_with_its_value_even_in_use() {
+    async fn a_postgres_database_is_removed_with_its_value_even_in_use() {
         let administrator_url = required("TEST_POSTGRES_URL");
         let database = postgres_database().await;
         let other = postgres_database().await;
@@ -224,10 +172,7 @@ mod tests {
         let url = database.url().to_owned();
         drop(database);
 
-        assert!(
-            driver.await.unwrap().is_err(),
-            "the session that was still open was ended"
-        );
+        assert!(driver.await.unwrap().is_err(), "the open session was ended");
         assert!(tokio_postgres::connect(&url, NoTls).await.is_err());
         execute(&administrator_url, "SELECT 1").await.unwrap();
     }

@@ -1,7 +1,7 @@
-//! A TCP proxy that cuts, stalls and silences what runs through it.
+//! A TCP proxy that can cut, stall and silence connections.
 //!
-//! Plain threads and blocking sockets, so that a fault is in force when the call that caused it returns, whatever the
-//! test's runtime is doing.
+//! It uses threads and blocking sockets, so that a fault is in effect when the call that causes it returns, whatever the
+//! runtime of the test is doing.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -9,14 +9,16 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketA
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// Stands between a client and a server on a port of its own, and breaks their connection when told to.
+use crate::url::address_range;
+
+/// A proxy between a client and a server that breaks their connections on demand.
 ///
 /// ```no_run
 /// # let database_url = "postgres://postgres@127.0.0.1:5432/fresh";
 /// let proxy = tonghop_testkit::FaultProxy::in_front_of(database_url);
-/// let faulty_url = proxy.url_through(database_url);   // give this one to the service
-/// proxy.cut();                                        // the server is gone
-/// proxy.restore();                                    // and back
+/// let faulty_url = proxy.url_through(database_url);   // for the service
+/// proxy.cut();                                        // the server is unreachable
+/// proxy.restore();                                    // and reachable again
 /// ```
 #[derive(Debug)]
 pub struct FaultProxy {
@@ -33,53 +35,53 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    weather: Weather,
+    network: Network,
     open: HashMap<u64, Connection>,
     next_id: u64,
 }
 
 #[derive(Debug, Default)]
 struct Connection {
-    /// Both ends, to be shut down from outside.
+    /// Both ends, for shutting them down from another thread.
     ends: Vec<TcpStream>,
-    /// Whether it is half-open: what either end sends is taken and lost, and neither hears of the other's end.
+    /// Whether the connection is half-open: bytes of either end are discarded, and neither end learns that the other closed.
     silent: bool,
-    /// Whether one end of a silent connection has gone.
-    forsaken: bool,
+    /// Whether one end of a silent connection has closed.
+    abandoned: bool,
 }
 
-/// What may become of bytes that were read.
+/// What happens to bytes that were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Passage {
+enum Delivery {
     Forward,
-    Lose,
+    Discard,
     /// The connection was cut.
-    End,
+    Close,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
-    Fair,
+enum Network {
+    Normal,
     Stalled,
     Cut,
-    Over,
+    Stopped,
 }
 
 impl FaultProxy {
     /// Listens on a port of 127.0.0.1 and forwards to `target`.
     ///
     /// # Panics
-    /// When `target` is no address, or no port can be had.
+    /// Panics if `target` is not an address, or no port is free.
     pub fn start(target: impl ToSocketAddrs) -> Self {
         let target = target
             .to_socket_addrs()
             .expect("the target is an address")
             .next()
             .expect("the target's name has an address");
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port can be had");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
         let state = State {
-            weather: Weather::Fair,
+            network: Network::Normal,
             open: HashMap::new(),
             next_id: 0,
         };
@@ -93,17 +95,17 @@ impl FaultProxy {
         Self { port, shared }
     }
 
-    /// Forwards to the host and port named in `url`, which must name both.
+    /// Forwards to the host and port of `url`, which must contain both.
     ///
     /// # Panics
-    /// As [`FaultProxy::start`].
+    /// As for [`FaultProxy::start`].
     pub fn in_front_of(url: &str) -> Self {
-        Self::start(&url[address_in(url)])
+        Self::start(&url[address_range(url)])
     }
 
-    /// `url` with its host and port replaced by the proxy's.
+    /// Returns `url` with the host and port of the proxy.
     pub fn url_through(&self, url: &str) -> String {
-        let address = address_in(url);
+        let address = address_range(url);
         format!(
             "{}127.0.0.1:{}{}",
             &url[..address.start],
@@ -117,28 +119,27 @@ impl FaultProxy {
         self.port
     }
 
-    /// Closes all connections, and every new one as soon as it is made, until [`FaultProxy::restore`].
+    /// Closes all connections, and new ones at once, until [`FaultProxy::restore`].
     pub fn cut(&self) {
-        self.shared.turn(Weather::Cut);
+        self.shared.set_network(Network::Cut);
     }
 
-    /// Keeps connections open and takes new ones, but forwards nothing, until [`FaultProxy::restore`].
+    /// Keeps connections open and accepts new ones, but forwards nothing, until [`FaultProxy::restore`].
     pub fn stall(&self) {
-        self.shared.turn(Weather::Stalled);
+        self.shared.set_network(Network::Stalled);
     }
 
-    /// Silences the connections that are open now, for ever: what either end sends is taken and lost, and neither
-    /// learns that the other has gone. New connections work as before. So does a network that forgets connections, as
-    /// a firewall that was started again does.
+    /// Silences the open connections for ever: bytes of either end are discarded, and neither end learns that the other has
+    /// closed. New connections work. A firewall that forgets its connections at a restart behaves like this.
     ///
-    /// An end that is left alone so by the other is freed at the next call, or by a cut.
+    /// An end whose other end has closed is released by the next call or by a cut.
     pub fn half_open(&self) {
         let mut state = self.shared.state();
         state.open.retain(|_, connection| {
-            if connection.forsaken {
+            if connection.abandoned {
                 connection.shut_down();
             }
-            !connection.forsaken
+            !connection.abandoned
         });
         state
             .open
@@ -147,16 +148,16 @@ impl FaultProxy {
         self.shared.changed.notify_all();
     }
 
-    /// Forwards again. What was sent during a stall arrives now; what a cut closed stays closed.
+    /// Forwards again. Bytes sent during a stall arrive now; connections closed by a cut stay closed.
     pub fn restore(&self) {
-        self.shared.turn(Weather::Fair);
+        self.shared.set_network(Network::Normal);
     }
 }
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        self.shared.turn(Weather::Over);
-        // Wakes the thread that waits for connections, which then ends.
+        self.shared.set_network(Network::Stopped);
+        // Wakes the accepting thread, so that it ends.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
     }
 }
@@ -166,10 +167,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn(&self, weather: Weather) {
+    fn set_network(&self, network: Network) {
         let mut state = self.state();
-        state.weather = weather;
-        if matches!(weather, Weather::Cut | Weather::Over) {
+        state.network = network;
+        if matches!(network, Network::Cut | Network::Stopped) {
             state
                 .open
                 .drain()
@@ -178,27 +179,27 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits out a stall; a connection that has been cut meanwhile has ended, even if the weather is fair again.
-    fn passage(&self, id: u64) -> Passage {
+    /// Waits until a stall ends. A connection that was cut meanwhile stays closed, even after a restore.
+    fn delivery(&self, id: u64) -> Delivery {
         let mut state = self.state();
         loop {
             match state.open.get(&id) {
-                None => return Passage::End,
-                Some(connection) if connection.silent => return Passage::Lose,
-                Some(_) if state.weather != Weather::Stalled => return Passage::Forward,
+                None => return Delivery::Close,
+                Some(connection) if connection.silent => return Delivery::Discard,
+                Some(_) if state.network != Network::Stalled => return Delivery::Forward,
                 Some(_) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
 
-    /// Notes that one end of a silent connection has gone.
-    fn forsake(&self, id: u64) {
+    /// Records that one end of a silent connection has closed.
+    fn abandon(&self, id: u64) {
         if let Some(connection) = self.state().open.get_mut(&id) {
-            connection.forsaken = true;
+            connection.abandoned = true;
         }
     }
 
-    /// Notes an end of a connection; false when the connection has been cut meanwhile.
+    /// Adds an end of a connection. Returns false if the connection was cut meanwhile.
     fn add_end(&self, id: u64, end: &TcpStream) -> io::Result<bool> {
         let end = end.try_clone()?;
         let mut state = self.state();
@@ -222,16 +223,16 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for client in listener.incoming() {
         let mut state = shared.state();
         let Ok(client) = client else { continue };
-        match state.weather {
-            Weather::Over => return,
-            Weather::Cut => drop(client),
-            Weather::Fair | Weather::Stalled => {
+        match state.network {
+            Network::Stopped => return,
+            Network::Cut => drop(client),
+            Network::Normal | Network::Stalled => {
                 let id = state.next_id;
                 state.next_id += 1;
                 state.open.insert(id, Connection::default());
                 let shared = Arc::clone(shared);
                 thread::spawn(move || {
-                    // A connection that fails is one that closes: that is all a client sees of it.
+                    // Clients see a failed connection as a closed one.
                     let _ = serve(&shared, id, client);
                     shared.state().open.remove(&id);
                 });
@@ -241,7 +242,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 }
 
 fn serve(shared: &Arc<Shared>, id: u64, mut client: TcpStream) -> io::Result<()> {
-    if !shared.add_end(id, &client)? || shared.passage(id) == Passage::End {
+    if !shared.add_end(id, &client)? || shared.delivery(id) == Delivery::Close {
         return Ok(());
     }
     let mut server = TcpStream::connect(shared.target)?;
@@ -260,19 +261,19 @@ fn serve(shared: &Arc<Shared>, id: u64, mut client: TcpStream) -> io::Result<()>
     Ok(())
 }
 
-/// Forwards one direction until its end, which it hands on; an error ends both directions.
+/// Forwards one direction until it ends, and then ends it on the other side. An error ends both directions.
 fn pump(shared: &Shared, id: u64, from: &mut TcpStream, to: &mut TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut buffer);
-        let lost = match shared.passage(id) {
-            Passage::Forward => false,
-            Passage::Lose => true,
-            Passage::End => return,
+        let discard = match shared.delivery(id) {
+            Delivery::Forward => false,
+            Delivery::Discard => true,
+            Delivery::Close => return,
         };
         match read {
-            Ok(0) | Err(_) if lost => return shared.forsake(id),
-            Ok(_) if lost => {}
+            Ok(0) | Err(_) if discard => return shared.abandon(id),
+            Ok(_) if discard => {}
             Ok(0) => return drop(to.shutdown(Shutdown::Write)),
             Ok(count) if to.write_all(&buffer[..count]).is_ok() => {}
             Ok(_) | Err(_) => {
@@ -282,18 +283,6 @@ fn pump(shared: &Shared, id: u64, from: &mut TcpStream, to: &mut TcpStream) {
             }
         }
     }
-}
-
-/// Where in `url` its `host:port` stands.
-fn address_in(url: &str) -> std::ops::Range<usize> {
-    let authority = url.find("://").map_or(0, |scheme| scheme + 3);
-    let end = url[authority..]
-        .find(['/', '?'])
-        .map_or(url.len(), |length| authority + length);
-    let start = url[authority..end]
-        .rfind('@')
-        .map_or(authority, |at| authority + at + 1);
-    start..end
 }
 
 #[cfg(test)]

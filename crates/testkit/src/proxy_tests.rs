@@ -5,8 +5,8 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(10);
 
-/// A server that sends back what it receives.
-fn echo() -> SocketAddr {
+/// Starts a server that returns what it receives.
+fn start_echo_server() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -28,16 +28,16 @@ fn connect(proxy: &FaultProxy) -> TcpStream {
     stream
 }
 
-fn ask(stream: &mut TcpStream, word: &[u8]) -> io::Result<Vec<u8>> {
+fn exchange(stream: &mut TcpStream, word: &[u8]) -> io::Result<Vec<u8>> {
     stream.write_all(word)?;
-    let mut answer = vec![0; word.len()];
-    stream.read_exact(&mut answer)?;
-    Ok(answer)
+    let mut response = vec![0; word.len()];
+    stream.read_exact(&mut response)?;
+    Ok(response)
 }
 
 #[test]
-fn what_is_sent_arrives_and_so_does_the_end() {
-    let proxy = FaultProxy::start(echo());
+fn bytes_arrive_and_so_does_the_end_of_the_stream() {
+    let proxy = FaultProxy::start(start_echo_server());
     let mut stream = connect(&proxy);
     let mut sender = stream.try_clone().unwrap();
     let sent: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
@@ -53,25 +53,28 @@ fn what_is_sent_arrives_and_so_does_the_end() {
 }
 
 #[test]
-fn a_cut_closes_connections_and_new_ones_until_it_is_over() {
-    let proxy = FaultProxy::start(echo());
+fn a_cut_closes_open_and_new_connections_until_it_is_restored() {
+    let proxy = FaultProxy::start(start_echo_server());
     let mut before = connect(&proxy);
-    assert_eq!(ask(&mut before, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut before, b"before").unwrap(), b"before");
 
     proxy.cut();
-    assert!(ask(&mut before, b"during").is_err());
-    assert!(ask(&mut connect(&proxy), b"during").is_err());
+    assert!(exchange(&mut before, b"during").is_err());
+    assert!(exchange(&mut connect(&proxy), b"during").is_err());
 
     proxy.restore();
-    assert!(ask(&mut before, b"after").is_err(), "what was cut stays cut");
-    assert_eq!(ask(&mut connect(&proxy), b"after").unwrap(), b"after");
+    assert!(
+        exchange(&mut before, b"after").is_err(),
+        "a cut connection stays closed"
+    );
+    assert_eq!(exchange(&mut connect(&proxy), b"after").unwrap(), b"after");
 }
 
 #[test]
-fn a_stall_holds_everything_back_until_it_is_over() {
-    let proxy = FaultProxy::start(echo());
+fn a_stall_delays_everything_until_it_is_restored() {
+    let proxy = FaultProxy::start(start_echo_server());
     let mut old = connect(&proxy);
-    assert_eq!(ask(&mut old, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut old, b"before").unwrap(), b"before");
 
     proxy.stall();
     let mut new = connect(&proxy);
@@ -88,17 +91,17 @@ fn a_stall_holds_everything_back_until_it_is_over() {
     proxy.restore();
     for stream in [&mut old, &mut new] {
         stream.set_read_timeout(Some(LONG)).unwrap();
-        let mut answer = [0; 4];
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"held");
+        let mut response = [0; 4];
+        stream.read_exact(&mut response).unwrap();
+        assert_eq!(&response, b"held");
     }
 }
 
 #[test]
 fn a_cut_ends_a_stall() {
-    let proxy = FaultProxy::start(echo());
+    let proxy = FaultProxy::start(start_echo_server());
     let mut stream = connect(&proxy);
-    assert_eq!(ask(&mut stream, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut stream, b"before").unwrap(), b"before");
     proxy.stall();
     stream.write_all(b"lost").unwrap();
     proxy.cut();
@@ -107,14 +110,14 @@ fn a_cut_ends_a_stall() {
 }
 
 #[test]
-fn a_half_open_connection_loses_everything_for_ever_and_tells_neither_end() {
-    let proxy = FaultProxy::start(echo());
+fn a_half_open_connection_discards_everything_and_stays_open() {
+    let proxy = FaultProxy::start(start_echo_server());
     let mut old = connect(&proxy);
-    assert_eq!(ask(&mut old, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut old, b"before").unwrap(), b"before");
 
     proxy.half_open();
     let mut new = connect(&proxy);
-    assert_eq!(ask(&mut new, b"during").unwrap(), b"during");
+    assert_eq!(exchange(&mut new, b"during").unwrap(), b"during");
     old.set_read_timeout(Some(SHORT)).unwrap();
     for _ in 0..3 {
         old.write_all(b"lost").unwrap();
@@ -124,11 +127,11 @@ fn a_half_open_connection_loses_everything_for_ever_and_tells_neither_end() {
             "{error}"
         );
     }
-    assert_eq!(ask(&mut new, b"after").unwrap(), b"after");
+    assert_eq!(exchange(&mut new, b"after").unwrap(), b"after");
 }
 
 #[test]
-fn the_server_of_a_half_open_connection_does_not_hear_of_its_end_before_the_next_fault() {
+fn a_half_open_connection_hides_the_end_of_its_client_until_the_next_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = FaultProxy::start(listener.local_addr().unwrap());
     let mut client = connect(&proxy);
@@ -151,10 +154,10 @@ fn the_server_of_a_half_open_connection_does_not_hear_of_its_end_before_the_next
 }
 
 #[test]
-fn a_half_open_connection_outlives_a_stall_in_silence() {
-    let proxy = FaultProxy::start(echo());
+fn a_half_open_connection_discards_what_a_stall_held_back() {
+    let proxy = FaultProxy::start(start_echo_server());
     let mut stream = connect(&proxy);
-    assert_eq!(ask(&mut stream, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut stream, b"before").unwrap(), b"before");
     proxy.stall();
     stream.write_all(b"lost").unwrap();
     proxy.half_open();
@@ -162,22 +165,22 @@ fn a_half_open_connection_outlives_a_stall_in_silence() {
     stream.set_read_timeout(Some(SHORT)).unwrap();
     assert!(
         stream.read(&mut [0; 4]).is_err(),
-        "what was held back is lost, too"
+        "bytes held back by the stall are discarded, too"
     );
 }
 
 #[test]
 fn a_target_that_refuses_looks_like_a_closed_connection() {
     let proxy = FaultProxy::start(("127.0.0.1", crate::free_port()));
-    assert!(ask(&mut connect(&proxy), b"hello").is_err());
+    assert!(exchange(&mut connect(&proxy), b"hello").is_err());
 }
 
 #[test]
-fn nothing_listens_after_the_proxy() {
-    let proxy = FaultProxy::start(echo());
+fn a_dropped_proxy_closes_its_connections_and_its_port() {
+    let proxy = FaultProxy::start(start_echo_server());
     let port = proxy.port();
     let mut stream = connect(&proxy);
-    assert_eq!(ask(&mut stream, b"before").unwrap(), b"before");
+    assert_eq!(exchange(&mut stream, b"before").unwrap(), b"before");
     drop(proxy);
     assert!(stream.read_exact(&mut [0; 1]).is_err());
     let closed = (0..100).any(|_| {
@@ -188,8 +191,8 @@ fn nothing_listens_after_the_proxy() {
 }
 
 #[test]
-fn a_url_keeps_all_but_its_address() {
-    let proxy = FaultProxy::start(echo());
+fn a_url_through_the_proxy_changes_only_its_address() {
+    let proxy = FaultProxy::start(start_echo_server());
     let port = proxy.port();
     for (url, expected) in [
         (

@@ -1,4 +1,4 @@
-//! Servers of a test's own, to stop, kill and start again.
+//! Private servers of a test, to stop, kill and restart.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,13 +7,13 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::free_port;
+use crate::environment::free_port;
 
-/// A RabbitMQ broker of the test's own. Its durable queues outlive a stop; starting takes 10 to 20 seconds.
+/// A private RabbitMQ broker. Durable queues survive a stop; a start takes 10 to 20 seconds.
 #[derive(Debug)]
 pub struct PrivateBroker(Server);
 
-/// A PostgreSQL server of the test's own. What was committed outlives a stop.
+/// A private PostgreSQL server. Committed data survive a stop.
 #[derive(Debug)]
 pub struct PrivatePostgres(Server);
 
@@ -21,15 +21,15 @@ impl PrivateBroker {
     /// Starts a broker on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When RabbitMQ is not installed or does not start; so do the other calls when theirs fails.
+    /// Panics if RabbitMQ is not installed or does not start. The other calls panic if they fail.
     pub async fn start() -> Self {
         Self(Server::start("rabbitmq", &std::env::temp_dir()).await)
     }
 
-    /// A broker that also speaks TLS, with this certificate and its private key in PEM format.
+    /// Starts a broker that also accepts TLS, with this certificate and its private key in PEM format.
     ///
     /// # Panics
-    /// As [`PrivateBroker::start`].
+    /// As for [`PrivateBroker::start`].
     pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
         let server = Server::new("rabbitmq", &std::env::temp_dir());
         let port = free_port().to_string();
@@ -38,39 +38,39 @@ impl PrivateBroker {
         Self(server)
     }
 
-    /// Where the broker speaks TLS.
+    /// The URL with TLS.
     ///
     /// # Panics
-    /// When it does not.
+    /// Panics if the broker does not use TLS.
     pub fn tls_url(&self) -> String {
         let port = std::fs::read_to_string(self.0.folder.path().join("tls/port"));
         format!(
             "amqps://guest:guest@127.0.0.1:{}/%2f",
-            port.expect("it speaks TLS")
+            port.expect("the broker uses TLS")
         )
     }
 
-    /// Where the broker listens, as `TONGHOP_AMQP_URL` wants it. The same after every start.
+    /// The URL for `TONGHOP_AMQP_URL`. It stays the same after a restart.
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.0.port)
     }
 
-    /// Stops the broker in good order.
+    /// Stops the broker cleanly.
     pub async fn stop(&self) {
         self.0.run(&["stop"]).await;
     }
 
-    /// Kills the broker, with no chance to put anything in order.
+    /// Kills the broker without a clean shutdown.
     pub async fn kill(&self) {
         self.0.run(&["stop", "--kill"]).await;
     }
 
-    /// Starts the stopped or killed broker again, with the same data and on the same port.
-    pub async fn start_again(&self) {
+    /// Starts the stopped or killed broker with the same data and port.
+    pub async fn restart(&self) {
         self.0.run(&["start"]).await;
     }
 
-    /// Raises the broker's memory alarm: it takes nothing more from connections that publish, until
+    /// Raises the memory alarm of the broker: it stops reading from publishing connections until
     /// [`PrivateBroker::end_alarm`].
     pub async fn raise_alarm(&self) {
         self.0.run(&["alarm", "on"]).await;
@@ -81,23 +81,24 @@ impl PrivateBroker {
         self.0.run(&["alarm", "off"]).await;
     }
 
-    /// Runs commands of a shell whose `rabbitmqctl` asks this broker; answers what they printed.
-    pub async fn operate(&self, commands: &str) -> String {
+    /// Runs shell commands in which `rabbitmqctl` controls this broker. Returns their output.
+    pub async fn run_shell(&self, commands: &str) -> String {
         let file = self.0.folder.path().join("commands");
         std::fs::write(&file, commands).expect("a file can be written");
         self.0.run_with(&["shell"], Some(file)).await
     }
 
-    /// For each connection, whether it has TLS.
+    /// Returns, for each connection, whether it uses TLS.
     pub async fn connections_with_tls(&self) -> Vec<bool> {
-        let told = self.0.run(&["connections"]).await;
-        told.lines().map(|line| line.trim() == "true").collect()
+        let output = self.0.run(&["connections"]).await;
+        output.lines().map(|line| line.trim() == "true").collect()
     }
 
-    /// How many messages each queue holds, by its name.
+    /// Returns the number of messages in each queue, by name.
     pub async fn queues(&self) -> BTreeMap<String, u64> {
-        let told = self.0.run(&["queues"]).await;
-        told.lines()
+        let output = self.0.run(&["queues"]).await;
+        output
+            .lines()
             .filter_map(|line| line.split_once('\t'))
             .map(|(name, count)| (name.to_owned(), count.trim().parse().expect("a count")))
             .collect()
@@ -108,23 +109,23 @@ impl PrivatePostgres {
     /// Starts a server on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed or does not start; so do the other calls when theirs fails.
+    /// Panics if PostgreSQL is not installed or does not start. The other calls panic if they fail.
     pub async fn start() -> Self {
         Self(Server::start("postgres", &std::env::temp_dir()).await)
     }
 
-    /// The same with its files in a folder of another folder's.
+    /// Starts a server whose files are in a folder below `parent`.
     ///
     /// # Panics
-    /// As [`PrivatePostgres::start`].
+    /// As for [`PrivatePostgres::start`].
     pub async fn start_in(parent: &Path) -> Self {
         Self(Server::start("postgres", parent).await)
     }
 
-    /// A server that also speaks TLS, with this certificate and its private key in PEM format.
+    /// Starts a server that also accepts TLS, with this certificate and its private key in PEM format.
     ///
     /// # Panics
-    /// As [`PrivatePostgres::start`].
+    /// As for [`PrivatePostgres::start`].
     pub async fn start_with_tls(certificate: &str, key: &str) -> Self {
         let server = Server::new("postgres", &std::env::temp_dir());
         server.write_tls(&[("cert.pem", certificate), ("key.pem", key)]);
@@ -132,24 +133,23 @@ impl PrivatePostgres {
         Self(server)
     }
 
-    /// Where the server listens, as `TONGHOP_DATABASE_URL` wants it: its empty database `postgres`. The same after every
-    /// start.
+    /// The URL for `TONGHOP_DATABASE_URL`, of the empty database `postgres`. It stays the same after a restart.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
     }
 
-    /// Stops the server in good order; open sessions are ended.
+    /// Stops the server cleanly and ends open sessions.
     pub async fn stop(&self) {
         self.0.run(&["stop"]).await;
     }
 
-    /// Stops the server as a crash would: the next start recovers from the log.
+    /// Stops the server like a crash: the next start recovers from the log.
     pub async fn kill(&self) {
         self.0.run(&["stop", "--kill"]).await;
     }
 
-    /// Starts the stopped or killed server again, with the same data and on the same port.
-    pub async fn start_again(&self) {
+    /// Starts the stopped or killed server with the same data and port.
+    pub async fn restart(&self) {
         self.0.run(&["start"]).await;
     }
 }
@@ -172,7 +172,7 @@ impl Server {
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/servers")
             .join(name);
-        let folder = tempfile::tempdir_in(parent).expect("a temporary folder can be made");
+        let folder = tempfile::tempdir_in(parent).expect("a temporary folder can be created");
         Self {
             script,
             folder,
@@ -180,21 +180,21 @@ impl Server {
         }
     }
 
-    /// Puts down the files by which the script has the server speak TLS.
+    /// Writes the files with which the script makes the server accept TLS.
     fn write_tls(&self, files: &[(&str, &str)]) {
         let folder = self.folder.path().join("tls");
-        std::fs::create_dir(&folder).expect("a folder can be made");
+        std::fs::create_dir(&folder).expect("a folder can be created");
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("a file can be written");
         }
     }
 
-    /// Runs the script; answers what it printed.
+    /// Runs the script and returns its output.
     async fn run(&self, action: &[&str]) -> String {
         self.run_with(action, None).await
     }
 
-    /// The same with a file for its input.
+    /// Runs the script with a file as its input.
     async fn run_with(&self, action: &[&str], input: Option<PathBuf>) -> String {
         let mut command = self.command(action);
         if let Some(file) = input {
@@ -204,10 +204,10 @@ impl Server {
             .await
             .expect("running a script does not panic")
             .unwrap_or_else(|error| panic!("{}: {error}", self.script.display()));
-        let said = String::from_utf8_lossy(&output.stderr);
+        let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
-            "{} {action:?} failed: {said}",
+            "{} {action:?} failed: {stderr}",
             self.script.display()
         );
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_committed_outlives_stop_and_kill() {
+    async fn committed_data_survive_stop_and_kill() {
         let server = PrivatePostgres::start().await;
         let query = async |sql: &str| {
             let (client, connection) = tokio_postgres::connect(&server.url(), NoTls).await.unwrap();
@@ -247,11 +247,11 @@ mod tests {
         query("INSERT INTO report VALUES (1)").await;
         server.stop().await;
         assert!(tokio_postgres::connect(&server.url(), NoTls).await.is_err());
-        server.start_again().await;
+        server.restart().await;
         query("INSERT INTO report VALUES (2)").await;
         server.kill().await;
-        server.start_again().await;
-        // A row description, two rows and the end of the command.
+        server.restart().await;
+        // The row description, two rows and the end of the command.
         assert_eq!(query("SELECT id FROM report").await, 4);
     }
 }

@@ -17,7 +17,7 @@ fn commands() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_users_run_the_service_and_so_does_one_user_for_all() {
     let broker = PrivateBroker::start().await;
-    broker.operate(&commands()).await;
+    broker.run_shell(&commands()).await;
     for amqp_users in [Some(["api1", "aggregator1"]), None] {
         let options = Options {
             amqp_url: Some(broker.url()),

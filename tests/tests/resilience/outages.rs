@@ -87,7 +87,7 @@ async fn a_broker_stopped_for_30_seconds_under_load_refuses_nothing_and_loses_no
         during > 1000,
         "only {during} reports were taken while the broker was away"
     );
-    broker.start_again().await;
+    broker.restart().await;
     let back = Instant::now();
     ends.store(true, Ordering::Relaxed);
     let mut sum = 0;
@@ -120,7 +120,7 @@ async fn without_a_database_every_request_is_a_503_with_retry_after_until_it_is_
         assert_eq!(app.get("/readyz").await.status, 503);
         assert_eq!(app.get("/livez").await.status, 200);
     }
-    postgres.start_again().await;
+    postgres.restart().await;
     let back = Instant::now();
     while app.post(&broadcasts("866", 2)).await.status != 201 {
         assert!(

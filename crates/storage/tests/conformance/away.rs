@@ -96,11 +96,11 @@ async fn a_database_that_stops_or_crashes_is_unavailable_until_it_is_back() {
     comes_back(&store, 1).await;
     server.stop().await;
     is_away(&store).await;
-    server.start_again().await;
+    server.restart().await;
     comes_back(&store, 2).await;
     server.kill().await;
     is_away(&store).await;
-    server.start_again().await;
+    server.restart().await;
     comes_back(&store, 3).await;
 }
 
@@ -168,7 +168,7 @@ async fn a_change_that_met_a_crash_can_be_sent_again() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.kill().await;
     senders.extend((100..200).map(sender));
-    server.start_again().await;
+    server.restart().await;
     let mut numbers = Vec::new();
     for sender in senders {
         numbers.push(sender.await.unwrap());

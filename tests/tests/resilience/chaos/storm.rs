@@ -65,7 +65,7 @@ impl Storm<'_> {
                     _ => database.kill().await,
                 }
                 lasts.await;
-                database.start_again().await;
+                database.restart().await;
             }
             Kind::RestartBroker | Kind::KillBroker => {
                 match fault.kind {
@@ -73,7 +73,7 @@ impl Storm<'_> {
                     _ => broker.kill().await,
                 }
                 lasts.await;
-                broker.start_again().await;
+                broker.restart().await;
             }
             Kind::BrokerAlarm => {
                 broker.raise_alarm().await;

@@ -60,7 +60,7 @@ async fn on_a_full_disk_postgres_refuses_reports_and_takes_them_again_when_there
     if !runs().await {
         println!("PostgreSQL stopped itself");
         postgres.kill().await;
-        postgres.start_again().await;
+        postgres.restart().await;
     }
     ledger.is_well_soon(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
