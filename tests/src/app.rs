@@ -256,12 +256,12 @@ impl TestApp {
         for base in &self.aggregator_bases {
             let start = Instant::now();
             loop {
-                let response = self.client.get(format!("{base}/readyz")).send().await;
-                if let Ok(answer) = response
-                    && answer
+                let response = self.client.get(format!("{base}/metrics")).send().await;
+                if let Ok(response) = response
+                    && response
                         .text()
                         .await
-                        .is_ok_and(|text| text.contains("\"connected\""))
+                        .is_ok_and(|text| text.contains("tonghop_broker_connected{role=\"consumer\"} 1\n"))
                 {
                     break;
                 }

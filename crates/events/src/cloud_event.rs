@@ -9,7 +9,7 @@ use tonghop_domain::{
 };
 use uuid::Uuid;
 
-/// The content type of an encoded announcement.
+/// The media type of an encoded announcement.
 pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json";
 /// The type of [`Announcement::SubmissionsRecorded`].
 pub(crate) const SUBMISSION_RECORDED: &str = "vn.tonghop.submission.recorded.v1";
@@ -20,37 +20,37 @@ const SPEC_VERSION: &str = "1.0";
 const SOURCE: &str = "/tonghop";
 const DATA_CONTENT_TYPE: &str = "application/json";
 
-/// Why a message is no announcement.
+/// Why a message cannot be read as an announcement.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Not JSON, an attribute is missing, or data that do not fit the type.
+pub enum DecodeError {
+    /// The message is not JSON, lacks an attribute, or has data that do not fit its type.
     #[error("not a CloudEvent of the expected shape: {0}")]
     Shape(#[from] serde_json::Error),
-    /// Another version of CloudEvents.
-    #[error("CloudEvents version {0}, where only {SPEC_VERSION} is understood")]
+    /// The CloudEvents version is not supported.
+    #[error("CloudEvents version {0} is not supported, only {SPEC_VERSION}")]
     SpecVersion(String),
-    /// A type of event that is not ours, or of a later version.
-    #[error("unknown type of event {0}")]
+    /// The event type is foreign, or belongs to a later version.
+    #[error("unknown event type {0}")]
     UnknownType(String),
-    /// Data in another format than JSON.
-    #[error("data of content type {0}, where only {DATA_CONTENT_TYPE} is understood")]
+    /// The data are not JSON.
+    #[error("data content type {0} is not supported, only {DATA_CONTENT_TYPE}")]
     DataContentType(String),
-    /// A code that breaks the rule of its kind.
+    /// A code is invalid.
     #[error(transparent)]
     Code(#[from] InvalidCode),
-    /// A period that is none.
+    /// The period is invalid.
     #[error(transparent)]
     Period(#[from] InvalidPeriod),
 }
 
-/// The announcement as a CloudEvent.
+/// Encodes an announcement as a CloudEvent.
 pub fn encode(envelope: &Envelope) -> Vec<u8> {
     let announcement = &envelope.announcement;
     let event = json!({
         "specversion": SPEC_VERSION,
         "id": envelope.id,
         "source": SOURCE,
-        "type": kind(announcement),
+        "type": event_type(announcement),
         "subject": subject(announcement),
         "time": envelope.at,
         "datacontenttype": DATA_CONTENT_TYPE,
@@ -59,20 +59,20 @@ pub fn encode(envelope: &Envelope) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-/// Reads what [`encode`] wrote. Attributes and data fields that are not known are passed over, so that a later
-/// version may add some while this one still runs beside it.
-pub fn decode(body: &[u8]) -> Result<Envelope, Unreadable> {
+/// Decodes the output of [`encode`]. Unknown attributes and data fields are ignored, so that a later version can add some
+/// while this one still runs beside it.
+pub fn decode(body: &[u8]) -> Result<Envelope, DecodeError> {
     let event: Event = serde_json::from_slice(body)?;
     if event.specversion != SPEC_VERSION {
-        return Err(Unreadable::SpecVersion(event.specversion));
+        return Err(DecodeError::SpecVersion(event.specversion));
     }
     if let Some(other) = event.datacontenttype.filter(|given| given != DATA_CONTENT_TYPE) {
-        return Err(Unreadable::DataContentType(other));
+        return Err(DecodeError::DataContentType(other));
     }
     let announcement = match event.kind.as_str() {
         SUBMISSION_RECORDED => serde_json::from_value::<Recorded>(event.data)?.announcement()?,
         TOTAL_CHANGED => serde_json::from_value::<Changed>(event.data)?.announcement()?,
-        _ => return Err(Unreadable::UnknownType(event.kind)),
+        _ => return Err(DecodeError::UnknownType(event.kind)),
     };
     Ok(Envelope {
         id: event.id,
@@ -81,14 +81,14 @@ pub fn decode(body: &[u8]) -> Result<Envelope, Unreadable> {
     })
 }
 
-/// The key by which a topic exchange sorts the announcement: type, province, form.
+/// The routing key of an announcement: type, province, form.
 pub(crate) fn routing_key(announcement: &Announcement) -> String {
     let (Announcement::SubmissionsRecorded { form, province, .. }
     | Announcement::TotalChanged { form, province, .. }) = announcement;
-    format!("{}.{province}.{form}", kind(announcement))
+    format!("{}.{province}.{form}", event_type(announcement))
 }
 
-fn kind(announcement: &Announcement) -> &'static str {
+fn event_type(announcement: &Announcement) -> &'static str {
     match announcement {
         Announcement::SubmissionsRecorded { .. } => SUBMISSION_RECORDED,
         Announcement::TotalChanged { .. } => TOTAL_CHANGED,
@@ -182,7 +182,7 @@ struct Changed {
 }
 
 impl Recorded {
-    fn announcement(self) -> Result<Announcement, Unreadable> {
+    fn announcement(self) -> Result<Announcement, DecodeError> {
         let submissions = self
             .submissions
             .into_iter()
@@ -194,7 +194,7 @@ impl Recorded {
                     revision: one.revision,
                 })
             })
-            .collect::<Result<_, Unreadable>>()?;
+            .collect::<Result<_, DecodeError>>()?;
         Ok(Announcement::SubmissionsRecorded {
             form: self.form.parse::<FormCode>()?,
             period: self.period.parse::<Period>()?,
@@ -205,7 +205,7 @@ impl Recorded {
 }
 
 impl Changed {
-    fn announcement(self) -> Result<Announcement, Unreadable> {
+    fn announcement(self) -> Result<Announcement, DecodeError> {
         Ok(Announcement::TotalChanged {
             form: self.form.parse::<FormCode>()?,
             period: self.period.parse::<Period>()?,
@@ -252,22 +252,22 @@ mod tests {
         }
     }
 
-    /// The encoded event with one attribute, or one field of its data, set to something else.
-    fn altered(envelope: &Envelope, pointer: &str, value: Value) -> Vec<u8> {
+    /// Encodes an event and replaces the value at a JSON Pointer.
+    fn encode_with(envelope: &Envelope, pointer: &str, value: Value) -> Vec<u8> {
         let mut event: Value = serde_json::from_slice(&encode(envelope)).unwrap();
         *event.pointer_mut(pointer).unwrap() = value;
         event.to_string().into_bytes()
     }
 
     #[test]
-    fn what_is_encoded_is_decoded_the_same() {
+    fn decoding_reverses_encoding() {
         for envelope in [recorded(), changed()] {
             assert_eq!(decode(&encode(&envelope)).unwrap(), envelope);
         }
     }
 
     #[test]
-    fn an_event_has_the_attributes_integrators_were_promised() {
+    fn an_event_has_the_documented_attributes() {
         let envelope = recorded();
         let event: Value = serde_json::from_slice(&encode(&envelope)).unwrap();
         let Announcement::SubmissionsRecorded { submissions, .. } = &envelope.announcement else {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_attributes_and_data_fields_are_passed_over() {
+    fn unknown_attributes_and_data_fields_are_ignored() {
         let mut event: Value = serde_json::from_slice(&encode(&recorded())).unwrap();
         event["traceparent"] = json!("00-1-1-00");
         event["data"]["priority"] = json!(1);
@@ -310,49 +310,49 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_announcement_is_unreadable() {
-        let refused = |body: &[u8]| decode(body).unwrap_err();
-        assert!(matches!(refused(b"not json"), Unreadable::Shape(_)));
-        assert!(matches!(refused(b"{}"), Unreadable::Shape(_)));
-        let with = |pointer, value| refused(&altered(&recorded(), pointer, value));
+    fn a_message_that_is_not_an_announcement_is_rejected() {
+        let error = |body: &[u8]| decode(body).unwrap_err();
+        assert!(matches!(error(b"not json"), DecodeError::Shape(_)));
+        assert!(matches!(error(b"{}"), DecodeError::Shape(_)));
+        let with = |pointer, value| error(&encode_with(&recorded(), pointer, value));
         assert!(matches!(
             with("/specversion", json!("0.3")),
-            Unreadable::SpecVersion(_)
+            DecodeError::SpecVersion(_)
         ));
         assert!(matches!(
             with("/type", json!("vn.tonghop.total.changed.v2")),
-            Unreadable::UnknownType(_)
+            DecodeError::UnknownType(_)
         ));
         assert!(matches!(
             with("/datacontenttype", json!("text/xml")),
-            Unreadable::DataContentType(_)
+            DecodeError::DataContentType(_)
         ));
         assert!(matches!(
             with("/data/province", json!("tỉnh")),
-            Unreadable::Code(_)
+            DecodeError::Code(_)
         ));
         assert!(matches!(
             with("/data/period", json!("2021-13")),
-            Unreadable::Period(_)
+            DecodeError::Period(_)
         ));
         assert!(matches!(
             with("/data/submissions/0/revision", json!("2")),
-            Unreadable::Shape(_)
+            DecodeError::Shape(_)
         ));
         assert!(matches!(
             with("/type", json!(TOTAL_CHANGED)),
-            Unreadable::Shape(_)
+            DecodeError::Shape(_)
         ));
     }
 
     proptest::proptest! {
         #[test]
-        fn any_message_is_read_or_refused(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
+        fn decoding_never_panics(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
             drop(decode(&bytes));
         }
 
         #[test]
-        fn a_damaged_event_is_refused_or_read_as_what_it_says(
+        fn a_damaged_event_is_rejected_or_decoded_consistently(
             which: bool,
             at: proptest::sample::Index,
             length in 0..9usize,

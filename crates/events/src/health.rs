@@ -1,26 +1,27 @@
-//! Whether a connection is up, and what is known of what passes over it.
+//! The state of a connection to the bus, for readiness and metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Whether the connection of one relay or consumer is up, for readiness and metrics. Clones tell of the same one.
+/// The state of the connection of one relay or consumer. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     connected: AtomicBool,
-    established: AtomicU64,
-    unheard: AtomicU64,
-    queued: Mutex<Option<Queued>>,
+    connects: AtomicU64,
+    unroutable: AtomicU64,
+    queue_depths: Mutex<Option<QueueDepths>>,
 }
 
-/// How many messages lay in the broker's queues a few seconds ago, without those that consumers had in hand.
+/// The number of messages that were ready in each of the broker's queues a few seconds ago. Messages delivered to a
+/// consumer and not yet acknowledged are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Queued {
-    /// What makes totals stale and waits for an aggregator.
+pub struct QueueDepths {
+    /// Announcements that make totals stale and wait for an aggregator.
     pub aggregator: u32,
-    /// What nobody could act upon.
+    /// Messages that no aggregator could act on.
     pub dead_letters: u32,
 }
 
@@ -32,41 +33,44 @@ impl Health {
 
     /// How often the connection was established again after the first time.
     pub fn reconnects(&self) -> u64 {
-        self.0.established.load(Ordering::Relaxed).saturating_sub(1)
+        self.0.connects.load(Ordering::Relaxed).saturating_sub(1)
     }
 
-    /// How many announcements of stale totals went where no queue took them: nobody had made one, or it was deleted.
-    /// The sweep does their work.
-    pub fn unheard(&self) -> u64 {
-        self.0.unheard.load(Ordering::Relaxed)
+    /// The number of announcements of stale totals that reached no queue, because none was declared yet or it was deleted.
+    /// The sweep refreshes those totals.
+    pub fn unroutable(&self) -> u64 {
+        self.0.unroutable.load(Ordering::Relaxed)
     }
 
-    /// What lies in the broker's queues, as far as a consumer that is connected has seen.
-    pub fn queued(&self) -> Option<Queued> {
-        *self.queued_now()
+    /// The depths of the broker's queues, if a connected consumer has read them.
+    pub fn queue_depths(&self) -> Option<QueueDepths> {
+        *self.lock_queue_depths()
     }
 
-    /// Answers whether these are the first ones.
-    pub(crate) fn note_unheard(&self, announcements: usize) -> bool {
-        self.0.unheard.fetch_add(announcements as u64, Ordering::Relaxed) == 0
+    /// Counts unroutable announcements and returns whether they are the first.
+    pub(crate) fn add_unroutable(&self, announcements: usize) -> bool {
+        self.0
+            .unroutable
+            .fetch_add(announcements as u64, Ordering::Relaxed)
+            == 0
     }
 
-    pub(crate) fn note_queued(&self, queued: Queued) {
-        *self.queued_now() = Some(queued);
+    pub(crate) fn set_queue_depths(&self, depths: QueueDepths) {
+        *self.lock_queue_depths() = Some(depths);
     }
 
-    fn queued_now(&self) -> MutexGuard<'_, Option<Queued>> {
-        self.0.queued.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn up(&self) {
+    pub(crate) fn set_connected(&self) {
         if !self.0.connected.swap(true, Ordering::Relaxed) {
-            self.0.established.fetch_add(1, Ordering::Relaxed);
+            self.0.connects.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    pub(crate) fn down(&self) {
+    pub(crate) fn set_disconnected(&self) {
         self.0.connected.store(false, Ordering::Relaxed);
-        *self.queued_now() = None;
+        *self.lock_queue_depths() = None;
+    }
+
+    fn lock_queue_depths(&self) -> MutexGuard<'_, Option<QueueDepths>> {
+        self.0.queue_depths.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{Mutex, Notify};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tonghop_domain::{Announcement, Envelope};
+use tonghop_domain::{Announcement, Envelope, Outbox};
 use uuid::Uuid;
 
-use crate::consumer::retry_pauses;
-use crate::relay::Publish;
-use crate::{Health, Judge, Verdict};
+use crate::back_off::BackOff;
+use crate::handler::{Disposition, Handler};
+use crate::health::Health;
+use crate::outbox_drain::OutboxDrain;
+use crate::publish::Publish;
 
-/// How many announcements wait at most.
+/// The largest number of announcements that wait in the channel.
 const CAPACITY: usize = 10_000;
 /// The size of the largest batch.
-const LARGEST_BATCH: usize = 200;
-/// How often a batch is handed over before it is dropped.
-const MOST_TRIES: u32 = 50;
+const MAX_BATCH: usize = 200;
+/// How often a batch is delivered before it is dropped.
+const MAX_DELIVERIES: u32 = 50;
 
 /// A channel inside this process. Clones share it.
 ///
-/// It holds 10,000 announcements; more are dropped without a word, for example while nobody consumes. That loses
-/// hints and nothing else: the marks in the database still tell which totals are stale, and the sweep finds them.
+/// It holds 10,000 announcements and silently drops the rest, for example while there is no consumer. Only hints are lost:
+/// the marks in the database still say which totals are stale, and the sweep finds them.
 #[derive(Clone, Debug)]
 pub struct InProcess {
     sender: Sender<Announcement>,
@@ -41,71 +43,87 @@ impl Default for InProcess {
 }
 
 impl InProcess {
-    /// The next announcements, at least one. Consumers take turns.
+    /// Waits for the next announcements and returns at least one. Consumers take turns.
     async fn batch(&self) -> Vec<Announcement> {
         let mut batch = Vec::new();
-        self.receiver
-            .lock()
-            .await
-            .recv_many(&mut batch, LARGEST_BATCH)
-            .await;
+        self.receiver.lock().await.recv_many(&mut batch, MAX_BATCH).await;
         batch
     }
 }
 
 impl Publish for InProcess {
-    /// Passes on what makes totals stale, as the binding of the aggregator's queue does.
+    /// Passes on the announcements that make totals stale, as the binding of the aggregator's queue does.
     async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
         for envelope in window {
             if matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. }) {
-                // Full means that the consumer is far behind; the sweep does its work.
+                // The channel is full when the consumer is far behind; the sweep refreshes what is dropped.
                 let _ = self.sender.try_send(envelope.announcement.clone());
             }
         }
         window.iter().map(|envelope| envelope.id).collect()
     }
 
-    fn usable(&self) -> bool {
+    fn is_usable(&self) -> bool {
         true
     }
 }
 
-pub(crate) async fn consume<J: Judge>(
+/// Moves announcements from the outbox into the channel until `stop`.
+pub(crate) async fn relay<O: Outbox>(
+    outbox: &O,
     channel: &InProcess,
-    judge: &J,
+    wake: &Notify,
     health: &Health,
     stop: &CancellationToken,
 ) {
-    health.up();
-    while let Some(news) = stop.run_until_cancelled(channel.batch()).await {
-        hand_over(&news, judge, stop).await;
+    let mut drain = OutboxDrain::new(outbox, wake, stop);
+    if let Err(error) = drain.drain_to(channel, || health.set_connected()).await {
+        tracing::error!(%error, "the channel inside this process failed");
     }
-    health.down();
+    health.set_disconnected();
 }
 
-/// Until the judge is done with it, or it has been tried often enough, or it is time to stop.
-async fn hand_over<J: Judge>(news: &[Announcement], judge: &J, stop: &CancellationToken) {
-    let mut pauses = retry_pauses();
-    for _ in 0..MOST_TRIES {
+/// Passes batches from the channel to the handler until `stop`.
+pub(crate) async fn consume<H: Handler>(
+    channel: &InProcess,
+    handler: &H,
+    health: &Health,
+    stop: &CancellationToken,
+) {
+    health.set_connected();
+    while let Some(batch) = stop.run_until_cancelled(channel.batch()).await {
+        deliver(&batch, handler, stop).await;
+    }
+    health.set_disconnected();
+}
+
+/// Delivers a batch until the handler accepts it, it was delivered too often, or `stop`.
+async fn deliver<H: Handler>(batch: &[Announcement], handler: &H, stop: &CancellationToken) {
+    let mut back_off = BackOff::before_redelivery();
+    for _ in 0..MAX_DELIVERIES {
         tracing::trace!(target: "tonghop::step", step = "delivered");
-        let verdict = judge.judge(news).await;
-        tracing::trace!(target: "tonghop::step", step = "judged");
-        match verdict {
-            Verdict::Done => return,
-            Verdict::Retry => {
-                if stop.run_until_cancelled(sleep(pauses.pause())).await.is_none() {
+        let disposition = handler.handle(batch).await;
+        tracing::trace!(target: "tonghop::step", step = "handled");
+        match disposition {
+            Disposition::Ack => return,
+            Disposition::Requeue => {
+                let pause = sleep(back_off.next_pause());
+                if stop.run_until_cancelled(pause).await.is_none() {
                     return;
                 }
             }
-            Verdict::Poison => {
-                tracing::warn!(announcements = news.len(), "announcements dropped as poison");
+            Disposition::DeadLetter => {
+                tracing::warn!(
+                    announcements = batch.len(),
+                    "dropped announcements that cannot be acted on"
+                );
                 return;
             }
         }
     }
     tracing::warn!(
-        announcements = news.len(),
-        tries = MOST_TRIES,
-        "announcements dropped after many tries"
+        announcements = batch.len(),
+        deliveries = MAX_DELIVERIES,
+        "dropped announcements after too many deliveries"
     );
 }

@@ -1,24 +1,24 @@
-//! Carries announcements from the outbox to whoever refreshes totals, over RabbitMQ or inside one process.
+//! Carries announcements from the outbox to the code that refreshes totals, over RabbitMQ or inside one process.
 //!
-//! An announcement is a hint: losing, doubling or reordering some can delay a total and never change it. So this
-//! crate may give up on a message, never on a connection. [`relay`] moves announcements from an
-//! [`Outbox`](tonghop_domain::Outbox) to a [`Bus`] and settles those the bus has confirmed; [`consume`] hands them in
-//! batches to a [`Judge`]. Both run until they are told to stop and reconnect by themselves. What nobody could act upon
-//! lies among the [`DeadLetters`], to be looked at and dropped.
+//! An announcement is a hint: losing, duplicating or reordering some can delay a total and never change it. So this
+//! crate may give up on a message, but never on a connection. [`relay`] moves announcements from an
+//! [`Outbox`](tonghop_domain::Outbox) to a [`Bus`] and settles those that the bus has confirmed; [`consume`] passes them in
+//! batches to a [`Handler`]. Both reconnect by themselves and run until they are stopped. Messages that could not be acted
+//! on go to the [`DeadLetters`], where an operator can list and drop them.
 //!
 //! This is the only crate that names lapin. It knows nothing of SQL, HTTP or how totals are made.
 //!
 //! ```
 //! use tonghop_domain::Announcement;
-//! use tonghop_events::{Bus, Health, Judge, Verdict, consume};
+//! use tonghop_events::{Bus, Disposition, Handler, Health, consume};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! struct Refresh;
 //!
-//! impl Judge for Refresh {
-//!     async fn judge(&self, news: &[Announcement]) -> Verdict {
-//!         // Read again whatever the news says may be stale.
-//!         if news.is_empty() { Verdict::Poison } else { Verdict::Done }
+//! impl Handler for Refresh {
+//!     async fn handle(&self, announcements: &[Announcement]) -> Disposition {
+//!         // Refresh the totals that may be stale.
+//!         if announcements.is_empty() { Disposition::DeadLetter } else { Disposition::Ack }
 //!     }
 //! }
 //!
@@ -29,24 +29,22 @@
 //! # });
 //! ```
 
+mod amqp;
 mod back_off;
 mod bus;
 mod cloud_event;
-mod consumer;
-mod dead_letters;
+mod handler;
 mod health;
 mod in_process;
-mod line;
-mod link;
-mod publisher;
-mod relay;
-mod settings;
-mod topology;
+mod outbox_drain;
+mod publish;
 
-pub use bus::{Bus, Judge, Verdict, consume, relay};
-pub use cloud_event::{Unreadable, decode, encode};
-pub use dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Death};
-pub use health::{Health, Queued};
+pub use amqp::dead_letters::{DeadLetter, DeadLetters, DeadLettersError, Death};
+pub use amqp::settings::{AmqpSettings, InvalidAmqpCa, InvalidAmqpUrl};
+pub use bus::{Bus, consume, relay};
+pub use cloud_event::{DecodeError, decode, encode};
+pub use handler::{Disposition, Handler};
+pub use health::{Health, QueueDepths};
 pub use in_process::InProcess;
-pub use relay::{Interrupted, Publish, Windows};
-pub use settings::{AmqpSettings, InvalidAmqpAuthority, InvalidAmqpUrl};
+pub use outbox_drain::{Interrupted, OutboxDrain};
+pub use publish::Publish;

@@ -1,5 +1,5 @@
-//! What the bus inside one process promises.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+//! Promises of the bus inside one process.
+#![expect(clippy::unwrap_used, reason = "a failed test should say where")]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,16 +9,16 @@ use chrono::Utc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Announcement, Envelope, Outbox, RecordedRevision, SubmissionId};
-use tonghop_events::{Bus, Health, Judge, Verdict, consume, relay};
+use tonghop_events::{Bus, Disposition, Handler, Health, consume, relay};
 use uuid::Uuid;
 
-/// Both ends in one: the outbox the relay empties and the judge the consumer asks.
+/// Both ends in one: the outbox that the relay drains, and the handler of the consumer.
 #[derive(Default)]
 struct Ends {
     waiting: Mutex<Vec<Envelope>>,
     settled: Mutex<usize>,
-    verdicts: Mutex<VecDeque<Verdict>>,
-    judged: Mutex<Vec<Announcement>>,
+    dispositions: Mutex<VecDeque<Disposition>>,
+    handled: Mutex<Vec<Announcement>>,
     changed: Notify,
 }
 
@@ -35,9 +35,9 @@ impl Ends {
         }
     }
 
-    async fn until(&self, so: impl Fn() -> bool) {
+    async fn wait_until(&self, condition: impl Fn() -> bool) {
         let reached = async {
-            while !so() {
+            while !condition() {
                 self.changed.notified().await;
             }
         };
@@ -46,8 +46,8 @@ impl Ends {
             .unwrap();
     }
 
-    fn judged(&self) -> Vec<Announcement> {
-        self.judged.lock().unwrap().clone()
+    fn handled(&self) -> Vec<Announcement> {
+        self.handled.lock().unwrap().clone()
     }
 }
 
@@ -67,12 +67,16 @@ impl Outbox for Ends {
     }
 }
 
-impl Judge for Ends {
-    async fn judge(&self, news: &[Announcement]) -> Verdict {
-        assert!((1..=200).contains(&news.len()));
-        self.judged.lock().unwrap().extend_from_slice(news);
+impl Handler for Ends {
+    async fn handle(&self, announcements: &[Announcement]) -> Disposition {
+        assert!((1..=200).contains(&announcements.len()));
+        self.handled.lock().unwrap().extend_from_slice(announcements);
         self.changed.notify_one();
-        self.verdicts.lock().unwrap().pop_front().unwrap_or(Verdict::Done)
+        self.dispositions
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Disposition::Ack)
     }
 }
 
@@ -100,8 +104,8 @@ fn total_changed() -> Announcement {
     }
 }
 
-/// Runs a relay and a consumer over one bus until `so`, then stops both.
-async fn run(ends: &Ends, so: impl Fn() -> bool) {
+/// Runs a relay and a consumer over one bus until a condition holds, then stops both.
+async fn run(ends: &Ends, condition: impl Fn() -> bool) {
     let (bus, wake, health) = (
         Bus::in_process(),
         Notify::new(),
@@ -109,7 +113,7 @@ async fn run(ends: &Ends, so: impl Fn() -> bool) {
     );
     let stop = CancellationToken::new();
     let stopping = async {
-        ends.until(so).await;
+        ends.wait_until(condition).await;
         assert!(health[0].connected() && health[1].connected());
         stop.cancel();
     };
@@ -122,50 +126,52 @@ async fn run(ends: &Ends, so: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn only_what_makes_totals_stale_reaches_the_judge_and_all_is_settled() {
+async fn the_handler_gets_announcements_of_stale_totals_and_all_are_settled() {
     let ends = Ends::holding([recorded(1), total_changed(), recorded(2)]);
     run(&ends, || {
-        ends.judged().len() == 2 && *ends.settled.lock().unwrap() == 3
+        ends.handled().len() == 2 && *ends.settled.lock().unwrap() == 3
     })
     .await;
-    assert_eq!(ends.judged(), [recorded(1), recorded(2)]);
+    assert_eq!(ends.handled(), [recorded(1), recorded(2)]);
 }
 
 #[tokio::test]
-async fn news_that_must_wait_come_again_until_they_are_done() {
+async fn requeued_announcements_are_redelivered_after_growing_pauses() {
     let ends = Ends::holding([recorded(1)]);
-    ends.verdicts
-        .lock()
-        .unwrap()
-        .extend([Verdict::Retry, Verdict::Retry, Verdict::Poison, Verdict::Done]);
+    ends.dispositions.lock().unwrap().extend([
+        Disposition::Requeue,
+        Disposition::Requeue,
+        Disposition::DeadLetter,
+        Disposition::Ack,
+    ]);
     let begin = Instant::now();
-    run(&ends, || ends.judged().len() == 3).await;
+    run(&ends, || ends.handled().len() == 3).await;
     assert!(
-        begin.elapsed() >= Duration::from_millis(600),
-        "came again without the pauses"
+        begin.elapsed() >= Duration::from_millis(300),
+        "redelivered without the pauses"
     );
-    assert_eq!(ends.judged(), [recorded(1), recorded(1), recorded(1)]);
+    assert_eq!(ends.handled(), [recorded(1), recorded(1), recorded(1)]);
 }
 
 #[tokio::test]
-async fn what_nobody_takes_is_settled_and_dropped_beyond_ten_thousand() {
+async fn without_a_consumer_ten_thousand_announcements_wait_and_the_rest_drop() {
     let ends = Ends::holding((0..10_100).map(recorded));
     let (bus, wake, health) = (Bus::in_process(), Notify::new(), Health::default());
     let stop = CancellationToken::new();
     let stopping = async {
-        ends.until(|| *ends.settled.lock().unwrap() == 10_100).await;
+        ends.wait_until(|| *ends.settled.lock().unwrap() == 10_100).await;
         stop.cancel();
     };
     tokio::join!(relay(&ends, &bus, &wake, &health, &stop), stopping);
 
     let stop = CancellationToken::new();
     let stopping = async {
-        ends.until(|| ends.judged().len() >= 10_000).await;
-        // Time enough for more to come, if there were more.
+        ends.wait_until(|| ends.handled().len() >= 10_000).await;
+        // Leaves time for more deliveries, if there were any.
         tokio::time::sleep(Duration::from_millis(50)).await;
         stop.cancel();
     };
     tokio::join!(consume(&bus, &ends, &health, &stop), stopping);
-    assert_eq!(ends.judged().len(), 10_000);
-    assert_eq!(ends.judged().last(), Some(&recorded(9_999)));
+    assert_eq!(ends.handled().len(), 10_000);
+    assert_eq!(ends.handled().last(), Some(&recorded(9_999)));
 }

@@ -1,8 +1,8 @@
-//! What a process tells of itself to Prometheus: the page, and what every process has to tell, of its store and of its
-//! connections to the broker.
+//! The metrics page for Prometheus, with the metrics that all programs share: of the store and of the connections to the
+//! broker. Also the body of their health probes.
 //!
-//! What only the api or the aggregator can measure they register themselves. This crate knows nothing of HTTP, and asks the
-//! database for nothing that takes longer the more is stored.
+//! The api and the aggregator register their own metrics. This crate knows nothing of HTTP, and its database queries take no
+//! longer the more is stored.
 //!
 //! ```
 //! # async fn page(store: &tonghop_storage::Store) {
@@ -16,6 +16,7 @@
 //! # }
 //! ```
 
+mod probe;
 mod process;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,22 +28,24 @@ use tokio::time::timeout;
 use tonghop_events::Health;
 use tonghop_storage::{Backlog, Store};
 
-use crate::process::Process;
+use crate::process::ProcessMetrics;
+
+pub use probe::ProbeBody;
 
 /// The media type of [`Metrics::text`].
 pub const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// How long the database may take to tell what waits.
+/// The deadline of the database for reporting its backlog.
 const BACKLOG_LIMIT: Duration = Duration::from_secs(2);
 
-/// The metrics of a process; cheap to clone.
+/// The metrics of a process. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics(Arc<State>);
 
 struct State {
     store: Store,
     brokers: Vec<(&'static str, Health)>,
-    process: Process,
+    process: ProcessMetrics,
     registry: Mutex<Registry>,
 }
 
@@ -53,9 +56,9 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// Of a store, and of connections to the broker by what they are for.
+    /// Creates the metrics of a store and of connections to the broker, each with its role.
     pub fn new(store: &Store, brokers: Vec<(&'static str, Health)>) -> Self {
-        let process = Process::default();
+        let process = ProcessMetrics::default();
         let mut registry = Registry::with_prefix("tonghop");
         process.register(&mut registry);
         store.commits().register(&mut registry);
@@ -67,29 +70,28 @@ impl Metrics {
         }))
     }
 
-    /// Tells one more. Its name begins with `tonghop_`, which is not said here.
+    /// Adds a metric. The page prefixes its name with `tonghop_`.
     pub fn register(&self, name: &str, help: &str, metric: impl Metric) {
         self.registry().register(name, help, metric);
     }
 
-    /// The page that a scraper reads.
+    /// Returns the page that a scraper reads.
     pub async fn text(&self) -> String {
         let state = &self.0;
-        state.process.note_backlog(self.backlog().await);
-        state.process.note_pools(&state.store.pools());
-        state.process.note_brokers(&state.brokers);
+        state.process.set_backlog(self.backlog().await);
+        state.process.set_pools(&state.store.pools());
+        state.process.set_brokers(&state.brokers);
         let mut text = String::new();
-        // Writing into a string does not fail.
+        // Writing to a string cannot fail.
         encode(&mut text, &self.registry()).ok();
         text
     }
 
     async fn backlog(&self) -> Option<Backlog> {
-        let told = timeout(BACKLOG_LIMIT, self.0.store.backlog()).await;
-        match told {
+        match timeout(BACKLOG_LIMIT, self.0.store.backlog()).await {
             Ok(Ok(backlog)) => return Some(backlog),
-            Ok(Err(error)) => tracing::warn!(%error, "the database did not tell what waits"),
-            Err(_) => tracing::warn!("the database did not tell in time what waits"),
+            Ok(Err(error)) => tracing::warn!(%error, "the database did not report its backlog"),
+            Err(_) => tracing::warn!("the database did not report its backlog in time"),
         }
         None
     }

@@ -1,4 +1,4 @@
-//! What every process has to tell: of what waits in the database, of connections to it, and of the broker.
+//! Metrics of every process: the backlog in the database, the connections to it, and the broker.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,21 +11,21 @@ use prometheus_client::registry::Registry;
 use tonghop_events::Health;
 use tonghop_storage::{Backlog, PoolState};
 
-/// A number that the database tells; not a number while it does not.
-type Told = Gauge<f64, AtomicU64>;
+/// A number that the database reports; `NaN` while it does not answer.
+type DatabaseGauge = Gauge<f64, AtomicU64>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Process {
-    marks: Told,
-    oldest_mark_age: Told,
-    outbox_rows: Told,
-    oldest_outbox_row_age: Told,
+pub(crate) struct ProcessMetrics {
+    marks: DatabaseGauge,
+    oldest_mark_age: DatabaseGauge,
+    outbox_rows: DatabaseGauge,
+    oldest_outbox_row_age: DatabaseGauge,
     connections: Family<ConnectionLabels, Gauge>,
     waiting: Family<PoolLabels, Gauge>,
     connected: Family<RoleLabels, Gauge>,
     reconnects: Family<RoleLabels, Counter>,
-    unheard: Family<RoleLabels, Counter>,
-    queued: Family<QueueLabels, Gauge>,
+    unroutable: Family<RoleLabels, Counter>,
+    queue_messages: Family<QueueLabels, Gauge>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -49,31 +49,31 @@ struct QueueLabels {
     queue: &'static str,
 }
 
-impl Process {
+impl ProcessMetrics {
     pub(crate) fn register(&self, registry: &mut Registry) {
         registry.register(
             "marks",
-            "Marks: changes that totals do not hold yet; more than 10000 are not counted",
+            "Marks: changes that are not in a total yet; counted up to 10000",
             self.marks.clone(),
         );
         registry.register(
             "oldest_mark_age_seconds",
-            "Age of the oldest change that a total does not hold yet; 0 when there is none",
+            "Age of the oldest change that is not in a total yet; 0 if there is none",
             self.oldest_mark_age.clone(),
         );
         registry.register(
             "outbox_rows",
-            "Announcements that wait to be published; more than 10000 are not counted",
+            "Announcements that wait to be published; counted up to 10000",
             self.outbox_rows.clone(),
         );
         registry.register(
             "oldest_outbox_row_age_seconds",
-            "Age of the oldest announcement that waits to be published; 0 when there is none",
+            "Age of the oldest announcement that waits to be published; 0 if there is none",
             self.oldest_outbox_row_age.clone(),
         );
         registry.register(
             "database_connections",
-            "Connections to the database: in use, idle, and those that may still be made (free)",
+            "Connections to the database: in_use, idle, and free (those that may still be opened)",
             self.connections.clone(),
         );
         registry.register(
@@ -83,43 +83,44 @@ impl Process {
         );
         registry.register(
             "broker_connected",
-            "Whether announcements can pass",
+            "1 while announcements can pass, else 0",
             self.connected.clone(),
         );
         registry.register(
             "broker_reconnects",
-            "How often the connection was established again",
+            "Reconnections to the broker",
             self.reconnects.clone(),
         );
         registry.register(
-            "announcements_unheard",
-            "Announcements of stale totals that no queue took; the sweep does their work",
-            self.unheard.clone(),
+            "announcements_unroutable",
+            "Announcements of stale totals that reached no queue; the sweep refreshes those totals",
+            self.unroutable.clone(),
         );
         registry.register(
             "queue_messages",
-            "Messages that lay ready in the broker's queues within the last seconds",
-            self.queued.clone(),
+            "Messages ready in the broker's queues a few seconds ago",
+            self.queue_messages.clone(),
         );
     }
 
-    pub(crate) fn note_backlog(&self, backlog: Option<Backlog>) {
+    pub(crate) fn set_backlog(&self, backlog: Option<Backlog>) {
         let age_s = |age: Option<TimeDelta>| age.map_or(0.0, |age| age.as_seconds_f64().max(0.0));
-        let told =
-            |number: fn(&Backlog) -> i64| backlog.as_ref().map_or(f64::NAN, |told| number(told) as f64);
-        self.marks.set(told(|backlog| backlog.marks));
-        self.outbox_rows.set(told(|backlog| backlog.announcements));
+        let count =
+            |count: fn(&Backlog) -> i64| backlog.as_ref().map_or(f64::NAN, |backlog| count(backlog) as f64);
+        self.marks.set(count(|backlog| backlog.marks));
+        self.outbox_rows.set(count(|backlog| backlog.announcements));
         let age = |age: fn(&Backlog) -> Option<TimeDelta>| {
-            backlog.as_ref().map_or(f64::NAN, |told| age_s(age(told)))
+            backlog.as_ref().map_or(f64::NAN, |backlog| age_s(age(backlog)))
         };
-        self.oldest_mark_age
-            .set(age(|told| told.oldest_mark.map(|oldest| told.at - oldest)));
-        self.oldest_outbox_row_age.set(age(|told| {
-            told.oldest_announcement.map(|oldest| told.at - oldest)
+        self.oldest_mark_age.set(age(|backlog| {
+            backlog.oldest_mark.map(|oldest| backlog.at - oldest)
+        }));
+        self.oldest_outbox_row_age.set(age(|backlog| {
+            backlog.oldest_announcement.map(|oldest| backlog.at - oldest)
         }));
     }
 
-    pub(crate) fn note_pools(&self, pools: &[PoolState]) {
+    pub(crate) fn set_pools(&self, pools: &[PoolState]) {
         for pool in pools {
             let name = pool.name;
             for (state, count) in [("in_use", pool.in_use), ("idle", pool.idle), ("free", pool.free)] {
@@ -131,29 +132,29 @@ impl Process {
         }
     }
 
-    pub(crate) fn note_brokers(&self, brokers: &[(&'static str, Health)]) {
-        let mut queued = None;
+    pub(crate) fn set_brokers(&self, brokers: &[(&'static str, Health)]) {
+        let mut depths = None;
         for (role, health) in brokers {
             let labels = RoleLabels { role };
             self.connected
                 .get_or_create(&labels)
                 .set(health.connected().into());
             catch_up(&self.reconnects.get_or_create(&labels), health.reconnects());
-            catch_up(&self.unheard.get_or_create(&labels), health.unheard());
-            queued = queued.or(health.queued());
+            catch_up(&self.unroutable.get_or_create(&labels), health.unroutable());
+            depths = depths.or(health.queue_depths());
         }
-        let Some(queued) = queued else {
-            // What was so once says nothing of now.
-            self.queued.clear();
+        let Some(depths) = depths else {
+            // Old depths say nothing about now.
+            self.queue_messages.clear();
             return;
         };
-        let count = |queue| self.queued.get_or_create_owned(&QueueLabels { queue });
-        count("aggregator").set(queued.aggregator.into());
-        count("dead-letters").set(queued.dead_letters.into());
+        let count = |queue| self.queue_messages.get_or_create_owned(&QueueLabels { queue });
+        count("aggregator").set(depths.aggregator.into());
+        count("dead-letters").set(depths.dead_letters.into());
     }
 }
 
-/// Brings a counter up to a number that is counted elsewhere.
+/// Raises a counter to a number that is counted elsewhere.
 fn catch_up(counter: &Counter, to: u64) {
     counter.inc_by(to.saturating_sub(counter.get()));
 }

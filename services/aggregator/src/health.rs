@@ -1,52 +1,52 @@
-//! The worker's own small HTTP service: is it alive, is it ready, what does it count.
+//! The worker's HTTP service: liveness, readiness and metrics.
 
 use std::net::{SocketAddr, TcpListener};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use tonghop_events::Health;
-use tonghop_metrics::{METRICS_TYPE, Metrics};
+use tonghop_metrics::{METRICS_TYPE, Metrics, ProbeBody};
 use tonghop_storage::Store;
 
-/// The health service did not start or did not go on.
+/// Why the health service did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
-    /// It stopped by itself.
+    /// The server failed.
     #[error("the health service stopped: {0}")]
     Serve(std::io::Error),
 }
 
-/// Listens on an address.
+/// Binds an address.
 ///
 /// # Errors
-/// The address is taken or not this machine's.
+/// Fails if the address is in use or does not belong to this machine.
 pub fn bind_health(address: SocketAddr) -> Result<TcpListener, HealthError> {
     TcpListener::bind(address).map_err(|error| HealthError::Bind(address, error))
 }
 
-/// Serves `/livez`, `/readyz` and `/metrics` until `stop`. Ready means: the database answers and takes changes. A broker
-/// that is away is told and does no harm, since the sweep goes on.
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`.
+///
+/// The worker is ready if the database is available and accepts writes. It also works without the broker, by the sweep; the
+/// metrics tell whether the broker is connected.
 ///
 /// # Errors
-/// The listener failed.
+/// Fails if the server does.
 pub async fn serve_health(
     listener: TcpListener,
     store: Store,
-    broker: Health,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), HealthError> {
     let app = move || {
         App::new()
-            .app_data(web::Data::new((store.clone(), broker.clone())))
+            .app_data(web::Data::new(store.clone()))
             .app_data(web::Data::new(metrics.clone()))
-            .route("/livez", web::get().to(live))
-            .route("/readyz", web::get().to(ready))
-            .route("/metrics", web::get().to(measured))
+            .route("/livez", web::get().to(get_liveness))
+            .route("/readyz", web::get().to(get_readiness))
+            .route("/metrics", web::get().to(get_metrics))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -61,27 +61,29 @@ pub async fn serve_health(
     server.await.map_err(HealthError::Serve)
 }
 
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "alive" }))
+async fn get_liveness() -> HttpResponse {
+    HttpResponse::Ok().json(ProbeBody::ok())
 }
 
-async fn measured(metrics: web::Data<Metrics>) -> HttpResponse {
+async fn get_metrics(metrics: web::Data<Metrics>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(METRICS_TYPE)
         .body(metrics.text().await)
 }
 
-async fn ready(state: web::Data<(Store, Health)>) -> HttpResponse {
-    let (store, broker) = state.as_ref();
-    let broker = if broker.connected() { "connected" } else { "away" };
+async fn get_readiness(store: web::Data<Store>) -> HttpResponse {
     match store.ping().await {
-        Ok(()) => HttpResponse::Ok().json(json!({ "status": "ready", "broker": broker })),
+        Ok(()) => HttpResponse::Ok().json(ProbeBody::ok()),
         Err(error) => {
             tracing::warn!(%error, "not ready");
-            let away = json!({ "status": "database away or takes no changes", "broker": broker });
             HttpResponse::ServiceUnavailable()
                 .insert_header(("Retry-After", "2"))
-                .json(away)
+                .content_type("application/problem+json")
+                .json(json!({
+                    "title": "Service Unavailable",
+                    "status": 503,
+                    "detail": "The database is unavailable or does not accept writes.",
+                }))
         }
     }
 }

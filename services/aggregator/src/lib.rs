@@ -1,18 +1,17 @@
-//! The worker: consumes announcements, refreshes the totals that they say may be stale, and sweeps up after
-//! announcements that were lost.
+//! The worker: consumes announcements, refreshes the totals that they name, and sweeps for totals whose announcements were
+//! lost.
 //!
-//! A total is refreshed by `tonghop_storage::Store::refresh`; this crate decides which and when. Whatever it does,
-//! or fails to do, can delay a total and never falsify it: what is stale is marked in the database, and the sweep
-//! looks at nothing else. Any number of workers may run. It knows nothing of SQL, figures or lapin.
+//! `tonghop_storage::Store::refresh` refreshes a total; this crate decides which totals and when. Its faults can delay a
+//! total but never falsify it: the database marks what is stale, and the sweep follows the marks only. Any number of workers
+//! may run. The crate knows nothing of SQL, figures or lapin.
 
+mod handler;
 mod health;
-mod judge;
 mod metrics;
 mod schedule;
+mod settings;
 mod sweep;
 mod worker;
-
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tonghop_events::{Bus, Health, consume};
@@ -21,24 +20,11 @@ use tonghop_storage::Store;
 
 pub use health::{HealthError, bind_health, serve_health};
 pub use metrics::RefreshCounts;
+pub use settings::Settings;
 pub use worker::{Totals, Worker};
 
-/// How the worker works.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The time between two sweeps.
-    pub sweep_interval: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            sweep_interval: Duration::from_secs(1),
-        }
-    }
-}
-
-/// Works until `stop`; what is being refreshed then is finished. `health` tells of the consumer's connection.
+/// Runs the worker until `stop`, then finishes the refreshes that are under way. `health` describes the consumer's
+/// connection.
 pub async fn run(
     store: Store,
     bus: &Bus,

@@ -102,8 +102,7 @@ async fn work(arguments: Arguments) -> Result<(), Failure> {
     let signalled = stop_on_signal(stop.clone()).map_err(failed)?;
     tracing::info!(database = %url, "aggregating");
     let serve = async {
-        let (broker, page) = (consuming.clone(), metrics.clone());
-        let served = serve_health(listener, store.clone(), broker, page, stop.clone()).await;
+        let served = serve_health(listener, store.clone(), metrics.clone(), stop.clone()).await;
         stop.cancel();
         served
     };

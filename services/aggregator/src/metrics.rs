@@ -1,4 +1,4 @@
-//! What the worker counts and measures.
+//! Metrics of the worker.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use tonghop_domain::TotalKey;
 use tonghop_metrics::Metrics;
 
-/// What became of refreshes; cheap to clone.
+/// Outcomes and durations of refreshes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RefreshCounts {
     failing: Family<TotalLabels, Gauge>,
@@ -42,39 +42,39 @@ impl Default for RefreshCounts {
 }
 
 impl RefreshCounts {
-    /// Has them told.
+    /// Adds these metrics to the page.
     pub(crate) fn register(&self, metrics: &Metrics) {
         metrics.register(
             "failing_totals",
-            "Totals whose refresh fails, with the count of failures in a row",
+            "Totals whose refresh fails, with the number of failures in a row",
             self.failing.clone(),
         );
         metrics.register(
             "refreshes",
-            "Refreshes of totals by outcome: written, clean (there was nothing to do), failed",
+            "Refreshes of totals by outcome: written, clean (nothing to do) or failed",
             self.refreshes.clone(),
         );
         metrics.register(
             "refresh_duration_seconds",
-            "How long refreshing totals took, those of one transaction together, whatever the outcome",
+            "Duration of refreshes, per transaction, whatever the outcome",
             self.seconds.clone(),
         );
     }
 
-    pub(crate) fn took(&self, time: Duration) {
-        self.seconds.observe(time.as_secs_f64());
+    pub(crate) fn observe_duration(&self, duration: Duration) {
+        self.seconds.observe(duration.as_secs_f64());
     }
 
-    pub(crate) fn refreshed(&self, outcome: &'static str) {
+    pub(crate) fn count_refresh(&self, outcome: &'static str) {
         self.refreshes.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    pub(crate) fn failing(&self, key: &TotalKey, unit: &str, failures: u32) {
+    pub(crate) fn set_failures(&self, key: &TotalKey, unit: &str, failures: u32) {
         let labels = TotalLabels::new(key, unit);
         self.failing.get_or_create(&labels).set(failures.into());
     }
 
-    pub(crate) fn recovered(&self, key: &TotalKey, unit: &str) {
+    pub(crate) fn clear_failures(&self, key: &TotalKey, unit: &str) {
         self.failing.remove(&TotalLabels::new(key, unit));
     }
 }

@@ -1,4 +1,4 @@
-//! Which totals are due for a refresh, and when. In memory: what is lost with it, the sweep finds again.
+//! The schedule of totals that are due for a refresh. It is kept in memory only: the sweep finds again what is lost with it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,21 +9,21 @@ use tokio::time::Instant;
 use tonghop_domain::TotalKey;
 use tonghop_storage::{MAX_TOGETHER, StoreError};
 
-/// The longest a total that keeps failing waits for its next try.
-const MAX_BACK_OFF: Duration = Duration::from_secs(30);
-/// The same when the total is not to blame: the fault may be over at any moment.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause before a failing total is refreshed again.
+const MAX_TOTAL_PAUSE: Duration = Duration::from_secs(30);
+/// The same when the database is the cause, since such a fault may end at any moment.
+const MAX_DATABASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a refresh failed.
+/// The cause of a failed refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
+pub(crate) enum Cause {
     /// The total itself, or one of its parts.
     Total,
-    /// The database, or somebody who holds the total's lock.
+    /// The database, or a session that holds the lock of the total.
     Database,
 }
 
-impl Blame {
+impl Cause {
     pub(crate) fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Contention(_) => Self::Database,
@@ -32,7 +32,7 @@ impl Blame {
     }
 }
 
-/// Totals by the time at which they are due. Each stands in it once.
+/// Totals ordered by the time at which they are due. Each is contained at most once.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     state: Mutex<State>,
@@ -43,7 +43,7 @@ pub(crate) struct Schedule {
 struct State {
     due: BTreeMap<(Instant, TotalKey), ()>,
     times: HashMap<TotalKey, Instant>,
-    failures: HashMap<TotalKey, (u32, Blame)>,
+    failures: HashMap<TotalKey, (u32, Cause)>,
 }
 
 impl Schedule {
@@ -51,8 +51,7 @@ impl Schedule {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a total due after `wait`, or earlier if it is due earlier already. One that keeps failing is left alone
-    /// until its own time.
+    /// Makes a total due after `wait`, unless it is due earlier already. Failing totals are due at their own time only.
     pub(crate) fn add(&self, key: TotalKey, wait: Duration) {
         let mut state = self.state();
         if !state.failures.contains_key(&key) {
@@ -61,14 +60,14 @@ impl Schedule {
         }
     }
 
-    /// Makes a total that failed due again, each time later than the last. Answers how often it failed in a row.
-    pub(crate) fn failed(&self, key: TotalKey, blame: Blame) -> u32 {
+    /// Makes a total due again after a failure, later each time. Returns the number of failures in a row.
+    pub(crate) fn add_failing(&self, key: TotalKey, cause: Cause) -> u32 {
         let mut state = self.state();
         let count = state.failures.get(&key).map_or(0, |(count, _)| *count) + 1;
-        state.failures.insert(key.clone(), (count, blame));
-        let longest = match blame {
-            Blame::Total => MAX_BACK_OFF,
-            Blame::Database => MAX_PAUSE,
+        state.failures.insert(key.clone(), (count, cause));
+        let longest = match cause {
+            Cause::Total => MAX_TOTAL_PAUSE,
+            Cause::Database => MAX_DATABASE_PAUSE,
         };
         let wait = Duration::from_millis(100).saturating_mul(1 << count.min(10));
         state.put(key, Instant::now() + wait.min(longest));
@@ -76,24 +75,24 @@ impl Schedule {
         count
     }
 
-    /// Answers whether it had failed before.
-    pub(crate) fn succeeded(&self, key: &TotalKey) -> bool {
+    /// Ends the failures of a total. Returns whether there were any.
+    pub(crate) fn clear_failures(&self, key: &TotalKey) -> bool {
         self.state().failures.remove(key).is_some()
     }
 
-    /// Whether a total waits for the database, or for somebody who holds its lock. It is due again soon.
+    /// Whether the last refresh of a total failed because of the database or a lock. Such a total is due again soon.
     pub(crate) fn waits_for_the_database(&self, key: &TotalKey) -> bool {
         let state = self.state();
-        matches!(state.failures.get(key), Some((_, Blame::Database)))
+        matches!(state.failures.get(key), Some((_, Cause::Database)))
     }
 
-    /// Whether the last refresh of a total failed. It would fail for all that are refreshed with it.
-    pub(crate) fn has_failed(&self, key: &TotalKey) -> bool {
+    /// Whether the last refresh of a total failed. Totals refreshed together with it would fail, too.
+    pub(crate) fn is_failing(&self, key: &TotalKey) -> bool {
         self.state().failures.contains_key(key)
     }
 
-    /// Waits for the next total to be due and takes it out, with others of its form and period that are due, too. One that
-    /// failed comes alone. They are sorted.
+    /// Waits until a total is due, and removes and returns it together with other due totals of the same form and period. A
+    /// failing total is returned alone. The totals are sorted.
     pub(crate) async fn next(&self) -> Vec<TotalKey> {
         loop {
             let changed = self.changed.notified();
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn totals_come_when_they_are_due_and_each_once() {
+    async fn each_total_is_returned_once_when_it_is_due() {
         let schedule = Schedule::default();
         schedule.add(key(1), Duration::from_millis(500));
         schedule.add(key(2), Duration::from_millis(50));
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_due_come_together_by_form_and_period_and_not_too_many() {
+    async fn due_totals_are_returned_by_form_and_period_up_to_a_maximum() {
         let schedule = Schedule::default();
         let other = |unit| TotalKey {
             period: "2022-07".parse().unwrap(),
@@ -213,48 +212,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_total_that_failed_comes_alone() {
+    async fn a_failing_total_is_returned_alone() {
         let schedule = Schedule::default();
-        schedule.failed(key(2), Blame::Total);
+        schedule.add_failing(key(2), Cause::Total);
         tokio::time::advance(Duration::from_secs(1)).await;
         for unit in [1, 3] {
             schedule.add(key(unit), Duration::ZERO);
         }
-        assert!(schedule.has_failed(&key(2)) && !schedule.has_failed(&key(1)));
+        assert!(schedule.is_failing(&key(2)) && !schedule.is_failing(&key(1)));
         assert_eq!(schedule.next().await, [key(2)]);
         assert_eq!(schedule.next().await, [key(1), key(3)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_total_that_keeps_failing_waits_longer_and_holds_up_no_other() {
+    async fn a_failing_total_waits_ever_longer_and_delays_no_other() {
         let schedule = Schedule::default();
         for _ in 0..5 {
-            schedule.failed(key(1), Blame::Total);
+            schedule.add_failing(key(1), Cause::Total);
             assert_eq!(schedule.next().await, [key(1)]);
         }
-        schedule.failed(key(1), Blame::Total);
+        schedule.add_failing(key(1), Cause::Total);
         schedule.add(key(1), Duration::ZERO);
         schedule.add(key(2), Duration::ZERO);
         let start = Instant::now();
         assert_eq!(schedule.next().await, [key(2)]);
         assert_eq!(schedule.next().await, [key(1)]);
         assert!(start.elapsed() >= Duration::from_secs(6), "{:?}", start.elapsed());
-        schedule.succeeded(&key(1));
+        schedule.clear_failures(&key(1));
         schedule.add(key(1), Duration::ZERO);
         assert_eq!(schedule.next().await, [key(1)]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_total_that_waits_for_the_database_is_tried_again_soon_however_long_that_takes() {
+    async fn a_total_that_waits_for_the_database_is_retried_every_second() {
         let schedule = Schedule::default();
         for _ in 0..20 {
-            schedule.failed(key(1), Blame::Database);
+            schedule.add_failing(key(1), Cause::Database);
             assert!(schedule.waits_for_the_database(&key(1)));
             let start = Instant::now();
             assert_eq!(schedule.next().await, [key(1)]);
             assert!(start.elapsed() <= Duration::from_secs(1), "{:?}", start.elapsed());
         }
-        assert!(schedule.succeeded(&key(1)));
-        assert!(!schedule.succeeded(&key(1)));
+        assert!(schedule.clear_failures(&key(1)));
+        assert!(!schedule.clear_failures(&key(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! The sweep: refreshes what is marked and was not refreshed, whatever the broker did.
+//! The sweep: refreshes totals that stayed marked, whatever the broker did.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tonghop_storage::StoreError;
 
 use crate::worker::{Totals, Worker};
 
-/// A mark of this age was missed: announcements are quicker.
+/// Marks older than this were missed by announcements, which are faster.
 const AGE: chrono::Duration = chrono::Duration::seconds(2);
-/// How many totals one look takes.
+/// How many totals one sweep schedules.
 const LIMIT: usize = 1000;
-/// The time between two clearances of old idempotency keys.
-const CLEARANCE: Duration = Duration::from_secs(3600);
+/// The time between two deletions of expired idempotency keys.
+const KEY_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 impl<T: Totals> Worker<T> {
-    /// Sweeps at once, then every so often, until `stop`.
+    /// Sweeps at once and then at each interval, until `stop`.
     pub async fn sweep(&self, stop: &CancellationToken) {
         let mut ticks = tokio::time::interval(self.settings.sweep_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut cleared: Option<Instant> = None;
+        let mut last_deletion: Option<Instant> = None;
         loop {
             tokio::select! {
                 biased;
@@ -28,12 +28,12 @@ impl<T: Totals> Worker<T> {
                 _ = ticks.tick() => {}
             }
             if let Err(error) = self.sweep_once().await {
-                tracing::warn!(%error, "the sweep could not look for stale totals");
+                tracing::warn!(%error, "the sweep could not read stale totals");
             }
-            if cleared.is_none_or(|time| time.elapsed() >= CLEARANCE) {
+            if last_deletion.is_none_or(|time| time.elapsed() >= KEY_EXPIRY_INTERVAL) {
                 match self.totals.forget_old_keys().await {
-                    Ok(_) => cleared = Some(Instant::now()),
-                    Err(error) => tracing::warn!(%error, "old idempotency keys were not cleared"),
+                    Ok(_) => last_deletion = Some(Instant::now()),
+                    Err(error) => tracing::warn!(%error, "expired idempotency keys were not deleted"),
                 }
             }
         }

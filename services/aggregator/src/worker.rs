@@ -1,4 +1,4 @@
-//! The worker of one process: refreshes totals, and their parents after them.
+//! The worker of one process: refreshes totals, then their parents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,36 +11,36 @@ use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Catalogue, TotalKey};
 use tonghop_storage::{Refreshed, Store, StoreError};
 
-use crate::Settings;
 use crate::metrics::RefreshCounts;
-use crate::schedule::{Blame, Schedule};
+use crate::schedule::{Cause, Schedule};
+use crate::settings::Settings;
 
-/// How long a parent waits for more of its children to change, so that it is refreshed once for all of them.
+/// How long a parent waits for other children to change, so that one refresh covers them all.
 const PARENT_WAIT: Duration = Duration::from_millis(50);
-/// The same for the root, in which every change of the country comes together.
+/// The same for the root, which changes with every unit of the country.
 const ROOT_WAIT: Duration = Duration::from_millis(500);
-/// How many groups of totals this process refreshes at a time.
+/// How many groups of totals this process refreshes at the same time.
 pub(crate) const PARALLEL: usize = 8;
 
-/// What the worker needs of the store; cheap to clone.
+/// What the worker needs from the store. Cheap to clone.
 pub trait Totals: Clone + Send + Sync + 'static {
     /// The catalogue.
     fn catalogue(&self) -> &Arc<Catalogue>;
 
-    /// Refreshes totals, which are sorted, as far as they are marked. Answers for each, in their order, what became of it.
+    /// Refreshes those of the given sorted totals that are marked. Returns one result per total, in their order.
     fn refresh(&self, keys: &[TotalKey]) -> impl Future<Output = Vec<Result<Refreshed, StoreError>>> + Send;
 
-    /// Totals with marks from before `before`, those that wait longest first.
+    /// Returns totals with marks older than `before`, the oldest first.
     fn stale(
         &self,
         before: DateTime<Utc>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<TotalKey>, StoreError>> + Send;
 
-    /// The database's time.
+    /// Returns the time of the database.
     fn now(&self) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// Forgets idempotency keys that are too old to be kept; answers how many.
+    /// Deletes expired idempotency keys and returns their number.
     fn forget_old_keys(&self) -> impl Future<Output = Result<usize, StoreError>> + Send;
 }
 
@@ -66,7 +66,7 @@ impl Totals for Store {
     }
 }
 
-/// The worker: a [`Judge`](tonghop_events::Judge) of announcements, a schedule of what is due, and a sweep; cheap to
+/// The worker: a [`Handler`](tonghop_events::Handler) of announcements, a schedule of due totals, and a sweep. Cheap to
 /// clone.
 #[derive(Clone, Debug)]
 pub struct Worker<T> {
@@ -77,7 +77,7 @@ pub struct Worker<T> {
 }
 
 impl<T: Totals> Worker<T> {
-    /// A worker with an empty schedule.
+    /// Creates a worker with an empty schedule.
     pub fn new(totals: T, settings: Settings, counts: RefreshCounts) -> Self {
         Self {
             totals,
@@ -87,24 +87,24 @@ impl<T: Totals> Worker<T> {
         }
     }
 
-    /// Refreshes totals, which are sorted, and schedules their parents. One that fails is scheduled again. Answers their
+    /// Refreshes sorted totals, schedules the parents of those that changed, and reschedules those that failed. Returns the
     /// errors.
     pub(crate) async fn refresh(&self, keys: &[TotalKey]) -> Vec<StoreError> {
         let started = Instant::now();
-        let done = self.totals.refresh(keys).await;
-        self.counts.took(started.elapsed());
+        let results = self.totals.refresh(keys).await;
+        self.counts.observe_duration(started.elapsed());
         let mut errors = Vec::new();
-        for (key, refreshed) in keys.iter().zip(done) {
-            match refreshed {
+        for (key, result) in keys.iter().zip(results) {
+            match result {
                 Ok(refreshed) => {
-                    self.succeeded(key, &refreshed);
+                    self.record_success(key, &refreshed);
                     if let Refreshed::Written { parent: Some(parent) } = refreshed {
                         let wait = self.parent_wait(&parent);
                         self.schedule.add(parent, wait);
                     }
                 }
                 Err(error) => {
-                    self.failed(key, &error);
+                    self.record_failure(key, &error);
                     errors.push(error);
                 }
             }
@@ -112,27 +112,27 @@ impl<T: Totals> Worker<T> {
         errors
     }
 
-    fn succeeded(&self, key: &TotalKey, refreshed: &Refreshed) {
-        self.counts.refreshed(match refreshed {
+    fn record_success(&self, key: &TotalKey, refreshed: &Refreshed) {
+        self.counts.count_refresh(match refreshed {
             Refreshed::Written { .. } => "written",
             Refreshed::Clean => "clean",
         });
-        if self.schedule.succeeded(key) {
+        if self.schedule.clear_failures(key) {
             let unit = self.unit_code(key);
-            self.counts.recovered(key, &unit);
-            tracing::info!(form = %key.form, period = %key.period, unit, "a total that failed is refreshed again");
+            self.counts.clear_failures(key, &unit);
+            tracing::info!(form = %key.form, period = %key.period, unit, "a failing total is refreshed again");
         }
     }
 
-    fn failed(&self, key: &TotalKey, error: &StoreError) {
-        self.counts.refreshed("failed");
-        let failures = self.schedule.failed(key.clone(), Blame::of(error));
+    fn record_failure(&self, key: &TotalKey, error: &StoreError) {
+        self.counts.count_refresh("failed");
+        let failures = self.schedule.add_failing(key.clone(), Cause::of(error));
         let unit = self.unit_code(key);
-        self.counts.failing(key, &unit, failures);
+        self.counts.set_failures(key, &unit, failures);
         tracing::warn!(%error, failures, form = %key.form, period = %key.period, unit, "a total was not refreshed");
     }
 
-    /// The unit as people know it; its id when the catalogue does not know it.
+    /// Returns the code of the unit, or its id if the catalogue does not know it.
     fn unit_code(&self, key: &TotalKey) -> String {
         let scope = self.totals.catalogue().scope(key.form.as_str(), key.period);
         let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
@@ -153,7 +153,7 @@ impl<T: Totals> Worker<T> {
         if has_parent { PARENT_WAIT } else { ROOT_WAIT }
     }
 
-    /// Refreshes what is due until `stop`, then waits for what is being refreshed.
+    /// Refreshes due totals until `stop`, then finishes the refreshes that are under way.
     pub async fn refresh_due(&self, stop: &CancellationToken) {
         let mut running = FuturesUnordered::new();
         loop {
@@ -162,7 +162,7 @@ impl<T: Totals> Worker<T> {
                 () = stop.cancelled() => break,
                 Some(()) = running.next() => {}
                 keys = self.schedule.next(), if running.len() < PARALLEL => running.push(async move {
-                    // A failure is in the log and in the schedule.
+                    // Failures are already logged and scheduled.
                     drop(self.refresh(&keys).await);
                 }),
             }

@@ -14,7 +14,7 @@ pub(crate) async fn dead_letters(settings: &Settings, action: &DeadLettersAction
     let done = match action {
         DeadLettersAction::List => list(&letters).await,
         DeadLettersAction::Drop { id: None } => drop_all(&letters).await,
-        DeadLettersAction::Drop { id: Some(id) } => drop_those_with(&letters, id).await,
+        DeadLettersAction::Drop { id: Some(id) } => drop_by_id(&letters, id).await,
     };
     letters.close().await;
     done
@@ -33,8 +33,8 @@ async fn drop_all(letters: &DeadLetters) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn drop_those_with(letters: &DeadLetters, id: &str) -> Result<(), Failure> {
-    match letters.drop_those_with(id).await.map_err(failed)? {
+async fn drop_by_id(letters: &DeadLetters, id: &str) -> Result<(), Failure> {
+    match letters.drop_by_id(id).await.map_err(failed)? {
         0 => Err(failed(format!("no dead letter has the id {id}"))),
         dropped => {
             print(&format!("{} dropped.\n", counted(dropped)));
@@ -102,12 +102,12 @@ mod tests {
             form: None,
             period: Some("2021-07".into()),
             province: Some("x".repeat(500)),
-            unreadable: Some("unknown type of event \u{1b}[2J".into()),
+            unreadable: Some("unknown event type \u{1b}[2J".into()),
             size: 17,
         };
         let expected = format!(
             "2021-08-01T00:00:00Z rejected x1 in tonghop.aggregator: \\u{{1b}}[2J, form -, period 2021-07, \
-             province {}, id một\\nhai, 17 bytes, unreadable: unknown type of event \\u{{1b}}[2J\n",
+             province {}, id một\\nhai, 17 bytes, unreadable: unknown event type \\u{{1b}}[2J\n",
             "x".repeat(200)
         );
         assert_eq!(line(&letter), expected);

@@ -30,7 +30,7 @@ const REFRESHING: &[&str] = &[
     "parts_read",
     "total_written",
     "refresh_committed",
-    "judged",
+    "handled",
 ];
 /// Where there is a broker: published and not confirmed yet; acknowledged.
 const PUBLISHING: &str = "published";

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::Announcement;
-use tonghop_events::{AmqpSettings, Bus, Health, Judge, Verdict, consume};
+use tonghop_events::{AmqpSettings, Bus, Disposition, Handler, Health, consume};
 use tonghop_testkit::{amqp_url, namespace};
 use tonghop_tests::{Ended, PROVINCE, Process, TestApp, Way, broadcasts, program, run_to_end};
 
-/// Takes every announcement for poison.
-struct Condemner;
+/// Rejects every announcement.
+struct RejectAll;
 
-impl Judge for Condemner {
-    async fn judge(&self, _: &[Announcement]) -> Verdict {
-        Verdict::Poison
+impl Handler for RejectAll {
+    async fn handle(&self, _: &[Announcement]) -> Disposition {
+        Disposition::DeadLetter
     }
 }
 
@@ -50,16 +50,16 @@ async fn reports_whose_announcements_die(app: &mut TestApp) -> String {
         app.setting("TONGHOP_AMQP_NAMESPACE"),
     );
     let (bus, stop) = (Bus::Amqp(settings.unwrap()), CancellationToken::new());
-    let condemning = tokio::spawn({
+    let rejecting = tokio::spawn({
         let stop = stop.clone();
-        async move { consume(&bus, &Condemner, &Health::default(), &stop).await }
+        async move { consume(&bus, &RejectAll, &Health::default(), &stop).await }
     });
     for (unit, number) in [("866", 63), ("867", 7)] {
         assert_eq!(app.post(&broadcasts(unit, number)).await.status, 201);
     }
     let output = listed(app, 2).await;
     stop.cancel();
-    condemning.await.unwrap();
+    rejecting.await.unwrap();
     output
 }
 
@@ -124,7 +124,7 @@ fn dead_letters_need_a_broker_and_no_database() {
         ("TONGHOP_AMQP_NAMESPACE", namespace()),
     ]);
     assert!(
-        nothing_ran.code == Some(1) && nothing_ran.error.contains("no service has run there"),
+        nothing_ran.code == Some(1) && nothing_ran.error.contains("no aggregator has run there"),
         "{}",
         nothing_ran.error
     );

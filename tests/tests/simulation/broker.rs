@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use tonghop_domain::{Announcement, Envelope};
-use tonghop_events::{Judge, Publish, Verdict, decode, encode};
+use tonghop_events::{Disposition, Handler, Publish, decode, encode};
 use uuid::Uuid;
 
 use crate::database::{Database, yield_now};
@@ -72,18 +72,18 @@ impl Broker {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Hands batches to the judge and settles them as it says, for ever.
-    pub(crate) async fn consume(self, judge: impl Judge) {
+    /// Passes batches to the handler and settles them as it decides, for ever.
+    pub(crate) async fn consume(self, handler: impl Handler) {
         loop {
             let batch = self.batch().await;
             if self.happens(|faults| faults.message) {
                 let delay = self.database.world().random.u64(1..3000);
                 sleep(Duration::from_millis(delay)).await;
             }
-            let mut news = Vec::new();
+            let mut announcements = Vec::new();
             for (delivery, message) in &batch.messages {
                 match decode(message) {
-                    Ok(envelope) => news.push(envelope.announcement),
+                    Ok(envelope) => announcements.push(envelope.announcement),
                     Err(_) => {
                         let mut queue = self.queue();
                         queue.unsettled.remove(delivery);
@@ -91,13 +91,13 @@ impl Broker {
                     }
                 }
             }
-            if news.is_empty() {
+            if announcements.is_empty() {
                 continue;
             }
-            match judge.judge(&news).await {
-                Verdict::Done => batch.settle(),
-                Verdict::Retry => sleep(Duration::from_millis(200)).await,
-                Verdict::Poison => {
+            match handler.handle(&announcements).await {
+                Disposition::Ack => batch.settle(),
+                Disposition::Requeue => sleep(Duration::from_millis(200)).await,
+                Disposition::DeadLetter => {
                     self.queue().dead += 1;
                     batch.settle();
                 }
@@ -194,7 +194,7 @@ impl Publish for Connection {
         confirmed
     }
 
-    fn usable(&self) -> bool {
+    fn is_usable(&self) -> bool {
         !self.broken.load(Ordering::Relaxed)
     }
 }

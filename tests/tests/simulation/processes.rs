@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
 use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionKey, TotalKey};
-use tonghop_events::{Bus, Health, Windows, consume, relay};
+use tonghop_events::{Bus, Health, OutboxDrain, consume, relay};
 use tonghop_storage::{
     GroupCommit, Idempotency, Outcome, Recorder, Refreshed, StoreError, Write, refresh_totals,
 };
@@ -178,10 +178,10 @@ impl Simulation {
 
 async fn relay_to_broker(simulation: Simulation, news: Arc<Notify>) {
     let stop = CancellationToken::new();
-    let mut windows = Windows::new(&simulation.database, &news, &stop);
+    let mut drain = OutboxDrain::new(&simulation.database, &news, &stop);
     loop {
         // Whatever interrupted it, the next connection goes on with what was under way.
-        windows.move_to(&simulation.broker.connect(), || ()).await.ok();
+        drain.drain_to(&simulation.broker.connect(), || ()).await.ok();
         sleep(Duration::from_millis(50)).await;
     }
 }

@@ -1,21 +1,21 @@
-//! What nobody could act upon.
+//! Messages that no aggregator could act on.
 
 use chrono::Utc;
 use tonghop_domain::Envelope;
-use tonghop_events::{AmqpSettings, DeadLetter, DeadLetters, DeadLettersError, Death, Verdict, encode};
+use tonghop_events::{AmqpSettings, DeadLetter, DeadLetters, DeadLettersError, Death, Disposition, encode};
 
 use crate::recorder::{Consumer, Recorder};
 use crate::scene::{Scene, User, recorded};
 
-/// Has messages put aside: what a judge calls poison, and what is no announcement.
-async fn put_aside(scene: &Scene, announcements: &[Envelope], unreadable: &[Vec<u8>]) {
-    let judge = Recorder::saying(announcements.iter().map(|_| Verdict::Poison));
-    let consumer = Consumer::start(&judge, scene.bus(User::Aggregator)).await;
+/// Dead-letters messages: announcements that the handler rejects, and unreadable messages.
+async fn dead_letter(scene: &Scene, announcements: &[Envelope], unreadable: &[Vec<u8>]) {
+    let handler = Recorder::returning(announcements.iter().map(|_| Disposition::DeadLetter));
+    let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
     scene
         .put(announcements.iter().map(encode).chain(unreadable.iter().cloned()))
         .await;
     let count = announcements.len() + unreadable.len();
-    scene.holds("dead-letters", count as u32).await;
+    scene.wait_for_depth("dead-letters", count as u32).await;
     consumer.stop().await;
 }
 
@@ -26,13 +26,13 @@ fn ids(letters: &[DeadLetter]) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
+async fn a_dead_letter_shows_its_announcement_and_the_reason_of_its_death() {
     let scene = Scene::start().await;
-    let poison = recorded(1);
+    let readable = recorded(1);
     let begin = Utc::now().timestamp();
-    put_aside(
+    dead_letter(
         &scene,
-        std::slice::from_ref(&poison),
+        std::slice::from_ref(&readable),
         &[b"{\"type\":\"x\\u001b\"}".to_vec()],
     )
     .await;
@@ -56,14 +56,14 @@ async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
     };
     let expected = [
         DeadLetter {
-            id: Some(poison.id.to_string()),
+            id: Some(readable.id.to_string()),
             death: rejected(&listed[0]),
             kind: Some("vn.tonghop.submission.recorded.v1".into()),
             form: Some("ngay-30-7".into()),
             period: Some("2021-07".into()),
             province: Some("87".into()),
             unreadable: None,
-            size: encode(&poison).len(),
+            size: encode(&readable).len(),
         },
         DeadLetter {
             id: None,
@@ -86,12 +86,12 @@ async fn a_dead_letter_says_what_it_announced_and_why_it_was_put_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_handed_out_too_often_says_so() {
+async fn a_message_redelivered_too_often_dies_of_the_delivery_limit() {
     let scene = Scene::with_queues().await;
     scene.put([encode(&recorded(1))]).await;
-    let deliveries = scene.give_back_until_gone("aggregator").await;
-    assert_eq!(deliveries, 51, "the first, and 50 more");
-    scene.holds("dead-letters", 1).await;
+    let deliveries = scene.requeue_until_gone("aggregator").await;
+    assert_eq!(deliveries, 51, "the first delivery and 50 redeliveries");
+    scene.wait_for_depth("dead-letters", 1).await;
     let letters = DeadLetters::open(&scene.settings(User::Aggregator))
         .await
         .unwrap();
@@ -104,9 +104,9 @@ async fn what_was_handed_out_too_often_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looking_at_dead_letters_a_hundred_times_loses_none() {
+async fn listing_dead_letters_a_hundred_times_loses_none() {
     let scene = Scene::start().await;
-    put_aside(&scene, &[recorded(1), recorded(2), recorded(3)], &[b"x".to_vec()]).await;
+    dead_letter(&scene, &[recorded(1), recorded(2), recorded(3)], &[b"x".to_vec()]).await;
     let mut before = None;
     for _ in 0..20 {
         let letters = DeadLetters::open(&scene.settings(User::Aggregator))
@@ -123,27 +123,27 @@ async fn looking_at_dead_letters_a_hundred_times_loses_none() {
         }
         letters.close().await;
     }
-    scene.holds("dead-letters", 4).await;
+    scene.wait_for_depth("dead-letters", 4).await;
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_are_dropped_by_their_id_or_all_at_once() {
+async fn dead_letters_are_dropped_by_id_or_all_at_once() {
     let scene = Scene::start().await;
-    let doubled = recorded(1);
+    let repeated = recorded(1);
     let others = [recorded(2), recorded(3)];
     let sent = [
-        doubled.clone(),
+        repeated.clone(),
         others[0].clone(),
-        doubled.clone(),
+        repeated.clone(),
         others[1].clone(),
     ];
-    put_aside(&scene, &sent, &[b"x".to_vec()]).await;
+    dead_letter(&scene, &sent, &[b"x".to_vec()]).await;
     let letters = DeadLetters::open(&scene.settings(User::Aggregator))
         .await
         .unwrap();
-    assert_eq!(letters.drop_those_with("nobody").await.unwrap(), 0);
-    assert_eq!(letters.drop_those_with(&doubled.id.to_string()).await.unwrap(), 2);
+    assert_eq!(letters.drop_by_id("unknown").await.unwrap(), 0);
+    assert_eq!(letters.drop_by_id(&repeated.id.to_string()).await.unwrap(), 2);
     let listed = letters.list().await.unwrap();
     let mut expected = others.map(|other| other.id.to_string());
     expected.sort_unstable();
@@ -155,19 +155,19 @@ async fn dead_letters_are_dropped_by_their_id_or_all_at_once() {
     assert_eq!(letters.list().await.unwrap(), []);
     assert_eq!(letters.drop_all().await.unwrap(), 0);
     letters.close().await;
-    scene.holds("dead-letters", 0).await;
+    scene.wait_for_depth("dead-letters", 0).await;
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_service_has_run_there_are_no_dead_letters_to_look_at() {
+async fn listing_dead_letters_without_a_queue_or_a_broker_is_an_error() {
     let scene = Scene::start().await;
-    let refused = DeadLetters::open(&scene.settings(User::Aggregator))
+    let error = DeadLetters::open(&scene.settings(User::Aggregator))
         .await
         .err()
         .unwrap();
-    assert!(matches!(refused, DeadLettersError::NoQueue(_)), "{refused}");
+    assert!(matches!(error, DeadLettersError::NoQueue(_)), "{error}");
     let nowhere = AmqpSettings::parse("amqp://127.0.0.1:1", "test").unwrap();
-    let refused = DeadLetters::open(&nowhere).await.err().unwrap();
-    assert!(matches!(refused, DeadLettersError::Broker(_)), "{refused}");
+    let error = DeadLetters::open(&nowhere).await.err().unwrap();
+    assert!(matches!(error, DeadLettersError::Broker(_)), "{error}");
 }

@@ -1,12 +1,12 @@
-//! What relay and consumer promise, tried on a real RabbitMQ.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+//! Promises of the relay, the consumer and the dead letters, tested on a real RabbitMQ.
+#![expect(clippy::unwrap_used, reason = "a failed test should say where")]
 
 mod consuming;
 mod dead_letters;
+mod outages;
 mod outbox;
+mod permissions;
 mod proxy;
 mod recorder;
 mod relaying;
-mod rights;
 mod scene;
-mod surviving;

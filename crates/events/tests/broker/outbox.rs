@@ -1,4 +1,4 @@
-//! An outbox in memory.
+//! An outbox in memory, and a relay that drains it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::scene::{RECOVERY, eventually};
 
-/// Rows are claimed once and, unlike a database's, never again: what the relay forgets stays forgotten.
+/// Each row can be claimed only once, unlike in a database: what the relay loses stays lost.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryOutbox(Arc<Mutex<Rows>>);
 
@@ -35,18 +35,18 @@ impl MemoryOutbox {
         self.0.lock().unwrap().waiting.extend_from_slice(envelopes);
     }
 
-    /// How often the relay has looked into it.
+    /// How often the relay has claimed rows.
     pub(crate) fn claims(&self) -> usize {
         self.0.lock().unwrap().claims
     }
 
-    /// In the order in which they were settled, doubles included.
+    /// The settled ids in order, including repetitions.
     pub(crate) fn settled(&self) -> Vec<Uuid> {
         self.0.lock().unwrap().settled.clone()
     }
 
-    /// Waits until exactly these are settled, each once.
-    pub(crate) async fn settles(&self, envelopes: &[Envelope], limit: Duration) {
+    /// Waits until exactly these announcements are settled, each once.
+    pub(crate) async fn wait_until_settled(&self, envelopes: &[Envelope], limit: Duration) {
         let expected: BTreeSet<Uuid> = envelopes.iter().map(|envelope| envelope.id).collect();
         eventually("all settled", limit, async || {
             self.settled().len() >= expected.len()
@@ -74,7 +74,7 @@ impl Outbox for MemoryOutbox {
     }
 }
 
-/// A relay at work.
+/// A running relay.
 pub(crate) struct Relay {
     pub(crate) health: Health,
     wake: Arc<Notify>,
@@ -105,7 +105,7 @@ impl Relay {
         self.wake.notify_one();
     }
 
-    pub(crate) async fn connects(&self) {
+    pub(crate) async fn wait_until_connected(&self) {
         eventually("the relay is connected", RECOVERY, async || {
             self.health.connected()
         })

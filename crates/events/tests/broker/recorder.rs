@@ -1,4 +1,4 @@
-//! A judge that remembers what it was given and says what it was told to say.
+//! A handler that records its batches and returns the dispositions that it was given.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -8,38 +8,38 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::Announcement;
-use tonghop_events::{Bus, Health, Judge, Verdict, consume};
+use tonghop_events::{Bus, Disposition, Handler, Health, consume};
 
 use crate::scene::{RECOVERY, eventually, revisions};
 
 #[derive(Clone)]
 pub(crate) struct Recorder {
     batches: Arc<Mutex<Vec<Vec<i32>>>>,
-    /// What to say first; after that, done.
-    verdicts: Arc<Mutex<VecDeque<Verdict>>>,
-    /// A permit is needed to come to a verdict.
+    /// The first dispositions to return; after them, `Ack`.
+    dispositions: Arc<Mutex<VecDeque<Disposition>>>,
+    /// Each batch needs a permit to be finished.
     gate: Arc<Semaphore>,
 }
 
 impl Recorder {
-    pub(crate) fn saying(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
-        let verdicts = Arc::new(Mutex::new(verdicts.into_iter().collect()));
+    pub(crate) fn returning(dispositions: impl IntoIterator<Item = Disposition>) -> Self {
+        let dispositions = Arc::new(Mutex::new(dispositions.into_iter().collect()));
         Self {
             batches: Arc::default(),
-            verdicts,
+            dispositions,
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
     }
 
-    /// One that ponders until [`Recorder::decide`].
-    pub(crate) fn pondering() -> Self {
+    /// Creates a handler that finishes a batch only after [`Recorder::unblock_one`].
+    pub(crate) fn blocked() -> Self {
         Self {
             gate: Arc::new(Semaphore::new(0)),
-            ..Self::saying([])
+            ..Self::returning([])
         }
     }
 
-    pub(crate) fn decide(&self) {
+    pub(crate) fn unblock_one(&self) {
         self.gate.add_permits(1);
     }
 
@@ -48,30 +48,34 @@ impl Recorder {
         self.batches.lock().unwrap().clone()
     }
 
-    /// All revisions, sorted, doubles included.
-    pub(crate) fn seen(&self) -> Vec<i32> {
+    /// All revisions, sorted, including repetitions.
+    pub(crate) fn handled(&self) -> Vec<i32> {
         let mut all = self.batches().concat();
         all.sort_unstable();
         all
     }
 
-    pub(crate) async fn sees(&self, revision: i32, limit: Duration) {
-        eventually("the judge sees it", limit, async || {
-            self.seen().contains(&revision)
+    pub(crate) async fn wait_for(&self, revision: i32, limit: Duration) {
+        eventually("the handler gets the revision", limit, async || {
+            self.handled().contains(&revision)
         })
         .await;
     }
 }
 
-impl Judge for Recorder {
-    async fn judge(&self, news: &[Announcement]) -> Verdict {
-        self.batches.lock().unwrap().push(revisions(news));
+impl Handler for Recorder {
+    async fn handle(&self, announcements: &[Announcement]) -> Disposition {
+        self.batches.lock().unwrap().push(revisions(announcements));
         self.gate.acquire().await.unwrap().forget();
-        self.verdicts.lock().unwrap().pop_front().unwrap_or(Verdict::Done)
+        self.dispositions
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or(Disposition::Ack)
     }
 }
 
-/// A consumer at work.
+/// A running consumer.
 pub(crate) struct Consumer {
     pub(crate) health: Health,
     stop: CancellationToken,
@@ -79,19 +83,19 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Starts one and waits until it is subscribed.
-    pub(crate) async fn start(judge: &Recorder, bus: Bus) -> Self {
+    /// Starts a consumer and waits until it is subscribed.
+    pub(crate) async fn start(handler: &Recorder, bus: Bus) -> Self {
         let (health, stop) = (Health::default(), CancellationToken::new());
         let task = tokio::spawn({
-            let (judge, health, stop) = (judge.clone(), health.clone(), stop.clone());
-            async move { consume(&bus, &judge, &health, &stop).await }
+            let (handler, health, stop) = (handler.clone(), health.clone(), stop.clone());
+            async move { consume(&bus, &handler, &health, &stop).await }
         });
         let consumer = Self { health, stop, task };
-        consumer.connects().await;
+        consumer.wait_until_connected().await;
         consumer
     }
 
-    pub(crate) async fn connects(&self) {
+    pub(crate) async fn wait_until_connected(&self) {
         eventually("the consumer is connected", RECOVERY, async || {
             self.health.connected()
         })

@@ -1,4 +1,4 @@
-//! A namespace of its own on the test broker, for one test.
+//! One test's namespace on the test broker.
 
 use std::time::{Duration, Instant};
 
@@ -16,22 +16,22 @@ use uuid::Uuid;
 
 use crate::recorder::{Consumer, Recorder};
 
-/// How soon work must go on after a fault has passed.
+/// The deadline for recovering after a fault has ended.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
 
-/// As whom to connect to the test broker.
+/// The user that connects to the test broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum User {
-    /// Publishes, and may do nothing else.
+    /// May only publish.
     Api,
-    /// Makes the queues, consumes and publishes.
+    /// Declares the queues, consumes and publishes.
     Aggregator,
     /// May do everything.
     Administrator,
 }
 
 impl User {
-    /// The same broker for this user, with the same password. A broker that has none but an administrator serves all.
+    /// Returns the URL with this user and the same password. A broker that has only an administrator uses it for all.
     fn url(self, url: &str) -> String {
         let name = match self {
             Self::Administrator => return url.to_owned(),
@@ -72,16 +72,16 @@ impl Scene {
         }
     }
 
-    /// A scene where an aggregator has run, and ended.
+    /// Starts a scene in which an aggregator has declared the queues.
     pub(crate) async fn with_queues() -> Self {
         let scene = Self::start().await;
-        scene.make_queues().await;
+        scene.declare_queues().await;
         scene
     }
 
-    /// Has a consumer make them.
-    pub(crate) async fn make_queues(&self) {
-        let consumer = Consumer::start(&Recorder::saying([]), self.bus(User::Aggregator)).await;
+    /// Runs a consumer, which declares the queues.
+    pub(crate) async fn declare_queues(&self) {
+        let consumer = Consumer::start(&Recorder::returning([]), self.bus(User::Aggregator)).await;
         consumer.stop().await;
     }
 
@@ -93,14 +93,14 @@ impl Scene {
         Bus::Amqp(self.settings(user))
     }
 
-    /// The same namespace, reached through a local port.
+    /// Returns a bus with the same namespace through a local port.
     pub(crate) fn bus_through(&self, port: u16, user: User) -> Bus {
         let (before, _, after) = self.split_url();
         let url = format!("{before}127.0.0.1:{port}{after}");
         Bus::Amqp(AmqpSettings::parse(&user.url(&url), &self.namespace).unwrap())
     }
 
-    /// A channel of a user's own, on a connection of its own, for what only this test does.
+    /// Opens a channel as a user, on a separate connection.
     pub(crate) async fn channel_of(&self, user: User) -> (Connection, Channel) {
         let (url, properties) = (user.url(&self.url), ConnectionProperties::default());
         let connection = Connection::connect(&url, properties).await.unwrap();
@@ -108,7 +108,7 @@ impl Scene {
         (connection, channel)
     }
 
-    /// `host:port` of the broker.
+    /// The `host:port` of the broker.
     pub(crate) fn broker_address(&self) -> String {
         self.split_url().1.to_owned()
     }
@@ -117,8 +117,8 @@ impl Scene {
         format!("{}.{suffix}", self.namespace).into()
     }
 
-    /// Waits until so many messages lie ready in a queue.
-    pub(crate) async fn holds(&self, queue: &str, count: u32) {
+    /// Waits until this number of messages is ready in a queue.
+    pub(crate) async fn wait_for_depth(&self, queue: &str, count: u32) {
         let begin = Instant::now();
         loop {
             let options = QueueDeclareOptions {
@@ -135,22 +135,22 @@ impl Scene {
             }
             assert!(
                 begin.elapsed() < RECOVERY,
-                "{found} messages in {queue}, where there should be {count}"
+                "{found} messages in {queue}, expected {count}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Takes the next message out of a queue.
+    /// Removes the next message from a queue.
     pub(crate) async fn take(&self, queue: &str) -> Option<BasicGetMessage> {
         let options = BasicGetOptions { no_ack: true };
         self.channel.basic_get(self.name(queue), options).await.unwrap()
     }
 
-    /// Takes the one message of a queue and gives it back, again and again, until the broker hands it out no more.
-    /// Answers how often it did.
-    pub(crate) async fn give_back_until_gone(&self, queue: &str) -> usize {
-        let again = BasicNackOptions {
+    /// Gets and requeues the only message of a queue until the broker delivers it no more. Returns the number of
+    /// deliveries.
+    pub(crate) async fn requeue_until_gone(&self, queue: &str) -> usize {
+        let requeue = BasicNackOptions {
             multiple: false,
             requeue: true,
         };
@@ -161,7 +161,7 @@ impl Scene {
                 return deliveries;
             };
             deliveries += 1;
-            assert!(message.acker.nack(again).await.unwrap());
+            assert!(message.acker.nack(requeue).await.unwrap());
         }
     }
 
@@ -181,7 +181,7 @@ impl Scene {
             .unwrap();
     }
 
-    /// Puts bodies straight into the aggregator's queue, and answers once they are there.
+    /// Publishes messages directly to the aggregator's queue and waits for the confirms.
     pub(crate) async fn put(&self, bodies: impl IntoIterator<Item = Vec<u8>>) {
         self.channel
             .confirm_select(ConfirmSelectOptions::default())
@@ -225,7 +225,7 @@ impl Scene {
     }
 }
 
-/// A recorded revision of Hồng Ngự's report; the number tells one from another.
+/// Announces a revision of Hồng Ngự's report; the number identifies it.
 pub(crate) fn recorded(revision: i32) -> Envelope {
     let submission = RecordedRevision {
         id: SubmissionId(Uuid::now_v7()),
@@ -250,22 +250,22 @@ pub(crate) fn total_changed(version: i64) -> Envelope {
     })
 }
 
-/// The numbers given to [`recorded`].
-pub(crate) fn revisions(news: &[Announcement]) -> Vec<i32> {
+/// The revision numbers given to [`recorded`].
+pub(crate) fn revisions(announcements: &[Announcement]) -> Vec<i32> {
     let of = |announcement: &Announcement| match announcement {
         Announcement::SubmissionsRecorded { submissions, .. } => {
             submissions.iter().map(|one| one.revision).collect()
         }
         Announcement::TotalChanged { .. } => Vec::new(),
     };
-    news.iter().flat_map(of).collect()
+    announcements.iter().flat_map(of).collect()
 }
 
-/// Looks again and again until it is so, and fails when it is still not so after `limit`.
-pub(crate) async fn eventually(what: &str, limit: Duration, so: impl AsyncFn() -> bool) {
+/// Polls a condition, and fails if it does not hold within `limit`.
+pub(crate) async fn eventually(what: &str, limit: Duration, condition: impl AsyncFn() -> bool) {
     let begin = Instant::now();
-    while !so().await {
-        assert!(begin.elapsed() < limit, "not so after {limit:?}: {what}");
+    while !condition().await {
+        assert!(begin.elapsed() < limit, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -160,7 +160,7 @@ async fn the_programs_run_as_the_users_that_the_file_makes() {
     let definitions = folder.path().join("definitions.json");
     assert_documented(&definitions);
     broker
-        .operate(&format!(
+        .run_shell(&format!(
             "rabbitmqctl import_definitions {}",
             definitions.display()
         ))
@@ -176,8 +176,8 @@ async fn the_programs_run_as_the_users_that_the_file_makes() {
     let client = http_client().build().unwrap();
     answers(
         &client,
-        &format!("http://127.0.0.1:{aggregator}/readyz"),
-        "\"connected\"",
+        &format!("http://127.0.0.1:{aggregator}/metrics"),
+        "tonghop_broker_connected{role=\"consumer\"} 1",
     )
     .await;
     answers(&client, &format!("http://127.0.0.1:{api}/readyz"), "ok").await;
@@ -219,7 +219,7 @@ async fn the_programs_run_as_the_users_that_the_file_makes() {
         expected
     );
     let connected = broker
-        .operate("rabbitmqctl --quiet list_connections --no-table-headers user")
+        .run_shell("rabbitmqctl --quiet list_connections --no-table-headers user")
         .await;
     assert_eq!(
         connected.lines().map(str::to_owned).collect::<BTreeSet<_>>(),

@@ -1,4 +1,4 @@
-//! What happens when the network or the broker is away for a while.
+//! Outages of the network and of the broker.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::recorder::{Consumer, Recorder};
 use crate::scene::{RECOVERY, Scene, User, eventually, recorded};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn relay_and_consumer_go_on_after_the_network_was_cut() {
+async fn relay_and_consumer_recover_after_a_network_cut() {
     let scene = Scene::with_queues().await;
     let proxy = Proxy::start(scene.broker_address()).await;
-    let (outbox, judge) = (MemoryOutbox::default(), Recorder::saying([]));
+    let (outbox, handler) = (MemoryOutbox::default(), Recorder::returning([]));
     let relay = Relay::start(&outbox, scene.bus_through(proxy.port, User::Api));
-    let consumer = Consumer::start(&judge, scene.bus_through(proxy.port, User::Aggregator)).await;
-    relay.connects().await;
+    let consumer = Consumer::start(&handler, scene.bus_through(proxy.port, User::Aggregator)).await;
+    relay.wait_until_connected().await;
 
     proxy.cut();
     let noticed = async || !relay.health.connected() && !consumer.health.connected();
@@ -27,13 +27,17 @@ async fn relay_and_consumer_go_on_after_the_network_was_cut() {
     outbox.add(&envelopes);
     relay.wake();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(outbox.claims(), claims, "claims rows it cannot publish");
+    assert_eq!(
+        outbox.claims(),
+        claims,
+        "the relay claims rows that it cannot publish"
+    );
 
     proxy.restore();
-    outbox.settles(&envelopes, RECOVERY).await;
-    judge.sees(99, RECOVERY).await;
-    eventually("all seen", RECOVERY, async || {
-        judge.seen() == (0..100).collect::<Vec<_>>()
+    outbox.wait_until_settled(&envelopes, RECOVERY).await;
+    handler.wait_for(99, RECOVERY).await;
+    eventually("all are handled", RECOVERY, async || {
+        handler.handled() == (0..100).collect::<Vec<_>>()
     })
     .await;
     assert_eq!((relay.health.reconnects(), consumer.health.reconnects()), (1, 1));
@@ -43,33 +47,33 @@ async fn relay_and_consumer_go_on_after_the_network_was_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_network_holds_up_neither_the_relay_nor_its_threads() {
+async fn a_stalled_network_blocks_neither_the_relay_nor_its_threads() {
     let scene = Scene::start().await;
     let own_threads = io_threads();
-    scene.make_queues().await;
+    scene.declare_queues().await;
     let proxy = Proxy::start(scene.broker_address()).await;
     let outbox = MemoryOutbox::default();
     let relay = Relay::start(&outbox, scene.bus_through(proxy.port, User::Api));
-    relay.connects().await;
+    relay.wait_until_connected().await;
 
     proxy.stall();
     let envelopes: Vec<Envelope> = (0..10).map(recorded).collect();
     outbox.add(&envelopes);
     relay.wake();
-    eventually("it gives the window up", RECOVERY * 2, async || {
+    eventually("the relay gives up the window", RECOVERY * 2, async || {
         !relay.health.connected()
     })
     .await;
-    // Long enough for two attempts to connect that get no answer.
+    // Long enough for two attempts to connect without an answer.
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(
         io_threads() <= own_threads + 1,
-        "threads of connections given up are still there"
+        "threads of abandoned connections still run"
     );
     assert!(outbox.settled().is_empty());
 
     proxy.restore();
-    outbox.settles(&envelopes, RECOVERY).await;
+    outbox.wait_until_settled(&envelopes, RECOVERY).await;
     relay.stop().await;
     eventually("no thread is left", RECOVERY, async || {
         io_threads() == own_threads
@@ -79,8 +83,8 @@ async fn a_stalled_network_holds_up_neither_the_relay_nor_its_threads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_broker_both_keep_trying_and_stop_when_told() {
-    // A port that nobody listens on.
+async fn without_a_broker_the_relay_keeps_retrying_until_it_is_stopped() {
+    // A port on which nothing listens.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -95,7 +99,7 @@ async fn without_a_broker_both_keep_trying_and_stop_when_told() {
     relay.stop().await;
 }
 
-/// How many of lapin's threads there are: one a connection.
+/// The number of lapin's threads: one per connection.
 fn io_threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());

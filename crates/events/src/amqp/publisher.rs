@@ -1,4 +1,4 @@
-//! Publishes announcements and knows which of them the broker has taken.
+//! Publishes announcements and waits for the broker's confirms.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tonghop_domain::{Announcement, Envelope};
 use uuid::Uuid;
 
-use crate::Health;
+use crate::amqp::connection::{Connection, ConnectionError, OPEN_LIMIT};
+use crate::amqp::topology::Topology;
 use crate::cloud_event::{self, CONTENT_TYPE, routing_key};
-use crate::link::{Fault, Link, OPEN_LIMIT};
-use crate::relay::Publish;
-use crate::topology::Topology;
+use crate::health::Health;
+use crate::publish::Publish;
 
-/// How long a whole window may take from its first publish to its last confirm.
+/// The deadline of a window, from its first publish to its last confirm.
 const WINDOW_LIMIT: Duration = Duration::from_secs(5);
 
-/// Delivery mode of messages that survive a restart of the broker.
+/// The delivery mode of messages that survive a restart of the broker.
 const PERSISTENT: u8 = 2;
 
 /// A channel in confirm mode.
@@ -29,12 +29,16 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Fails while there is no exchange to publish to.
-    pub(crate) async fn open(link: &Link, topology: &Topology, health: &Health) -> Result<Self, Fault> {
+    /// Opens a channel. Fails while the exchange of announcements does not exist.
+    pub(crate) async fn open(
+        connection: &Connection,
+        topology: &Topology,
+        health: &Health,
+    ) -> Result<Self, ConnectionError> {
         let opening = async {
-            let channel = link.channel().await?;
-            if !topology.is_there(&channel).await? {
-                return Err(Fault::NoExchange(topology.events.clone()));
+            let channel = connection.channel().await?;
+            if !topology.events_exchange_exists(&channel).await? {
+                return Err(ConnectionError::NoExchange(topology.events.clone()));
             }
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             Ok(Self {
@@ -51,7 +55,7 @@ impl Publisher {
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(PERSISTENT)
             .with_message_id(envelope.id.to_string().into());
-        // Nobody need listen for changed totals; for recorded submissions there should be the aggregator's queue.
+        // Changed totals need no subscriber; recorded submissions should reach the aggregator's queue.
         let mandatory = matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. });
         let options = BasicPublishOptions {
             mandatory,
@@ -66,10 +70,10 @@ impl Publisher {
 }
 
 impl Publish for Publisher {
-    /// Publishes all at once and then awaits confirm after confirm.
+    /// Publishes all announcements at once, then awaits each confirm.
     ///
-    /// The broker also acknowledges what it returns because no queue takes it. That is let go, too: consumers make the
-    /// queue again, and by then the sweep has found what it announced.
+    /// The broker also confirms unroutable messages, which it returns. They count as published: consumers declare the queue
+    /// again, and until then the sweep refreshes those totals.
     async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
         let deadline = Instant::now() + WINDOW_LIMIT;
         let sent = join_all(
@@ -79,30 +83,30 @@ impl Publish for Publisher {
         )
         .await;
         tracing::trace!(target: "tonghop::step", step = "published");
-        let mut taken = Vec::with_capacity(window.len());
-        let mut unheard = 0;
+        let mut confirmed = Vec::with_capacity(window.len());
+        let mut unroutable = 0;
         for (envelope, sent) in window.iter().zip(sent) {
             let Ok(Ok(confirm)) = sent else { continue };
-            // Past the deadline this still sees confirms that have come by then, so none is missed.
+            // Confirms that arrived before the deadline are still seen after it, so none is missed.
             let Ok(Ok(confirmation)) = timeout_at(deadline, confirm).await else {
                 continue;
             };
             if confirmation.is_ack() {
-                taken.push(envelope.id);
+                confirmed.push(envelope.id);
             }
-            // lapin hangs what was returned on whichever confirm comes next, so that only their number can be told.
-            unheard += usize::from(confirmation.take_message().is_some());
+            // lapin attaches a returned message to whichever confirm comes next, so only the count is reliable.
+            unroutable += usize::from(confirmation.take_message().is_some());
         }
-        if unheard > 0 && self.health.note_unheard(unheard) {
+        if unroutable > 0 && self.health.add_unroutable(unroutable) {
             tracing::warn!(
-                unheard,
-                "no aggregator's queue takes announcements: the sweep does their work"
+                unroutable,
+                "announcements reach no aggregator's queue; the sweep refreshes their totals"
             );
         }
-        taken
+        confirmed
     }
 
-    fn usable(&self) -> bool {
+    fn is_usable(&self) -> bool {
         self.channel.status().connected()
     }
 }

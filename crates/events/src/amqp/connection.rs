@@ -1,4 +1,4 @@
-//! One connection to the broker, that can always be ended.
+//! One connection to RabbitMQ that can always be closed.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -8,28 +8,29 @@ use std::time::Duration;
 use lapin::tcp::{AsyncTcpStream, RustlsConnector};
 use lapin::types::ShortString;
 use lapin::uri::AMQPScheme;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, ConnectionProperties};
 use tokio::time::timeout;
 
-use crate::{AmqpSettings, Interrupted};
+use crate::amqp::settings::AmqpSettings;
+use crate::outbox_drain::Interrupted;
 
-/// How long connecting may take, and preparing a channel after that.
+/// The deadline for connecting, and for each exchange with the broker that prepares or inspects something.
 pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(3);
-/// How long a polite goodbye may take.
+/// The deadline for closing a connection in the way the protocol asks for.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Why a connection is given up.
+/// Why a connection cannot be used any longer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
+pub(crate) enum ConnectionError {
     #[error(transparent)]
     Broker(#[from] lapin::Error),
-    #[error("the broker does not answer")]
+    #[error("the broker did not answer in time")]
     NoAnswer(#[from] tokio::time::error::Elapsed),
-    #[error("the connection is gone")]
-    Gone,
-    #[error("the broker ended the consumer")]
-    ConsumerEnded,
-    #[error("no aggregator has made the exchange {0} yet")]
+    #[error("the connection is closed")]
+    Closed,
+    #[error("the broker cancelled the consumer")]
+    ConsumerCancelled,
+    #[error("no aggregator has declared the exchange {0} yet")]
     NoExchange(ShortString),
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
@@ -37,20 +38,21 @@ pub(crate) enum Fault {
 
 /// One connection to the broker.
 ///
-/// Dropping lapin's connection asks the broker for leave and waits for the answer in a thread of its own: for ever,
-/// if the broker has stopped reading because its memory is full. So dropping a link shuts the socket down as well.
-pub(crate) struct Link {
-    connection: Connection,
+/// When lapin's connection is dropped, one of its threads closes it and waits for the broker's answer: for ever, if the
+/// broker has stopped reading because its memory is full. So dropping this type shuts the socket down as well.
+pub(crate) struct Connection {
+    connection: lapin::Connection,
     _socket: SocketGuard,
 }
 
-impl Link {
-    pub(crate) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, Fault> {
+impl Connection {
+    /// Connects to the broker, which shows the namespace and the role as the connection's name.
+    pub(crate) async fn open(settings: &AmqpSettings, role: &str) -> Result<Self, ConnectionError> {
         let guard = SocketGuard::default();
         let socket = Arc::clone(&guard.0);
         let name = format!("{} {role}", settings.namespace());
-        let asked = settings.clone();
-        let connecting = Connection::connector(
+        let tls_settings = settings.clone();
+        let connecting = lapin::Connection::connector(
             settings.uri().clone(),
             lapin::runtime::default_runtime()?,
             async move |uri, runtime| {
@@ -62,7 +64,7 @@ impl Link {
                 match uri.scheme {
                     AMQPScheme::AMQP => Ok(stream),
                     AMQPScheme::AMQPS => {
-                        let trust = asked.trust().map_err(io::Error::other)?;
+                        let trust = tls_settings.trust().map_err(io::Error::other)?;
                         let connector = RustlsConnector::from(trust.client_config());
                         Ok(stream.into_rustls(&connector, &uri.authority.host).await?)
                     }
@@ -81,23 +83,39 @@ impl Link {
         self.connection.create_channel().await
     }
 
-    /// Takes leave of the broker, and goes without leave when that takes too long.
+    /// Closes the connection, without the broker's answer if that takes too long.
     pub(crate) async fn close(self) {
-        let leave = self.connection.close(200, "OK".into());
-        if !matches!(timeout(CLOSE_LIMIT, leave).await, Ok(Ok(()))) {
-            tracing::debug!("left the broker without its leave");
+        let closing = self.connection.close(200, "OK".into());
+        if !matches!(timeout(CLOSE_LIMIT, closing).await, Ok(Ok(()))) {
+            tracing::debug!("the broker did not confirm the end of the connection");
         }
     }
 }
 
-/// Shuts the socket down when it is dropped, at whatever point connecting has come to.
+/// Waits for the broker's answer, at most for [`OPEN_LIMIT`].
+pub(crate) async fn within_limit<T>(
+    request: impl Future<Output = lapin::Result<T>>,
+) -> Result<T, ConnectionError> {
+    Ok(timeout(OPEN_LIMIT, request).await??)
+}
+
+/// Fails unless an acknowledgement was sent: once the channel is broken, lapin returns `Ok(false)`.
+pub(crate) fn ensure_sent(sent: lapin::Result<bool>) -> Result<(), ConnectionError> {
+    if sent? {
+        Ok(())
+    } else {
+        Err(ConnectionError::Closed)
+    }
+}
+
+/// Shuts the socket down when it is dropped, however far connecting has come.
 #[derive(Default)]
 struct SocketGuard(Arc<Socket>);
 
 impl Drop for SocketGuard {
     fn drop(&mut self) {
         if let State::Open(stream) = std::mem::replace(&mut *self.0.state(), State::Abandoned) {
-            // It fails when the other side was faster, which is as good.
+            // This fails if the other side closed the connection first, which is as good.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -116,7 +134,7 @@ enum State {
 }
 
 impl Socket {
-    /// Fails when nobody waits for the connection any longer.
+    /// Fails if the connection was abandoned meanwhile.
     fn keep(&self, stream: TcpStream) -> io::Result<()> {
         let mut state = self.state();
         if matches!(*state, State::Abandoned) {

@@ -1,4 +1,4 @@
-//! The broker, as configured.
+//! The broker's address, namespace and certificate authority, as configured.
 
 use std::fmt;
 use std::path::Path;
@@ -7,62 +7,62 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use tonghop_tls::{InvalidTrust, Trust};
 
 const EXAMPLE: &str = "amqp://user:password@host:5672/vhost";
-const LONGEST_NAMESPACE: usize = 64;
+const MAX_NAMESPACE_LENGTH: usize = 64;
 
-/// Heartbeat interval: a dead peer is noticed after two of them.
+/// The heartbeat interval. A dead peer is detected after two of them.
 const HEARTBEAT_SECONDS: u16 = 10;
 
-/// The broker, as configured.
+/// How to reach the broker.
 ///
-/// The namespace begins the names of all exchanges and queues, so that several installations, or tests, can share
-/// one broker. Debug output leaves the user and the password out.
+/// The names of all exchanges and queues start with the namespace, so that several installations, or tests, can share one
+/// broker. Debug output omits the user and the password.
 #[derive(Clone)]
 pub struct AmqpSettings {
     uri: AMQPUri,
     namespace: String,
-    authority: Option<Trust>,
+    ca: Option<Trust>,
 }
 
-/// Why it cannot be told whether the broker is the one that is meant.
+/// Why the broker's certificate cannot be verified.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidAmqpAuthority {
-    /// There is no TLS, and yet a certificate is to be checked.
-    #[error("TONGHOP_AMQP_CA (--amqp-ca) asks for TLS: the AMQP URL must then start with amqps://")]
+pub enum InvalidAmqpCa {
+    /// A certificate authority is configured, but the URL does not use TLS.
+    #[error("TONGHOP_AMQP_CA (--amqp-ca) requires TLS: the AMQP URL must start with amqps://")]
     Plain,
-    /// There is nobody to vouch for the broker.
+    /// There is no usable certificate authority.
     #[error("{0} (TONGHOP_AMQP_CA, --amqp-ca)")]
     Trust(#[from] InvalidTrust),
 }
 
-/// Why a setting does not describe a broker. Never repeats the URL, which may hold a password.
+/// Why a setting does not describe a broker. Never contains the URL, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAmqpUrl {
-    /// Not a URL of a broker at all.
+    /// The scheme is neither `amqp` nor `amqps`.
     #[error("the AMQP URL must start with amqp:// or amqps://, as in {EXAMPLE}")]
     Scheme,
-    /// No host between the scheme and the path.
+    /// There is no host between the scheme and the path.
     #[error("the AMQP URL must name a host, as in {EXAMPLE}")]
     Host,
-    /// Some other part is wrong.
+    /// Another part is invalid.
     #[error(
-        "the AMQP URL must look like {EXAMPLE}, special characters in user and password percent-encoded, \
-         parameters such as frame_max being numbers"
+        "the AMQP URL must look like {EXAMPLE}; percent-encode special characters in the user and the password, and \
+         write parameters such as frame_max as numbers"
     )]
     Malformed,
-    /// A namespace that cannot begin the names of exchanges and queues.
+    /// Names of exchanges and queues cannot start with the namespace.
     #[error(
-        "the AMQP namespace must have 1 to {LONGEST_NAMESPACE} characters out of A-Z, a-z, 0-9, ., _ and -, \
-         and not start with amq."
+        "the AMQP namespace must have 1 to {MAX_NAMESPACE_LENGTH} characters from A-Z, a-z, 0-9, ., _ and -, and must \
+         not start with amq."
     )]
     Namespace,
 }
 
 impl AmqpSettings {
-    /// The namespace of an installation that has the broker to itself.
+    /// The namespace of an installation that does not share its broker.
     pub const DEFAULT_NAMESPACE: &str = "tonghop";
 
-    /// Reads a URL such as `amqp://user:password@host:5672/vhost`. Without a virtual host, or with an empty one,
-    /// the broker's default `/` is meant.
+    /// Parses a URL such as `amqp://user:password@host:5672/vhost`. A missing or empty virtual host means the broker's
+    /// default, `/`.
     pub fn parse(url: &str, namespace: &str) -> Result<Self, InvalidAmqpUrl> {
         let rest = ["amqp://", "amqps://"]
             .iter()
@@ -71,13 +71,13 @@ impl AmqpSettings {
         let host = host(rest).ok_or(InvalidAmqpUrl::Host)?;
         let mut uri: AMQPUri = url.parse().map_err(|_| InvalidAmqpUrl::Malformed)?;
         if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-            // lapin takes only names and IPv4 addresses out of a URL and means localhost by all else.
+            // lapin accepts only names and IPv4 addresses in a URL and replaces anything else by localhost.
             uri.authority.host = address.to_owned();
         }
         if uri.vhost.is_empty() {
             uri.vhost.push('/');
         }
-        // Whatever the URL says: the limits on how long a fault goes unnoticed are this crate's.
+        // Not configurable: this crate decides how soon a fault must be detected.
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
         uri.query.connection_timeout = None;
         if !is_namespace(namespace) {
@@ -86,32 +86,32 @@ impl AmqpSettings {
         Ok(Self {
             uri,
             namespace: namespace.to_owned(),
-            authority: None,
+            ca: None,
         })
     }
 
-    /// The same, with a certificate of an authority in this PEM file. Without a file, `amqps` means the authorities of
-    /// the operating system.
+    /// Requires a broker's certificate by an authority in this PEM file. Without a file, `amqps` accepts the certificate
+    /// authorities of the operating system.
     ///
     /// # Errors
-    /// The file cannot be used, the system has no authorities, or the URL is without TLS.
-    pub fn with_ca(mut self, authority: Option<&Path>) -> Result<Self, InvalidAmqpAuthority> {
-        match (&self.uri.scheme, authority) {
-            (AMQPScheme::AMQP, Some(_)) => return Err(InvalidAmqpAuthority::Plain),
+    /// Fails if the file cannot be used, the operating system has no authorities, or the URL does not use TLS.
+    pub fn with_ca(mut self, file: Option<&Path>) -> Result<Self, InvalidAmqpCa> {
+        match (&self.uri.scheme, file) {
+            (AMQPScheme::AMQP, Some(_)) => return Err(InvalidAmqpCa::Plain),
             (AMQPScheme::AMQP, None) => {}
-            (AMQPScheme::AMQPS, authority) => self.authority = Some(Trust::in_file_or_system(authority)?),
+            (AMQPScheme::AMQPS, file) => self.ca = Some(Trust::in_file_or_system(file)?),
         }
         Ok(self)
     }
 
-    /// What the names of all exchanges and queues begin with.
+    /// The prefix of the names of all exchanges and queues.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Whom to trust to be the broker, when TLS is spoken.
+    /// The certificate authorities that the broker's certificate is verified against.
     pub(crate) fn trust(&self) -> Result<Trust, InvalidTrust> {
-        self.authority.clone().map_or_else(Trust::in_system, Ok)
+        self.ca.clone().map_or_else(Trust::in_system, Ok)
     }
 
     pub(crate) fn uri(&self) -> &AMQPUri {
@@ -137,7 +137,7 @@ impl fmt::Debug for AmqpSettings {
     }
 }
 
-/// The host in what follows the scheme, without user, port and path; brackets are kept.
+/// Returns the host in the part after the scheme, without user, port and path, but with the brackets of an IPv6 address.
 fn host(rest: &str) -> Option<&str> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let address = authority.rsplit('@').next()?;
@@ -150,8 +150,8 @@ fn host(rest: &str) -> Option<&str> {
 
 fn is_namespace(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    // The broker keeps names that start with amq. to itself.
-    (1..=LONGEST_NAMESPACE).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with("amq.")
+    // The broker reserves names that start with amq.
+    (1..=MAX_NAMESPACE_LENGTH).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with("amq.")
 }
 
 #[cfg(test)]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_host_port_and_virtual_host_with_the_usual_defaults() {
+    fn a_url_gives_host_port_and_virtual_host_with_the_usual_defaults() {
         for (url, host, port, vhost) in [
             ("amqp://broker", "broker", 5672, "/"),
             ("amqp://broker/", "broker", 5672, "/"),
@@ -184,15 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn the_heartbeat_is_ours_whatever_the_url_says() {
+    fn a_url_cannot_change_the_heartbeat() {
         let settings = parse("amqp://broker/?heartbeat=0&connection_timeout=900000").unwrap();
         assert_eq!(settings.uri().query.heartbeat, Some(10));
         assert_eq!(settings.uri().query.connection_timeout, None);
     }
 
     #[test]
-    fn a_url_that_names_no_broker_is_refused() {
-        for (url, why) in [
+    fn an_invalid_url_is_rejected_without_revealing_its_password() {
+        for (url, expected) in [
             ("", InvalidAmqpUrl::Scheme),
             ("broker:5672", InvalidAmqpUrl::Scheme),
             ("http://broker", InvalidAmqpUrl::Scheme),
@@ -203,35 +203,35 @@ mod tests {
             ("amqp://broker/?frame_max=big", InvalidAmqpUrl::Malformed),
             ("amqp://u:secret/secret@broker/", InvalidAmqpUrl::Malformed),
         ] {
-            let refused = parse(url).map(|accepted| format!("{accepted:?}")).unwrap_err();
-            assert_eq!(refused, why, "{url}");
-            assert!(!refused.to_string().contains("secret"));
+            let error = parse(url).map(|accepted| format!("{accepted:?}")).unwrap_err();
+            assert_eq!(error, expected, "{url}");
+            assert!(!error.to_string().contains("secret"));
         }
     }
 
     #[test]
-    fn a_namespace_that_cannot_begin_a_name_is_refused() {
+    fn an_invalid_namespace_is_rejected() {
         for namespace in ["", "a b", "amq.tonghop", &"n".repeat(65), "tổng-hợp"] {
-            let refused = AmqpSettings::parse("amqp://broker", namespace).unwrap_err();
-            assert_eq!(refused, InvalidAmqpUrl::Namespace, "{namespace}");
+            let error = AmqpSettings::parse("amqp://broker", namespace).unwrap_err();
+            assert_eq!(error, InvalidAmqpUrl::Namespace, "{namespace}");
         }
         assert!(AmqpSettings::parse("amqp://broker", "test-0.1_a").is_ok());
     }
 
     #[test]
-    fn an_authority_of_ones_own_does_not_go_with_a_url_without_tls() {
+    fn a_certificate_authority_requires_a_url_with_tls() {
         let plain = parse("amqp://broker").unwrap();
         assert!(plain.clone().with_ca(None).is_ok());
-        let refused = plain.with_ca(Some("ca.pem".as_ref())).unwrap_err();
-        assert_eq!(refused, InvalidAmqpAuthority::Plain);
+        let error = plain.with_ca(Some("ca.pem".as_ref())).unwrap_err();
+        assert_eq!(error, InvalidAmqpCa::Plain);
     }
 
     #[test]
-    fn debug_output_leaves_user_and_password_out() {
-        let shown = format!("{:?}", parse("amqp://quan:b%C3%AD-m%E1%BA%ADt@broker/").unwrap());
-        assert!(shown.contains("broker"), "{shown}");
+    fn debug_output_omits_user_and_password() {
+        let output = format!("{:?}", parse("amqp://quan:b%C3%AD-m%E1%BA%ADt@broker/").unwrap());
+        assert!(output.contains("broker"), "{output}");
         for hidden in ["quan", "b%C3", "bí"] {
-            assert!(!shown.contains(hidden), "{shown}");
+            assert!(!output.contains(hidden), "{output}");
         }
     }
 }

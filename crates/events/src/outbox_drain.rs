@@ -1,4 +1,4 @@
-//! Moves announcements from the outbox to the bus.
+//! Moves announcements out of the outbox, whatever the bus is.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,102 +9,47 @@ use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Envelope, Outbox};
 use uuid::Uuid;
 
-use crate::line::Line;
-use crate::link::Fault;
-use crate::publisher::Publisher;
-use crate::topology::Topology;
-use crate::{AmqpSettings, Health, InProcess};
+use crate::publish::Publish;
 
-/// How many announcements are claimed and published at a time. Quorum queues confirm some hundreds a second one by
-/// one, and some ten thousand in windows of this size.
+/// How many announcements are claimed and published at a time. Quorum queues confirm some hundred messages per second one
+/// by one, and some ten thousand in windows of this size.
 const WINDOW: usize = 512;
 
-/// How often the outbox is looked into when nobody wakes the relay: other processes write to it, too.
+/// How often the outbox is read without a wake-up, since other processes write to it, too.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The pause after a window that was not full. Under load more gathers meanwhile: a window costs two transactions and a
-/// confirm, and wakes an aggregator, however much is in it. What comes after a while of quiet goes at once.
-const GATHER: Duration = Duration::from_millis(50);
-/// A window of so many is followed by twice the pause.
-const CROWD: usize = 32;
-
-/// Takes announcements to where they can no longer be lost.
-pub trait Publish: Sync {
-    /// Publishes all of a window. Answers the ids of those that are safe there; of the others nothing is known, except
-    /// that nobody may forget them.
-    fn publish(&self, window: &[Envelope]) -> impl Future<Output = Vec<Uuid>> + Send;
-
-    /// Whether it is worth trying again. When not, a new connection is needed.
-    fn usable(&self) -> bool;
-}
+/// The pause after a window that was not full. Under load more announcements gather meanwhile: a window costs two
+/// transactions and a confirm, and wakes an aggregator, whatever its size. After a quiet period an announcement is published
+/// at once.
+const GATHER_PAUSE: Duration = Duration::from_millis(50);
+/// Windows of at least this size are followed by twice the pause.
+const BUSY_WINDOW: usize = 32;
 
 /// Why announcements no longer pass over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Interrupted {
-    /// So many of a window are not known to be safe.
+    /// This number of announcements was published without a confirm.
     #[error("the broker did not confirm {0} announcements")]
     Unconfirmed(usize),
     /// The connection is no longer usable.
-    #[error("the connection is gone")]
-    Gone,
+    #[error("the connection is closed")]
+    Disconnected,
 }
 
-pub(crate) async fn over_amqp<O: Outbox>(
-    outbox: &O,
-    settings: &AmqpSettings,
-    wake: &Notify,
-    health: &Health,
-    stop: &CancellationToken,
-) {
-    let mut windows = Windows::new(outbox, wake, stop);
-    let mut line = Line::new(settings, "relay", health, stop);
-    let topology = Topology::new(settings.namespace());
-    while let Some(link) = line.open().await {
-        let moved = async {
-            let publisher = Publisher::open(&link, &topology, health).await?;
-            windows.move_to(&publisher, || line.up()).await?;
-            Ok::<(), Fault>(())
-        };
-        let moved = moved.await;
-        if let Err(fault) = moved {
-            if matches!(fault, Fault::NoExchange(_)) {
-                windows.let_go().await;
-            }
-            line.down(&fault);
-        }
-        link.close().await;
-    }
-}
-
-pub(crate) async fn in_process<O: Outbox>(
-    outbox: &O,
-    channel: &InProcess,
-    wake: &Notify,
-    health: &Health,
-    stop: &CancellationToken,
-) {
-    let mut windows = Windows::new(outbox, wake, stop);
-    if let Err(interrupted) = windows.move_to(channel, || health.up()).await {
-        tracing::error!(%interrupted, "the channel inside this process failed");
-    }
-    health.down();
-}
-
-/// Moves announcements out of an outbox, a window at a time. Faults of the outbox are told to the log once and never end
-/// the work.
+/// Moves announcements out of an outbox, one window at a time. Errors of the outbox are logged once and retried.
 #[derive(Debug)]
-pub struct Windows<'a, O> {
+pub struct OutboxDrain<'a, O> {
     outbox: &'a O,
     wake: &'a Notify,
     stop: &'a CancellationToken,
     failing: bool,
-    /// Claimed and not confirmed. It goes first over the next connection: waiting until its claim lapses would be
-    /// slower, and publishing it twice is harmless.
+    /// Announcements that are claimed and not confirmed. They are published first over the next connection: waiting until
+    /// their claim expires would be slower, and publishing them twice is harmless.
     unconfirmed: Vec<Envelope>,
 }
 
-impl<'a, O: Outbox> Windows<'a, O> {
-    /// Looks into the outbox when `wake` is notified, and every half second besides, until `stop`.
+impl<'a, O: Outbox> OutboxDrain<'a, O> {
+    /// Reads the outbox whenever `wake` is notified, and every half second besides, until `stop`.
     pub fn new(outbox: &'a O, wake: &'a Notify, stop: &'a CancellationToken) -> Self {
         Self {
             outbox,
@@ -115,11 +60,11 @@ impl<'a, O: Outbox> Windows<'a, O> {
         }
     }
 
-    /// Over one connection, until it fails or it is time to stop. `up` is told whenever it has proved itself.
+    /// Publishes over one connection until it fails or `stop` is cancelled. Calls `up` whenever the connection has worked.
     ///
     /// # Errors
-    /// Why the connection is to be given up; what was under way goes over the next one.
-    pub async fn move_to(
+    /// Returns why the connection cannot be used any longer. Unconfirmed announcements are published over the next one.
+    pub async fn drain_to(
         &mut self,
         publisher: &impl Publish,
         mut up: impl FnMut(),
@@ -145,20 +90,25 @@ impl<'a, O: Outbox> Windows<'a, O> {
             }
             up();
             if window < WINDOW {
-                self.rest(if window < CROWD { GATHER } else { 2 * GATHER }).await;
+                let pause = if window < BUSY_WINDOW {
+                    GATHER_PAUSE
+                } else {
+                    2 * GATHER_PAUSE
+                };
+                self.pause(pause).await;
             }
             if self.stop.is_cancelled() {
                 return Ok(());
             }
-            if !publisher.usable() {
-                return Err(Interrupted::Gone);
+            if !publisher.is_usable() {
+                return Err(Interrupted::Disconnected);
             }
         }
     }
 
-    /// Forgets what waits, since there is nobody to whom it could go. Who comes later finds the marks, and the outbox
-    /// does not grow until then.
-    async fn let_go(&mut self) {
+    /// Discards all announcements, for a bus without subscribers: the outbox must not grow, and a later subscriber finds
+    /// the marks in the database.
+    pub(crate) async fn discard_all(&mut self) {
         loop {
             if self.unconfirmed.is_empty() {
                 self.unconfirmed = self.claim().await;
@@ -173,40 +123,41 @@ impl<'a, O: Outbox> Windows<'a, O> {
 
     async fn claim(&mut self) -> Vec<Envelope> {
         let claimed = self.outbox.claim(WINDOW).await;
-        self.note(claimed).unwrap_or_default()
+        self.log_changes(claimed).unwrap_or_default()
     }
 
-    /// What cannot be settled is claimed again later and published twice, which is harmless.
+    /// Announcements that cannot be settled are claimed again later and published twice, which is harmless.
     async fn settle(&mut self, published: &[Uuid]) {
         if !published.is_empty() {
             let settled = self.outbox.settle(published).await;
-            self.note(settled);
+            self.log_changes(settled);
         }
     }
 
-    /// Waits until enough may have gathered in the outbox, or it is time to stop.
-    async fn rest(&self, gathering: Duration) {
-        let rest = async {
+    /// Pauses so that more announcements can gather, then waits for a wake-up or the next poll. Ends early on `stop`.
+    async fn pause(&self, gathering: Duration) {
+        let pause = async {
             sleep(gathering).await;
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = sleep(POLL_INTERVAL) => {}
             }
         };
-        let _ = self.stop.run_until_cancelled(rest).await;
+        let _ = self.stop.run_until_cancelled(pause).await;
     }
 
-    fn note<T>(&mut self, result: Result<T, O::Error>) -> Option<T> {
+    /// Logs when the outbox becomes unavailable or available again.
+    fn log_changes<T>(&mut self, result: Result<T, O::Error>) -> Option<T> {
         match result {
             Ok(value) => {
                 if std::mem::take(&mut self.failing) {
-                    tracing::info!("outbox reachable again");
+                    tracing::info!("the outbox is available again");
                 }
                 Some(value)
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(%error, "outbox unreachable, retrying");
+                    tracing::warn!(%error, "the outbox is unavailable, retrying");
                 }
                 None
             }
@@ -224,16 +175,16 @@ mod tests {
 
     use super::*;
 
-    /// Notes when it is looked into, and has so many announcements each time.
+    /// An outbox that records when it is read and returns a fixed number of announcements each time.
     #[derive(Default)]
-    struct Looks(Mutex<Vec<Instant>>, usize);
+    struct ReadTimes(Mutex<Vec<Instant>>, usize);
 
-    impl Looks {
+    impl ReadTimes {
         fn count(&self) -> usize {
             self.0.lock().unwrap().len()
         }
 
-        /// How often that was when a second has passed in which something came each millisecond.
+        /// Wakes the drain every millisecond for a second and returns the number of reads so far.
         async fn count_under_load(&self, wake: &Notify) -> usize {
             for _ in 0..1000 {
                 wake.notify_one();
@@ -243,7 +194,7 @@ mod tests {
         }
     }
 
-    impl Outbox for Looks {
+    impl Outbox for ReadTimes {
         type Error = Infallible;
 
         async fn claim(&self, _: usize) -> Result<Vec<Envelope>, Infallible> {
@@ -267,26 +218,26 @@ mod tests {
         }
     }
 
-    /// Takes everything.
-    struct Everybody;
+    /// A bus that confirms everything.
+    struct ConfirmAll;
 
-    impl Publish for Everybody {
+    impl Publish for ConfirmAll {
         async fn publish(&self, window: &[Envelope]) -> Vec<Uuid> {
             window.iter().map(|envelope| envelope.id).collect()
         }
 
-        fn usable(&self) -> bool {
+        fn is_usable(&self) -> bool {
             true
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn under_load_announcements_gather_and_after_quiet_they_go_at_once() {
-        let (outbox, wake, stop) = (Looks::default(), Notify::new(), CancellationToken::new());
-        let mut windows = Windows::new(&outbox, &wake, &stop);
+    async fn announcements_gather_under_load_and_go_at_once_after_quiet() {
+        let (outbox, wake, stop) = (ReadTimes::default(), Notify::new(), CancellationToken::new());
+        let mut drain = OutboxDrain::new(&outbox, &wake, &stop);
         let load = async {
             let under_load = outbox.count_under_load(&wake).await;
-            assert!((15..=21).contains(&under_load), "{under_load} windows a second");
+            assert!((15..=21).contains(&under_load), "{under_load} windows per second");
             sleep(Duration::from_millis(300)).await;
             let (quiet, woken) = (outbox.count(), Instant::now());
             wake.notify_one();
@@ -295,24 +246,24 @@ mod tests {
             assert_eq!(outbox.0.lock().unwrap().last(), Some(&woken));
             stop.cancel();
         };
-        let (moved, ()) = tokio::join!(windows.move_to(&Everybody, || {}), load);
-        assert_eq!(moved, Ok(()));
+        let (drained, ()) = tokio::join!(drain.drain_to(&ConfirmAll, || {}), load);
+        assert_eq!(drained, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_crowded_window_more_gather() {
+    async fn announcements_gather_longer_after_a_busy_window() {
         let (outbox, wake, stop) = (
-            Looks(Mutex::default(), CROWD),
+            ReadTimes(Mutex::default(), BUSY_WINDOW),
             Notify::new(),
             CancellationToken::new(),
         );
-        let mut windows = Windows::new(&outbox, &wake, &stop);
+        let mut drain = OutboxDrain::new(&outbox, &wake, &stop);
         let load = async {
             let under_load = outbox.count_under_load(&wake).await;
-            assert!((8..=11).contains(&under_load), "{under_load} windows a second");
+            assert!((8..=11).contains(&under_load), "{under_load} windows per second");
             stop.cancel();
         };
-        let (moved, ()) = tokio::join!(windows.move_to(&Everybody, || {}), load);
-        assert_eq!(moved, Ok(()));
+        let (drained, ()) = tokio::join!(drain.drain_to(&ConfirmAll, || {}), load);
+        assert_eq!(drained, Ok(()));
     }
 }

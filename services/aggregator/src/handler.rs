@@ -1,16 +1,17 @@
-//! From an announcement to the totals that it says may be stale.
+//! The handler of announcements: refreshes the totals that they name.
 
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, stream};
 use tonghop_domain::{Announcement, Catalogue, TotalKey};
-use tonghop_events::{Judge, Verdict};
+use tonghop_events::{Disposition, Handler};
 use tonghop_storage::{StoreError, groups};
 
-use crate::schedule::Blame;
+use crate::schedule::Cause;
 use crate::worker::{PARALLEL, Totals, Worker};
 
-/// The totals in which the announced changes show first; none when the catalogue does not know what it names.
+/// Returns the totals in which the announced changes appear first, or `None` if the catalogue does not know their form,
+/// period or unit.
 fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BTreeSet<TotalKey>> {
     let Announcement::SubmissionsRecorded {
         form,
@@ -19,7 +20,7 @@ fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BT
         ..
     } = announcement
     else {
-        // A changed total has marked its parent already; its refresher sees to it, or the sweep.
+        // A changed total has already marked its parent, which its refresher or the sweep will refresh.
         return Some(BTreeSet::new());
     };
     let scope = catalogue.scope(form.as_str(), *period)?;
@@ -37,38 +38,40 @@ fn stale_totals(catalogue: &Catalogue, announcement: &Announcement) -> Option<BT
         .collect()
 }
 
-/// Refreshes what announcements say may be stale.
-impl<T: Totals> Judge for Worker<T> {
-    async fn judge(&self, news: &[Announcement]) -> Verdict {
+impl<T: Totals> Handler for Worker<T> {
+    async fn handle(&self, announcements: &[Announcement]) -> Disposition {
         let catalogue = self.totals.catalogue();
         let mut stale = BTreeSet::new();
-        for announcement in news {
+        for announcement in announcements {
             match stale_totals(catalogue, announcement) {
                 Some(totals) => stale.extend(totals),
-                // Its marks stand in the database whatever becomes of the message.
+                // Nothing is lost with the message: the marks are in the database.
                 None => tracing::warn!(
                     ?announcement,
-                    "news of a form, period or unit that the catalogue lacks"
+                    "announcement of a form, period or unit that the catalogue lacks"
                 ),
             }
         }
-        // They are due again soon by themselves; waiting for a lock here would hold up the news of the others.
+        // The schedule retries these soon. Waiting for a lock here would delay the other totals.
         stale.retain(|key| !self.schedule.waits_for_the_database(key));
-        let (failed, well): (Vec<TotalKey>, Vec<TotalKey>) =
-            stale.into_iter().partition(|key| self.schedule.has_failed(key));
-        let together: Vec<Vec<TotalKey>> = groups(&well).map(<[_]>::to_vec).collect();
-        let alone = failed.into_iter().map(|key| vec![key]);
+        let (failing, healthy): (Vec<TotalKey>, Vec<TotalKey>) =
+            stale.into_iter().partition(|key| self.schedule.is_failing(key));
+        let together: Vec<Vec<TotalKey>> = groups(&healthy).map(<[_]>::to_vec).collect();
+        let alone = failing.into_iter().map(|key| vec![key]);
         let refreshes = stream::iter(together.into_iter().chain(alone)).map(|group| {
             let worker = self.clone();
             async move { worker.refresh(&group).await }
         });
         let errors: Vec<Vec<StoreError>> = refreshes.buffer_unordered(PARALLEL).collect().await;
-        let must_wait = |error: &StoreError| Blame::of(error) == Blame::Database;
-        // A total that cannot be refreshed at all backs off alone; the news of the others is done.
-        if errors.iter().flatten().any(must_wait) {
-            Verdict::Retry
+        // A total that cannot be refreshed at all is retried by the schedule alone and needs no redelivery.
+        if errors
+            .iter()
+            .flatten()
+            .any(|error| Cause::of(error) == Cause::Database)
+        {
+            Disposition::Requeue
         } else {
-            Verdict::Done
+            Disposition::Ack
         }
     }
 }

@@ -1,5 +1,7 @@
-//! The exchanges and queues. Consumers make them; publishers only look whether they are there, so that a process
-//! which does nothing but publish needs the right to write to one exchange and no other.
+//! The exchanges and queues.
+//!
+//! Consumers declare them. Publishers only check that the exchange exists, so that a process that does nothing but publish
+//! needs permission for one exchange only.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
@@ -7,23 +9,22 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind, ExchangeKind};
 
 use crate::cloud_event::SUBMISSION_RECORDED;
-use crate::health::Queued;
+use crate::health::QueueDepths;
 
-/// How often a message is handed out again before it is put aside. It must be positive: RabbitMQ 3.10 drops a
-/// message at its first requeue when the limit says "none".
+/// How often a message is redelivered before it is dead-lettered. It must be positive: -1 means no limit on
+/// RabbitMQ 4, but makes RabbitMQ 3.10 drop a message at its first requeue.
 const DELIVERY_LIMIT: i32 = 50;
-/// The same for the messages put aside. Each look at them is one delivery more, and RabbitMQ 4.0 to 4.2 would drop
-/// them for good after the 20th.
+/// The same for dead letters. Each listing redelivers them once, and RabbitMQ 4.0 to 4.2 would delete them after 20.
 const DEAD_LETTERS_DELIVERY_LIMIT: i32 = 1_000_000;
 
 /// The names of everything in one namespace.
 #[derive(Clone, Debug)]
 pub(crate) struct Topology {
-    /// The exchange to which all announcements go.
+    /// The exchange of all announcements.
     pub(crate) events: ShortString,
-    /// The queue of those that make totals stale.
+    /// The queue of announcements that make totals stale.
     pub(crate) aggregator: ShortString,
-    /// The exchange and the queue of those that nobody could act upon.
+    /// The exchange and the queue of messages that no aggregator could act on.
     pub(crate) dead_letters: ShortString,
 }
 
@@ -37,39 +38,40 @@ impl Topology {
         }
     }
 
-    /// Makes what is not there yet, and answers how many messages lie in the queues.
-    pub(crate) async fn declare(&self, channel: &Channel) -> lapin::Result<Queued> {
-        self.exchange(channel, &self.events, ExchangeKind::Topic).await?;
-        self.exchange(channel, &self.dead_letters, ExchangeKind::Fanout)
+    /// Declares all exchanges and queues, which creates the missing ones, and returns the depths of the queues.
+    pub(crate) async fn declare(&self, channel: &Channel) -> lapin::Result<QueueDepths> {
+        self.declare_exchange(channel, &self.events, ExchangeKind::Topic)
+            .await?;
+        self.declare_exchange(channel, &self.dead_letters, ExchangeKind::Fanout)
             .await?;
         let dead_letters = self
-            .queue(channel, &self.dead_letters, quorum(DEAD_LETTERS_DELIVERY_LIMIT))
+            .declare_queue(channel, &self.dead_letters, quorum(DEAD_LETTERS_DELIVERY_LIMIT))
             .await?;
-        self.bind(channel, &self.dead_letters, &self.dead_letters, "")
+        self.bind_queue(channel, &self.dead_letters, &self.dead_letters, "")
             .await?;
         let aggregator = self
-            .queue(channel, &self.aggregator, self.aggregator_arguments())
+            .declare_queue(channel, &self.aggregator, self.aggregator_arguments())
             .await?;
-        self.bind(
+        self.bind_queue(
             channel,
             &self.aggregator,
             &self.events,
             &format!("{SUBMISSION_RECORDED}.#"),
         )
         .await?;
-        Ok(Queued {
+        Ok(QueueDepths {
             aggregator,
             dead_letters,
         })
     }
 
-    /// Whether the exchange of announcements has been made. The channel is of no more use when it has not.
-    pub(crate) async fn is_there(&self, channel: &Channel) -> lapin::Result<bool> {
+    /// Whether the exchange of announcements exists. If not, the broker has closed the channel.
+    pub(crate) async fn events_exchange_exists(&self, channel: &Channel) -> lapin::Result<bool> {
         let options = ExchangeDeclareOptions {
             passive: true,
             ..ExchangeDeclareOptions::default()
         };
-        let looked = channel
+        let found = channel
             .exchange_declare(
                 self.events.clone(),
                 ExchangeKind::Topic,
@@ -77,22 +79,27 @@ impl Topology {
                 FieldTable::default(),
             )
             .await;
-        match looked {
+        match found {
             Err(error) if is_not_found(&error) => Ok(false),
-            looked => looked.map(|()| true),
+            found => found.map(|()| true),
         }
     }
 
     fn aggregator_arguments(&self) -> FieldTable {
         let mut arguments = quorum(DELIVERY_LIMIT);
         arguments.insert("x-dead-letter-exchange".into(), text(self.dead_letters.as_str()));
-        // A message leaves the queue only once the dead-letter queue has it; that needs this overflow.
+        // A dead letter leaves the queue only once the dead-letter queue has confirmed it; that requires this overflow.
         arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
         arguments.insert("x-overflow".into(), text("reject-publish"));
         arguments
     }
 
-    async fn exchange(&self, channel: &Channel, name: &ShortString, kind: ExchangeKind) -> lapin::Result<()> {
+    async fn declare_exchange(
+        &self,
+        channel: &Channel,
+        name: &ShortString,
+        kind: ExchangeKind,
+    ) -> lapin::Result<()> {
         let options = ExchangeDeclareOptions {
             durable: true,
             ..ExchangeDeclareOptions::default()
@@ -102,7 +109,7 @@ impl Topology {
             .await
     }
 
-    async fn queue(
+    async fn declare_queue(
         &self,
         channel: &Channel,
         name: &ShortString,
@@ -114,7 +121,7 @@ impl Topology {
         Ok(declared.message_count())
     }
 
-    async fn bind(
+    async fn bind_queue(
         &self,
         channel: &Channel,
         queue: &ShortString,
@@ -134,7 +141,7 @@ impl Topology {
     }
 }
 
-/// Whether the broker has nothing of that name. It has closed the channel, too.
+/// Whether the broker has no exchange or queue of that name. It has also closed the channel.
 pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(error)
         if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))

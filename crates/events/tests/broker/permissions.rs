@@ -1,5 +1,5 @@
-//! What the users that docs/secure.md makes may not do: everything that their programs do not. That they may do what
-//! their programs do, all other tests here show.
+//! The permissions of the broker's users in docs/secure.md. They deny everything that the programs do not need; the
+//! other tests show that they allow the rest.
 
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
@@ -12,9 +12,9 @@ use tonghop_events::encode;
 
 use crate::scene::{Scene, User, recorded};
 
-/// Something that a right is needed for.
+/// An operation that needs a permission.
 #[derive(Clone, Debug)]
-enum Deed {
+enum Operation {
     Declare(ShortString),
     Delete(ShortString),
     Purge(ShortString),
@@ -27,7 +27,7 @@ enum Deed {
     Publish(ShortString, ShortString),
 }
 
-impl Deed {
+impl Operation {
     async fn attempt(&self, channel: &Channel) -> lapin::Result<()> {
         let none = FieldTable::default;
         match self.clone() {
@@ -80,18 +80,18 @@ impl Deed {
     }
 }
 
-/// Fails unless the broker refuses a user each of these for want of rights.
-async fn are_refused(scene: &Scene, user: User, deeds: &[Deed]) {
-    for deed in deeds {
+/// Fails unless the broker denies a user each of these operations.
+async fn assert_denied(scene: &Scene, user: User, operations: &[Operation]) {
+    for operation in operations {
         let (_connection, channel) = scene.channel_of(user).await;
-        let Err(refused) = deed.attempt(&channel).await else {
-            panic!("{user:?} may {deed:?}");
+        let Err(error) = operation.attempt(&channel).await else {
+            panic!("{user:?} may {operation:?}");
         };
-        let ErrorKind::ProtocolError(why) = refused.kind() else {
-            panic!("{user:?}, {deed:?}: {refused}");
+        let ErrorKind::ProtocolError(why) = error.kind() else {
+            panic!("{user:?}, {operation:?}: {error}");
         };
         let denied = AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED);
-        assert_eq!(*why.kind(), denied, "{user:?}, {deed:?}: {refused}");
+        assert_eq!(*why.kind(), denied, "{user:?}, {operation:?}: {error}");
     }
 }
 
@@ -104,68 +104,68 @@ fn has_users() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_api_may_publish_to_one_exchange_and_do_nothing_else() {
+async fn the_api_may_only_publish_to_one_exchange() {
     if !has_users() {
         return;
     }
     let scene = Scene::with_queues().await;
     let (events, aggregator) = (scene.name("events"), scene.name("aggregator"));
     let dead_letters = scene.name("dead-letters");
-    let mut deeds = vec![
-        Deed::Declare("".into()),
-        Deed::Declare(scene.name("other")),
-        Deed::DeclareExchange(events.clone()),
-        Deed::DeclareExchange(scene.name("other")),
-        Deed::DeleteExchange(events.clone()),
-        Deed::DeleteExchange(dead_letters.clone()),
-        // Past the exchange, straight into a queue.
-        Deed::Publish("".into(), aggregator.clone()),
-        Deed::Publish(dead_letters.clone(), "".into()),
-        Deed::Publish("amq.topic".into(), "x".into()),
+    let mut operations = vec![
+        Operation::Declare("".into()),
+        Operation::Declare(scene.name("other")),
+        Operation::DeclareExchange(events.clone()),
+        Operation::DeclareExchange(scene.name("other")),
+        Operation::DeleteExchange(events.clone()),
+        Operation::DeleteExchange(dead_letters.clone()),
+        // Directly into a queue, bypassing the exchange.
+        Operation::Publish("".into(), aggregator.clone()),
+        Operation::Publish(dead_letters.clone(), "".into()),
+        Operation::Publish("amq.topic".into(), "x".into()),
     ];
     for queue in [aggregator, dead_letters] {
-        deeds.extend([
-            Deed::Declare(queue.clone()),
-            Deed::Delete(queue.clone()),
-            Deed::Purge(queue.clone()),
-            Deed::Consume(queue.clone()),
-            Deed::Get(queue.clone()),
-            Deed::Bind(queue.clone(), events.clone()),
-            Deed::Unbind(queue, events.clone()),
+        operations.extend([
+            Operation::Declare(queue.clone()),
+            Operation::Delete(queue.clone()),
+            Operation::Purge(queue.clone()),
+            Operation::Consume(queue.clone()),
+            Operation::Get(queue.clone()),
+            Operation::Bind(queue.clone(), events.clone()),
+            Operation::Unbind(queue, events.clone()),
         ]);
     }
-    are_refused(&scene, User::Api, &deeds).await;
+    assert_denied(&scene, User::Api, &operations).await;
     let (_connection, channel) = scene.channel_of(User::Api).await;
     let key = "vn.tonghop.submission.recorded.v1.87.ngay-30-7".into();
-    Deed::Publish(events, key).attempt(&channel).await.unwrap();
-    scene.holds("aggregator", 1).await;
+    Operation::Publish(events, key).attempt(&channel).await.unwrap();
+    scene.wait_for_depth("aggregator", 1).await;
     scene.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_aggregator_may_touch_no_queue_or_exchange_of_others() {
+async fn the_aggregator_may_not_use_other_queues_and_exchanges() {
     if !has_users() {
         return;
     }
     let scene = Scene::with_queues().await;
     let (_connection, channel) = scene.channel_of(User::Administrator).await;
     let other = scene.name("other");
-    Deed::Declare(other.clone()).attempt(&channel).await.unwrap();
-    let deeds = [
-        Deed::Declare("".into()),
-        Deed::Declare(scene.name("new")),
-        Deed::Delete(other.clone()),
-        Deed::Purge(other.clone()),
-        Deed::Consume(other.clone()),
-        Deed::Get(other.clone()),
-        Deed::Bind(other.clone(), scene.name("events")),
-        Deed::Bind(scene.name("aggregator"), "amq.topic".into()),
-        Deed::DeclareExchange(scene.name("new")),
-        Deed::DeleteExchange("amq.topic".into()),
-        Deed::Publish("".into(), other.clone()),
-        Deed::Publish("amq.topic".into(), "x".into()),
+    Operation::Declare(other.clone()).attempt(&channel).await.unwrap();
+    let operations = [
+        Operation::Declare("".into()),
+        Operation::Declare(scene.name("new")),
+        Operation::Delete(other.clone()),
+        Operation::Purge(other.clone()),
+        Operation::Consume(other.clone()),
+        Operation::Get(other.clone()),
+        Operation::Bind(other.clone(), scene.name("events")),
+        Operation::Bind(scene.name("aggregator"), "amq.topic".into()),
+        Operation::DeclareExchange(scene.name("new")),
+        Operation::DeleteExchange("amq.topic".into()),
+        Operation::Publish("".into(), other.clone()),
+        Operation::Publish("amq.topic".into(), "x".into()),
     ];
-    are_refused(&scene, User::Aggregator, &deeds).await;
-    Deed::Delete(other).attempt(&channel).await.unwrap();
+    assert_denied(&scene, User::Aggregator, &operations).await;
+    Operation::Delete(other).attempt(&channel).await.unwrap();
     scene.end().await;
 }
