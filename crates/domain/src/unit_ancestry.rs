@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use crate::{Catalogue, FormCode, Period, UnitId};
+use crate::catalogue::Catalogue;
+use crate::code::{FormCode, UnitId};
+use crate::period::Period;
 
 /// A unit is at or below another, for some days.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

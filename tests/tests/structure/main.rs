@@ -1,4 +1,6 @@
 //! The structure of the project: which package uses which, which file imports which, and what the documents name.
 
 mod documents;
+mod imports;
 mod layers;
+mod sources;
