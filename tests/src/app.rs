@@ -15,7 +15,7 @@ use tonghop_testkit::{
 use crate::client::http_client;
 use crate::in_process::InProcess;
 use crate::options::{Options, Way};
-use crate::process::{Process, program, run_to_end};
+use crate::process::{Process, command, program, run_to_end};
 
 /// A running service.
 #[derive(Debug)]
@@ -194,7 +194,7 @@ impl TestApp {
     /// A program with this service's settings.
     pub fn command(&self, name: &str) -> Command {
         let mut command = match self.under.as_slice() {
-            [] => Command::new(program(name)),
+            [] => command(name),
             [first, rest @ ..] => {
                 let mut command = Command::new(first);
                 command.args(rest).arg(program(name));

@@ -23,7 +23,7 @@ pub use authority::{Authority, Pair};
 pub use client::{http_client, http_client_trusting};
 pub use corruption::corrupt;
 pub use options::{Options, Way};
-pub use process::{Ended, Process, program, run_to_end};
+pub use process::{Ended, Process, command, program, run_to_end};
 pub use reports::{FORM, PERIOD, PROVINCE, broadcasts, submission};
 pub use totals::Revisions;
 pub use volume::Volume;

@@ -120,6 +120,14 @@ pub fn program(name: &str) -> PathBuf {
     built
 }
 
+/// A command that runs a program of this workspace. Unless the test sets an address, the program listens on a free port,
+/// because the default port may be in use.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    command.env("TONGHOP_LISTEN", "127.0.0.1:0");
+    command
+}
+
 /// Runs a program to its end.
 ///
 /// # Panics

@@ -1,11 +1,10 @@
 //! The commands of `tonghop` and the settings of the programs.
 
 use std::path::Path;
-use std::process::Command;
 
 use reqwest::Method;
 use serde_json::json;
-use tonghop_tests::{PROVINCE, TestApp, Way, broadcasts, on_both_ways, program, run_to_end, submission};
+use tonghop_tests::{PROVINCE, TestApp, Way, broadcasts, command, on_both_ways, run_to_end, submission};
 
 const OTHER_SUBMISSION: &str = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11";
 
@@ -43,17 +42,17 @@ mod stories {
         assert_eq!(refused.code, Some(1));
         assert!(refused.output.contains("/figures/0/value"), "{}", refused.output);
         app.settled_totals("VN").await;
-        let command = |name: &str| run_to_end(app.command("tonghop").arg(name));
-        let verified = command("verify");
+        let run = |name: &str| run_to_end(app.command("tonghop").arg(name));
+        let verified = run("verify");
         let documented = include_str!("../../../docs/verify.md");
         assert!(
             verified.code == Some(0) && documented.contains(&format!("```\n{}```", verified.output)),
             "docs/verify.md does not show: {}",
             verified.output
         );
-        let rebuilt = command("rebuild");
+        let rebuilt = run("rebuild");
         assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.error);
-        let migrated = command("migrate");
+        let migrated = run("migrate");
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
         assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 756);
     }
@@ -104,7 +103,7 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn a_mistyped_key_is_rejected_and_not_quoted() {
-    let mut submit = std::process::Command::new(program("tonghop"));
+    let mut submit = command("tonghop");
     submit
         .args(["submit", "no-such-file.json"])
         .env("TONGHOP_KEY", "th_almostright");
@@ -127,7 +126,7 @@ fn an_invalid_origin_ends_the_start_with_one_sentence() {
         "pages.example",
     ] {
         for (name, arguments) in [("tonghop", ["serve"].as_slice()), ("tonghop-api", &[])] {
-            let mut command = Command::new(program(name));
+            let mut command = command(name);
             let ended = run_to_end(
                 command
                     .args(arguments)

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tonghop_testkit::free_port;
-use tonghop_tests::program;
+use tonghop_tests::command;
 
 /// A running demonstration and what it printed. Stopped when dropped.
 struct Demo {
@@ -18,7 +18,7 @@ struct Demo {
 impl Demo {
     fn start() -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let mut command = Command::new(program("tonghop"));
+        let mut command = command("tonghop");
         command
             .args(["demo", "--listen", &address, "--log", "warn"])
             .stdout(Stdio::piped());

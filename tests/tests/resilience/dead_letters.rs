@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tonghop_domain::Announcement;
 use tonghop_events::{AmqpSettings, Bus, Disposition, Handler, Health, consume};
 use tonghop_testkit::{amqp_url, namespace};
-use tonghop_tests::{Ended, PROVINCE, Process, TestApp, Way, broadcasts, program, run_to_end};
+use tonghop_tests::{Ended, PROVINCE, Process, TestApp, Way, broadcasts, command, run_to_end};
 
 /// Rejects every announcement.
 struct RejectAll;
@@ -103,7 +103,7 @@ async fn a_total_is_right_although_its_announcements_lie_among_the_dead_letters(
 #[test]
 fn dead_letters_need_a_broker_and_no_database() {
     let run = |settings: &[(&str, String)]| {
-        let mut command = std::process::Command::new(program("tonghop"));
+        let mut command = command("tonghop");
         command.args(["dead-letters", "list", "--database-url", "sqlite:/nowhere/x.db"]);
         run_to_end(
             command

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::json;
 use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, amqp_url};
-use tonghop_tests::{Options, PROVINCE, Process, TestApp, Way, broadcasts, run_to_end};
+use tonghop_tests::{Options, PROVINCE, Process, TestApp, Way, broadcasts, command, run_to_end};
 
 const AN_HOUR_MS: u64 = 3_600_000;
 
@@ -215,9 +215,7 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
 
 #[test]
 fn a_wrong_setting_ends_the_start_with_one_sentence_and_code_2() {
-    let tonghop = |arguments: &[&str]| {
-        run_to_end(std::process::Command::new(tonghop_tests::program("tonghop")).args(arguments))
-    };
+    let tonghop = |arguments: &[&str]| run_to_end(command("tonghop").args(arguments));
     for (arguments, word) in [
         (
             &["serve", "--database-url", "mysql://x"][..],
@@ -254,7 +252,7 @@ fn a_wrong_setting_ends_the_start_with_one_sentence_and_code_2() {
     assert!(unreachable.error.contains("127.0.0.1:1"), "{}", unreachable.error);
     assert!(!unreachable.error.contains("secret"), "{}", unreachable.error);
     for name in ["tonghop-api", "tonghop-aggregator"] {
-        let mut command = std::process::Command::new(tonghop_tests::program(name));
+        let mut command = command(name);
         let ended =
             run_to_end(command.args(["--database-url", "sqlite:x.db", "--amqp-url", "amqp://127.0.0.1"]));
         assert_eq!(ended.code, Some(2), "{}", ended.error);

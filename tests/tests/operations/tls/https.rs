@@ -1,14 +1,14 @@
 //! HTTPS, as clients and administrators meet it.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio_rustls::rustls::ProtocolVersion;
 use tonghop_testkit::{free_port, sqlite_database};
 use tonghop_tests::{
-    Authority, Options, Process, TestApp, Way, broadcasts, http_client, http_client_trusting, program,
+    Authority, Options, Process, TestApp, Way, broadcasts, command, http_client, http_client_trusting,
     run_to_end,
 };
 
@@ -134,7 +134,7 @@ fn a_certificate_that_cannot_be_shown_ends_the_start_with_one_sentence() {
             ("tonghop", &["demo"]),
             ("tonghop-api", &[]),
         ] {
-            let mut command = Command::new(program(name));
+            let mut command = command(name);
             let ended = run_to_end(
                 command
                     .args(arguments)
@@ -165,7 +165,7 @@ async fn logged(address: &str, settings: Vec<(&'static str, String)>) -> String 
     let database = sqlite_database();
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let mut command = Command::new(program("tonghop"));
+    let mut command = command("tonghop");
     let port = address.rsplit(':').next().unwrap();
     let scheme = if settings.is_empty() { "http" } else { "https" };
     command
@@ -217,7 +217,7 @@ async fn the_demonstration_can_be_shown_by_https() {
     // Its name is another than the address, as it is on a server.
     let pair = Authority::new().sign(&["tonghop.example"]).write(folder.path());
     let address = format!("127.0.0.1:{}", free_port());
-    let mut command = Command::new(program("tonghop"));
+    let mut command = command("tonghop");
     command
         .args(["demo", "--listen", &address, "--log", "warn"])
         .envs(pair);

@@ -1,10 +1,8 @@
 //! TLS to PostgreSQL, as its URL and its authority have it.
 
-use std::process::Command;
-
 use tokio_postgres::NoTls;
 use tonghop_testkit::{PrivatePostgres, namespace, postgres_database};
-use tonghop_tests::{Authority, Ended, Options, TestApp, Way, broadcasts, program, run_to_end};
+use tonghop_tests::{Authority, Ended, Options, TestApp, Way, broadcasts, command, run_to_end};
 
 /// A server with a certificate for its address.
 async fn server(authority: &Authority) -> PrivatePostgres {
@@ -13,7 +11,7 @@ async fn server(authority: &Authority) -> PrivatePostgres {
 }
 
 fn migrate(url: &str, authority: Option<&str>) -> Ended {
-    let mut command = Command::new(program("tonghop"));
+    let mut command = command("tonghop");
     command.args(["migrate", "--database-url", url]);
     if let Some(file) = authority {
         command.args(["--database-ca", file]);
@@ -156,12 +154,9 @@ fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
             "sslmode=disable",
         ),
     ] {
-        let mut commands = vec![
-            Command::new(program("tonghop")),
-            Command::new(program("tonghop-api")),
-        ];
+        let mut commands = vec![command("tonghop"), command("tonghop-api")];
         commands[0].arg("migrate");
-        commands.push(Command::new(program("tonghop-aggregator")));
+        commands.push(command("tonghop-aggregator"));
         for mut command in commands {
             let settings = [
                 ("TONGHOP_DATABASE_URL", url),

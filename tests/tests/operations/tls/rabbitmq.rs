@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use tonghop_testkit::PrivateBroker;
-use tonghop_tests::{Authority, Options, TestApp, Way, broadcasts, run_to_end};
+use tonghop_tests::{Authority, Options, TestApp, Way, broadcasts, command, run_to_end};
 
 fn options(url: String, authority: &Authority, sweep_interval_ms: u64) -> Options {
     Options {
@@ -92,7 +92,7 @@ async fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
             ("tonghop-api", &[]),
             ("tonghop-aggregator", &[]),
         ] {
-            let mut command = std::process::Command::new(tonghop_tests::program(name));
+            let mut command = command(name);
             let ended = run_to_end(
                 command
                     .args(arguments)

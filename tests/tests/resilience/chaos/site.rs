@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
 use tonghop_testkit::{FaultProxy, PrivateBroker, PrivatePostgres, amqp_member, free_port, postgres_member};
-use tonghop_tests::{Process, program, run_to_end};
+use tonghop_tests::{Process, command, program, run_to_end};
 
 use super::faults::PARTS;
 
@@ -45,7 +45,7 @@ impl Site {
     pub(crate) async fn start() -> Self {
         let (database, broker) = tokio::join!(PrivatePostgres::start(), PrivateBroker::start());
         slow_commits(&database.url()).await;
-        let mut migrate = Command::new(program("tonghop"));
+        let mut migrate = command("tonghop");
         let migrated = run_to_end(migrate.arg("migrate").env("TONGHOP_DATABASE_URL", database.url()));
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
         let api = postgres_member(&database.url(), API_ROLE).await;
@@ -78,7 +78,7 @@ impl Site {
 
     /// The token of an administrator.
     pub(crate) fn create_key(&self) -> String {
-        let mut create = Command::new(program("tonghop"));
+        let mut create = command("tonghop");
         create.args(["key", "create", "--role", "admin"]);
         let made = run_to_end(create.env("TONGHOP_DATABASE_URL", self.database.url()));
         assert_eq!(made.code, Some(0), "{}", made.error);
