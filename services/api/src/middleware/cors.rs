@@ -1,7 +1,7 @@
-//! Which web pages of other origins may read answers (CORS, in the Fetch standard).
+//! Cross-origin resource sharing (CORS, in the Fetch standard): which web pages of other origins may read responses.
 //!
-//! Written here rather than taken from actix-cors, which answers what it refuses in words of its own: to an origin that
-//! is not on the list, this service is the same as one without a list.
+//! This is not actix-cors, because that crate rejects other origins with responses of its own. Here, a service with a list
+//! treats an origin that is not on it like a service without a list.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,14 +15,14 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpResponse};
 
-/// What a page may ask with. Its key travels in Authorization and never in a cookie, so credentials are not allowed.
+/// The methods a page may use. Its key is sent in Authorization and never in a cookie, so credentials are not allowed.
 const METHODS: &str = "GET, HEAD, POST, DELETE";
 const REQUEST_HEADERS: &str = "Authorization, Content-Type, Accept, Accept-Language, Idempotency-Key, If-Match, \
                                If-None-Match, Last-Event-ID, Prefer, X-Request-Id";
-/// What a page may read beside the few that every page may.
-const ANSWER_HEADERS: &str = "ETag, Location, Link, X-Request-Id, Idempotency-Replayed, RateLimit, RateLimit-Policy, \
+/// The response headers a page may read besides those that every page may.
+const RESPONSE_HEADERS: &str = "ETag, Location, Link, X-Request-Id, Idempotency-Replayed, RateLimit, RateLimit-Policy, \
                               Retry-After";
-/// For how long a browser need not ask again whether it may ask.
+/// The time in seconds for which a browser may cache the answer to a preflight request.
 const MAX_AGE_S: &str = "600";
 
 /// The origins whose pages may use the service; none by default.
@@ -30,7 +30,10 @@ const MAX_AGE_S: &str = "600";
 pub(crate) struct Origins(Vec<String>);
 
 impl Origins {
-    /// Reads origins as browsers send them; answers the first that no browser would send.
+    /// Parses origins as browsers send them.
+    ///
+    /// # Errors
+    /// The first that no browser would send.
     pub(crate) fn read(texts: &[String]) -> Result<Self, String> {
         let given = texts
             .iter()
@@ -46,17 +49,17 @@ impl Origins {
     /// The origin of a request, if it is one of these.
     fn of(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(ORIGIN)?;
-        let known = self.0.iter().any(|known| known.as_bytes() == origin.as_bytes());
-        known.then(|| origin.clone())
+        let is_listed = self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
+        is_listed.then(|| origin.clone())
     }
 }
 
-/// Scheme, host and unusual port, in the one way in which browsers write them.
+/// Whether a text is scheme, host and non-default port exactly as browsers write them.
 fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else {
         return false;
     };
-    let usual_port = match uri.scheme_str() {
+    let default_port = match uri.scheme_str() {
         Some("https") => 443,
         Some("http") => 80,
         _ => return false,
@@ -64,14 +67,14 @@ fn is_origin(text: &str) -> bool {
     let Some(host) = uri.host().filter(|host| !host.is_empty() && !host.contains('*')) else {
         return false;
     };
-    let port = uri.port_u16().filter(|port| *port != usual_port);
+    let port = uri.port_u16().filter(|port| *port != default_port);
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let scheme = uri.scheme_str().unwrap_or_default();
     text == format!("{scheme}://{}{port}", host.to_ascii_lowercase())
 }
 
-/// The middleware around authentication: a browser asks without a key whether it may ask with one.
-pub(crate) async fn share(
+/// The middleware around authentication, because a preflight request has no key.
+pub(crate) async fn cors(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -91,13 +94,13 @@ pub(crate) async fn share(
         next.call(request).await?.map_into_boxed_body()
     };
     let headers = response.headers_mut();
-    // Whoever keeps the answer all the same shall not give one origin's to another.
+    // A cache must not serve the response for one origin to another.
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(ANSWER_HEADERS),
+            HeaderValue::from_static(RESPONSE_HEADERS),
         );
     }
     Ok(response)
@@ -112,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_written_as_browsers_write_it() {
+    fn an_origin_is_accepted_only_as_browsers_write_it() {
         let read = |text: &str| Origins::read(&[text.to_owned()]);
         for good in [
             "https://pages.example",

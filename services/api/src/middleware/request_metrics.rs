@@ -1,4 +1,4 @@
-//! How long requests take, by what they are and how they end.
+//! Measures how long requests take, by operation and class of status.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -14,30 +14,30 @@ use utoipa::openapi::OpenApi;
 
 use crate::openapi::operations::operations;
 
-/// What a request is called that is for a page, or for nothing that is there.
+/// The operation of a request for a page.
 const PAGE: &str = "page";
+/// The operation of a request that matches no route.
 const NONE: &str = "none";
 
-/// The upper ends of what latencies are sorted into, in seconds. A caller may wait for 30.
-const LATENCIES: [f64; 15] = [
+/// The upper bounds of the histogram's buckets, in seconds. A caller may wait for 30.
+const BUCKETS: [f64; 15] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
-/// How long requests take, by what they are and how they end. There are as many kinds as operations and classes of
-/// statuses, whatever clients ask for.
+/// The durations of requests. There is one series per operation and class of status, whatever clients send.
 #[derive(Debug)]
-pub(crate) struct Requests {
+pub(crate) struct RequestMetrics {
     seconds: Family<RequestLabels, Histogram, fn() -> Histogram>,
-    /// The operations of each route, by their methods.
-    routes: HashMap<String, Vec<(Method, Kind)>>,
-    page: Kind,
-    none: Kind,
+    /// The operations of each route, by method.
+    routes: HashMap<String, Vec<(Method, Operation)>>,
+    page: Operation,
+    none: Operation,
 }
 
-/// One kind of request. What is observed once is found again without a look into the family, which all workers share.
+/// One operation. Its histograms are looked up once, because all workers share the family.
 #[derive(Debug)]
-struct Kind {
-    operation: String,
+struct Operation {
+    id: String,
     classes: [OnceLock<Histogram>; CLASSES.len()],
 }
 
@@ -49,68 +49,68 @@ struct RequestLabels {
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-impl Requests {
-    /// For the operations of a document.
+impl RequestMetrics {
+    /// Metrics for the operations of a document.
     pub(crate) fn of(document: &OpenApi) -> Self {
-        let mut routes: HashMap<String, Vec<(Method, Kind)>> = HashMap::new();
-        for (path, method, operation) in operations(document) {
-            let kinds = routes.entry(path.to_owned()).or_default();
-            kinds.push((method, Kind::new(operation)));
+        let mut routes: HashMap<String, Vec<(Method, Operation)>> = HashMap::new();
+        for (path, method, id) in operations(document) {
+            let operations = routes.entry(path.to_owned()).or_default();
+            operations.push((method, Operation::new(id)));
         }
         Self {
-            seconds: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
+            seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
             routes,
-            page: Kind::new(PAGE),
-            none: Kind::new(NONE),
+            page: Operation::new(PAGE),
+            none: Operation::new(NONE),
         }
     }
 
-    /// Has them told, and with them how many requests were refused for want of a key.
-    pub(crate) fn register(&self, metrics: &Metrics, strangers: &Counter) {
+    /// Registers them, together with the counter of rejected requests without a valid key.
+    pub(crate) fn register(&self, metrics: &Metrics, rejected_without_key: &Counter) {
         metrics.register(
             "http_request_duration_seconds",
-            "How long requests took until their answer began, by operation and class of status",
+            "Time from a request to the start of its response, by operation and class of status",
             self.seconds.clone(),
         );
         metrics.register(
             "refused_without_key",
-            "Requests without a valid key that were refused",
-            strangers.clone(),
+            "Rejected requests without a valid key",
+            rejected_without_key.clone(),
         );
     }
 
-    /// Notes a request for the route that it matched, if it did.
-    pub(crate) fn answered(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
-        let kind = route.map_or(&self.none, |route| self.kind(method, route));
+    /// Counts a request for the route that it matched, if any.
+    pub(crate) fn observe(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+        let operation = route.map_or(&self.none, |route| self.operation(method, route));
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
-        let histogram = kind.classes[class].get_or_init(|| {
+        let histogram = operation.classes[class].get_or_init(|| {
             self.seconds.get_or_create_owned(&RequestLabels {
-                operation: kind.operation.clone(),
+                operation: operation.id.clone(),
                 status: CLASSES[class],
             })
         });
         histogram.observe(took.as_secs_f64());
     }
 
-    fn kind(&self, method: &Method, route: &str) -> &Kind {
-        let Some(kinds) = self.routes.get(route) else {
+    fn operation(&self, method: &Method, route: &str) -> &Operation {
+        let Some(operations) = self.routes.get(route) else {
             return &self.page;
         };
-        // HEAD is answered as GET is.
+        // A HEAD request is handled as GET.
         let method = if method == Method::HEAD {
             &Method::GET
         } else {
             method
         };
-        let found = kinds.iter().find(|(taken, _)| taken == method);
-        found.map_or(&self.none, |(_, kind)| kind)
+        let found = operations.iter().find(|(known, _)| known == method);
+        found.map_or(&self.none, |(_, operation)| operation)
     }
 }
 
-impl Kind {
-    fn new(operation: &str) -> Self {
+impl Operation {
+    fn new(id: &str) -> Self {
         Self {
-            operation: operation.to_owned(),
+            id: id.to_owned(),
             classes: Default::default(),
         }
     }
@@ -125,8 +125,8 @@ mod tests {
     use crate::server::router::openapi;
 
     #[test]
-    fn requests_are_told_apart_by_operation_and_class_and_by_nothing_that_clients_choose() {
-        let requests = Requests::of(&openapi());
+    fn series_differ_by_operation_and_class_and_by_nothing_clients_send() {
+        let requests = RequestMetrics::of(&openapi());
         let took = Duration::from_millis(3);
         let submissions = Some("/v1/submissions");
         for (method, route, status) in [
@@ -141,7 +141,7 @@ mod tests {
             (Method::from_bytes(b"NONSENSE").unwrap(), None, 404),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            requests.answered(&method, route, status, took);
+            requests.observe(&method, route, status, took);
         }
         let mut registry = Registry::default();
         registry.register("seconds", "Seconds", requests.seconds.clone());

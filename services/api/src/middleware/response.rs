@@ -1,4 +1,4 @@
-//! What happens around every request: an id, a line in the log, and problems put into words.
+//! Completes every response: request id, log line, rendered problems, security headers.
 
 use actix_web::HttpMessage;
 use std::time::Instant;
@@ -14,13 +14,13 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpResponse};
 
-use crate::middleware::request_metrics::Requests;
+use crate::middleware::request_metrics::RequestMetrics;
 use crate::problem::body::Context;
 use crate::problem::{Missing, Problem};
 use crate::request::request_id::{REQUEST_ID, RequestId};
 
-/// The middleware around all routes.
-pub(crate) async fn answer(
+/// The middleware around all others.
+pub(crate) async fn complete_response(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -29,17 +29,17 @@ pub(crate) async fn answer(
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     if method == Method::HEAD {
-        // Routed as GET; the server leaves the body out, since it has read the method before.
+        // HEAD is routed as GET. The server omits the body, because it knows the original method.
         request.head_mut().method = Method::GET;
     }
     let response = next.call(request).await?.map_into_boxed_body();
-    let mut response = worded(response);
+    let mut response = render_problem(response);
     set(&mut response, REQUEST_ID, &id.0);
-    protect(&mut response);
+    add_security_headers(&mut response);
     let (status, took) = (response.status(), started.elapsed());
     let route = response.request().match_pattern();
-    if let Some(requests) = response.request().app_data::<Data<Requests>>() {
-        requests.answered(&method, route.as_deref(), status, took);
+    if let Some(requests) = response.request().app_data::<Data<RequestMetrics>>() {
+        requests.observe(&method, route.as_deref(), status, took);
     }
     let (status, route) = (status.as_u16(), route.as_deref().unwrap_or("none"));
     let ms = took.as_micros() as f64 / 1000.0;
@@ -47,19 +47,19 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-/// The response with the words of its problem, if it is one.
-fn worded(response: ServiceResponse) -> ServiceResponse {
+/// Renders the problem of a response, if it is one.
+fn render_problem(response: ServiceResponse) -> ServiceResponse {
     let request = response.request();
     let mut rendered = match response.response().error() {
-        Some(error) => told(error, &Context::of(request)),
-        // The interactive page answers with nothing but a status where it has no file.
+        Some(error) => render_error(error, &Context::of(request)),
+        // Swagger UI answers with a bare status where it has no file.
         None if response.status() == StatusCode::NOT_FOUND => {
             Context::of(request).response(&Problem::NotFound(Missing::Path))
         }
         None => return response,
     };
     let (request, bare) = response.into_parts();
-    // What those on the way have said besides: what is left of a quota, who may read this.
+    // Keep the headers that other middleware added: quota and CORS.
     for (name, value) in bare.headers() {
         if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
             rendered.headers_mut().append(name.clone(), value.clone());
@@ -68,21 +68,21 @@ fn worded(response: ServiceResponse) -> ServiceResponse {
     ServiceResponse::new(request, rendered)
 }
 
-fn told(error: &Error, context: &Context) -> HttpResponse {
-    // What is no problem of ours is a failure of a part that cannot fail when all is well.
+fn render_error(error: &Error, context: &Context) -> HttpResponse {
+    // Any other error comes from a part of the framework that fails only by a fault of ours.
     let internal = Problem::Internal(error.to_string());
     let problem = error.as_error::<Problem>().unwrap_or(&internal);
     problem.log(&context.request_id, None);
     context.response(problem)
 }
 
-/// What browsers and caches shall not do with an answer, unless it says more itself.
-fn protect(response: &mut ServiceResponse) {
+/// Adds headers that keep browsers and caches from misusing a response, unless it has its own.
+fn add_security_headers(response: &mut ServiceResponse) {
     set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(response, X_FRAME_OPTIONS, "DENY");
     set(response, REFERRER_POLICY, "no-referrer");
     if response.request().app_config().secure() {
-        // A browser that was here once asks by HTTPS for a year, whatever a link says.
+        // A browser that has been here uses HTTPS for a year, whatever a link says.
         set(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }
     for (name, value) in [

@@ -1,4 +1,4 @@
-//! Reads the body of a request, bounded in size and time, and all of them together in size.
+//! Reads request bodies, within a limit of size and time for each and a limit of size for all together.
 
 use futures_util::StreamExt;
 use std::sync::Arc;
@@ -12,24 +12,24 @@ use tokio::time::timeout;
 
 use crate::problem::Problem;
 
-/// The largest body of one submission.
+/// The largest body of one submission, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// How much of a body that is too large is read and dropped, so that the caller, who writes before reading, sees the
-/// answer and not a broken connection.
+/// The bytes of a body that are read and dropped after it is known to be too large, so that a client that writes before
+/// it reads receives the response instead of a broken connection.
 const MAX_DROPPED_BYTES: usize = 32 << 20;
 
-/// How long a body may take.
+/// The time for receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many bytes of bodies a process holds, each from its beginning to its answer. What a body is read into takes
-/// some times more.
+/// The bytes of bodies that a process holds, each from its first byte to its response. What is parsed from a body takes a
+/// few times more.
 const MAX_HELD_BYTES: usize = 32 << 20;
 
-/// What a request takes besides its body.
+/// The bytes that count for a request besides its body.
 const REQUEST_BYTES: usize = 4 << 10;
 
-/// The room for bodies of a process. Clones share it.
+/// The bytes of bodies that the process may still hold. Clones share the budget.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyBudget(Arc<Semaphore>);
 
@@ -39,19 +39,22 @@ impl Default for BodyBudget {
     }
 }
 
-/// A whole body. Keep it until its request is answered: it keeps the room, too.
+/// A whole body. It holds its part of the budget, so it is kept until the response is complete.
 #[derive(Debug)]
 pub(crate) struct Body {
     /// The bytes.
     pub(crate) bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _budget: OwnedSemaphorePermit,
 }
 
-/// The whole body. Refused when there is no room for it.
+/// Reads the whole body.
+///
+/// # Errors
+/// The body is too large, incomplete or too slow, or exceeds the budget of the process.
 pub(crate) async fn read_body(
     request: &HttpRequest,
     payload: Payload,
-    room: &BodyBudget,
+    budget: &BodyBudget,
 ) -> Result<Body, Problem> {
     let length = request
         .headers()
@@ -59,19 +62,22 @@ pub(crate) async fn read_body(
         .and_then(|value| value.to_str().ok());
     let announced: Option<usize> = length.and_then(|length| length.parse().ok());
     let held = announced.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES) + REQUEST_BYTES;
-    let room = room.0.clone().try_acquire_many_owned(held as u32);
-    let kept = if room.is_ok() { MAX_BODY_BYTES } else { 0 };
+    let permit = budget.0.clone().try_acquire_many_owned(held as u32);
+    let kept = if permit.is_ok() { MAX_BODY_BYTES } else { 0 };
     let body = timeout(
         BODY_TIMEOUT,
         collect(payload, announced.unwrap_or_default(), kept),
     )
     .await;
-    let room = room.map_err(|_| Problem::Overloaded("no room for another body".into()))?;
+    let permit = permit.map_err(|_| Problem::Overloaded("the budget for bodies is used up".into()))?;
     let bytes = body.map_err(|_| Problem::BodyTimeout)??;
-    Ok(Body { bytes, _room: room })
+    Ok(Body {
+        bytes,
+        _budget: permit,
+    })
 }
 
-/// Keeps the first bytes and drops the rest.
+/// Keeps the first bytes of a body and drops the rest.
 async fn collect(mut payload: Payload, announced: usize, kept: usize) -> Result<Bytes, Problem> {
     if announced > MAX_DROPPED_BYTES {
         return Err(Problem::BodyTooLarge);

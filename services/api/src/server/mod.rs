@@ -1,4 +1,4 @@
-//! Listening, serving, and stopping in good order.
+//! Listens, serves, and stops in an orderly way.
 
 pub(crate) mod options;
 pub(crate) mod router;
@@ -19,40 +19,40 @@ use tonghop_metrics::Metrics;
 use tonghop_tls::InvalidCertificate;
 
 use crate::middleware::authenticate::authenticate;
-use crate::middleware::cors::share;
-use crate::middleware::response::answer;
+use crate::middleware::cors::cors;
+use crate::middleware::response::complete_response;
 use crate::server::options::Front;
 use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
 use crate::service::docs::{docs, redirect_docs};
 use crate::service::home::get_index;
 
-/// How long a connection may be idle between requests.
+/// The time for which a connection may be idle between requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// How long the head of a request may take.
+/// The time for receiving the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long agreeing on TLS may take, before the first head.
+/// The time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How many connections the process takes, on however many processors; more wait to be accepted.
+/// The number of connections of a process, on any number of processors; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_000;
 
-/// How many connections may wait to be accepted, as far as the system lets them (Linux: `net.core.somaxconn`, 4,096 by
-/// itself). One more is not heard, and tries again after a second; what the standard library asks for is 128.
+/// The number of connections that may wait to be accepted, as far as the system allows (Linux: `net.core.somaxconn`, by
+/// default 4,096). The next one is ignored and retries after a second; the standard library would allow only 128.
 const BACKLOG: i32 = 4_096;
 
-/// How long requests in flight may take after the stop.
+/// The time in seconds for requests in flight to finish after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
 
-/// Why the service does not start, or stopped by itself.
+/// Why the service did not start, or stopped without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, std::io::Error),
-    /// TLS cannot be served.
+    /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] InvalidCertificate),
     /// The server failed.
@@ -60,23 +60,23 @@ pub enum StartError {
     Failed(std::io::Error),
 }
 
-/// How the service is served.
+/// The settings of the service.
 #[derive(Debug)]
 pub struct Settings {
-    /// What `/metrics` tells, to which the service adds what it measures.
+    /// The metrics of the process, to which the service adds its own.
     pub metrics: Metrics,
-    /// How it meets its clients.
+    /// How the service faces its clients: TLS and CORS.
     pub front: Front,
 }
 
 /// Binds the address of the service.
 ///
 /// # Errors
-/// The address is taken or not ours.
+/// The address is in use, or not an address of this machine.
 pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
     let listening = || {
         let socket = Socket::new(Domain::for_address(listen), Type::STREAM, None)?;
-        // Connections of the process before may still be ending.
+        // Connections of a previous process may still be closing.
         socket.set_reuse_address(cfg!(unix))?;
         socket.bind(&listen.into())?;
         socket.listen(BACKLOG)?;
@@ -85,7 +85,7 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
     listening().map_err(|error| StartError::Bind(listen, error))
 }
 
-/// Serves until `stop`, then finishes the requests in flight, for 30 seconds at the most.
+/// Serves until `stop`, then finishes the requests in flight, for at most 30 seconds.
 ///
 /// # Errors
 /// The server could not start, or failed.
@@ -102,14 +102,14 @@ pub async fn serve(
             .into_utoipa_app()
             .configure(routes)
             .into_app()
-            .configure(|config| shared.put_into(config))
+            .configure(|config| shared.configure(config))
             .route("/", get().to(get_index))
             .route("/docs", get().to(redirect_docs))
             .service(docs())
             .default_service(to(fallback))
             .wrap(from_fn(authenticate))
-            .wrap(from_fn(share))
-            .wrap(from_fn(answer))
+            .wrap(from_fn(cors))
+            .wrap(from_fn(complete_response))
     });
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
     let connections = MAX_CONNECTIONS.div_ceil(workers);
@@ -118,8 +118,8 @@ pub async fn serve(
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         .max_connections(connections)
-        // A handshake that waits for its client costs a connection and nothing else. A smaller number, such as the
-        // default of 256, lets as many slow clients keep all others out until their time is over.
+        // A handshake that waits for its client costs nothing but a connection. With a smaller number, such as the
+        // default of 256, as many slow clients would keep out all others until their handshakes time out.
         .max_connection_rate(connections)
         .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
         .shutdown_timeout(STOP_TIMEOUT_S)
@@ -157,9 +157,9 @@ mod tests {
 
     use super::*;
 
-    /// Nobody accepts them: as many as that may come while the process has no turn.
+    /// No connection is accepted, as when the process gets no processor time.
     #[test]
-    fn hundreds_may_connect_at_once() {
+    fn hundreds_of_clients_can_connect_at_once() {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(800));
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_named() {
+    fn an_address_in_use_is_named() {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let refused = bind(address).unwrap_err().to_string();

@@ -1,11 +1,11 @@
-//! What all workers share.
+//! The state that all workers share.
 
 use actix_web::web::{Bytes, Data, ServiceConfig, get};
 use tonghop_access::Gate;
 use tonghop_metrics::Metrics;
 
 use crate::middleware::cors::Origins;
-use crate::middleware::request_metrics::Requests;
+use crate::middleware::request_metrics::RequestMetrics;
 use crate::openapi::operations::Operations;
 use crate::request::body::BodyBudget;
 use crate::server::options::Front;
@@ -15,7 +15,7 @@ use crate::service::metrics::get_metrics;
 use crate::submissions::batch::BatchPermits;
 use crate::totals::verification::Turn;
 
-/// What all workers share.
+/// The state that all workers share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     gate: Data<Gate>,
@@ -25,14 +25,14 @@ pub(crate) struct Shared {
     room: Data<BodyBudget>,
     places: Data<BatchPermits>,
     origins: Data<Origins>,
-    requests: Data<Requests>,
+    requests: Data<RequestMetrics>,
     metrics: Data<Metrics>,
 }
 
 impl Shared {
     pub(crate) fn new(gate: &Gate, front: &Front, metrics: Metrics) -> Self {
         let document = openapi();
-        let requests = Requests::of(&document);
+        let requests = RequestMetrics::of(&document);
         requests.register(&metrics, gate.rejected_without_key());
         Self {
             gate: Data::new(gate.clone()),
@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn put_into(&self, config: &mut ServiceConfig) {
+    pub(crate) fn configure(&self, config: &mut ServiceConfig) {
         config
             .app_data(self.gate.clone())
             .app_data(self.operations.clone())
