@@ -12,7 +12,7 @@ use tonghop_domain::{Catalogue, Fault, Submission};
 use crate::problem::Problem;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::json::{self, Unread};
-use crate::request::ndjson::{Line, lines};
+use crate::request::ndjson::{NdjsonLine, lines};
 use crate::submissions::figure::FigureBody;
 use crate::submissions::parse::read_submission;
 
@@ -94,7 +94,7 @@ pub fn batch(body: &[u8], sizes: &[u8]) -> Vec<Vec<u8>> {
         .split(|byte| *byte == b'\n')
         .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let expected = (1..).zip(plain).filter(|(_, line)| !line.trim_ascii().is_empty());
-    let expected = expected.map(|(number, line)| Line {
+    let expected = expected.map(|(number, line)| NdjsonLine {
         number,
         content: (line.len() <= MAX_BODY_BYTES).then(|| Bytes::copy_from_slice(line)),
     });
@@ -106,7 +106,7 @@ pub fn batch(body: &[u8], sizes: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn cut(chunks: Vec<Bytes>) -> Vec<Line> {
+fn cut(chunks: Vec<Bytes>) -> Vec<NdjsonLine> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();

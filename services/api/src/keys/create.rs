@@ -32,10 +32,10 @@ use crate::request::query::Query;
 pub(crate) async fn create_key(
     request: HttpRequest,
     payload: Payload,
-    room: Data<BodyBudget>,
+    budget: Data<BodyBudget>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &room).await?;
+    let body = read_body(&request, payload, &budget).await?;
     store.require_administrator()?;
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;

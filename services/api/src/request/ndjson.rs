@@ -1,4 +1,4 @@
-//! Cuts a body into lines as it comes, holding no more than one of them.
+//! Splits a body into lines as it arrives, and holds no more than one of them.
 
 use futures_util::StreamExt;
 use std::time::Duration;
@@ -10,35 +10,35 @@ use tokio::time::timeout;
 
 use crate::request::body::MAX_BODY_BYTES;
 
-/// For how long a sender may be silent when more is waited for.
+/// The time for which a client may send nothing while the service waits for more.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A line that is not blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// Its number, counted from 1, blank lines among them.
+pub(crate) struct NdjsonLine {
+    /// Its number, from 1; blank lines are counted.
     pub(crate) number: u64,
-    /// Its bytes without the line end; none when it is too long.
+    /// Its bytes without the line ending; none when it is too long.
     pub(crate) content: Option<Bytes>,
 }
 
-/// The lines of a body. One that breaks off ends with its last whole line.
-pub(crate) fn lines<S>(body: S) -> impl Stream<Item = Line>
+/// The lines of a body. An incomplete body ends with its last complete line.
+pub(crate) fn lines<S>(body: S) -> impl Stream<Item = NdjsonLine>
 where
     S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
 {
-    let cutter = Cutter::default();
-    unfold((body, cutter), |(mut body, mut cutter)| async {
+    let splitter = Splitter::default();
+    unfold((body, splitter), |(mut body, mut splitter)| async {
         loop {
-            if let Some(line) = cutter.cut() {
-                return Some((line, (body, cutter)));
+            if let Some(line) = splitter.next_line() {
+                return Some((line, (body, splitter)));
             }
-            if cutter.ended {
+            if splitter.ended {
                 return None;
             }
             match timeout(SILENCE_TIMEOUT, body.next()).await {
-                Ok(Some(Ok(chunk))) => cutter.add(&chunk),
-                Ok(None) => cutter.end(),
+                Ok(Some(Ok(chunk))) => splitter.add(&chunk),
+                Ok(None) => splitter.end(),
                 Ok(Some(Err(_))) | Err(_) => return None,
             }
         }
@@ -46,22 +46,22 @@ where
 }
 
 #[derive(Debug, Default)]
-struct Cutter {
+struct Splitter {
     buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
+    /// The bytes at the start of the buffer that contain no line ending.
     scanned: usize,
     number: u64,
-    /// The line is too long; what came of it was dropped.
+    /// Whether the line is too long; what arrived of it was dropped.
     dropping: bool,
     ended: bool,
 }
 
-impl Cutter {
+impl Splitter {
     fn add(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// What is left is the last line, whether or not it has an end.
+    /// Completes the last line, which needs no line ending.
     fn end(&mut self) {
         self.ended = true;
         if !self.buffer.is_empty() || self.dropping {
@@ -69,8 +69,8 @@ impl Cutter {
         }
     }
 
-    /// The next line that is not blank, if all of it is there.
-    fn cut(&mut self) -> Option<Line> {
+    /// The next line that is not blank, once it is complete.
+    fn next_line(&mut self) -> Option<NdjsonLine> {
         loop {
             let unseen = self.buffer.get(self.scanned..).unwrap_or_default();
             let Some(end) = unseen.iter().position(|byte| *byte == b'\n') else {
@@ -100,8 +100,8 @@ impl Cutter {
         }
     }
 
-    fn line(&self, content: Option<Bytes>) -> Line {
-        Line {
+    fn line(&self, content: Option<Bytes>) -> NdjsonLine {
+        NdjsonLine {
             number: self.number,
             content,
         }
@@ -124,7 +124,7 @@ mod tests {
             .enable_time()
             .build()
             .unwrap();
-        let found: Vec<Line> = runtime.block_on(lines(iter(body)).collect());
+        let found: Vec<NdjsonLine> = runtime.block_on(lines(iter(body)).collect());
         let text = |content: Bytes| String::from_utf8(content.to_vec()).unwrap();
         found
             .into_iter()
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_are_counted_and_the_last_line_needs_no_end() {
+    fn blank_lines_are_counted_and_the_last_line_needs_no_ending() {
         let found = cut(&[b"a\r\n\n  \nb", b"c\nd"]);
         let expected = [(1, "a"), (4, "bc"), (5, "d")];
         assert_eq!(
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_told_and_skipped() {
+    fn a_line_that_is_too_long_is_reported_and_skipped() {
         let long = "x".repeat(MAX_BODY_BYTES + 1);
         let longest = &long[1..];
         let text = format!("{long}\n{longest}\r\n{long}{long}{long}\na\n{long}");
@@ -160,13 +160,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_do_not_depend_on_how_they_come(text in "[ab\n\r ]{0,60}", size in 1usize..9) {
+        fn lines_do_not_depend_on_chunks(text in "[ab\n\r ]{0,60}", size in 1usize..9) {
             let chunks: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
             prop_assert_eq!(cut(&chunks), cut(&[text.as_bytes()]));
         }
 
         #[test]
-        fn lines_are_those_of_the_text_however_its_bytes_are_cut(
+        fn lines_are_those_of_the_text_for_any_chunks(
             body in prop::collection::vec(prop_oneof![any::<u8>(), Just(b'\n'), Just(b'\r')], 0..80),
             sizes in prop::collection::vec(0u8..20, 0..12),
         ) {

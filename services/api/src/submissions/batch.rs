@@ -1,4 +1,4 @@
-//! Many submissions in one request: a line each, answered line by line while they come.
+//! `POST /v1/submissions/batch`: many submissions in one request, one per line, answered line by line as they arrive.
 
 use futures_util::{FutureExt, StreamExt};
 use std::convert::Infallible;
@@ -23,36 +23,36 @@ use crate::problem::text::words;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{NDJSON, accepted, check_content_type};
-use crate::request::ndjson::{Line, lines};
+use crate::request::ndjson::{NdjsonLine, lines};
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::parse::read_beside;
-use crate::submissions::per_key_order::Turns;
-use crate::submissions::record::write;
-use crate::submissions::write_headers::Wishes;
+use crate::submissions::per_key_order::PerKeyOrder;
+use crate::submissions::record::record;
+use crate::submissions::write_headers::WriteHeaders;
 
-/// How many lines are worked on at once.
+/// The number of lines in flight at once.
 const LINES_IN_FLIGHT: usize = 64;
 
-/// How many bytes of lines a batch holds at once, each from its reading to its answer; the longest line fits.
+/// The bytes of lines that a batch holds at once, each from its arrival to its result; the longest line fits.
 const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
-/// How many batches a process takes at once.
-const BATCHES: usize = 32;
+/// The number of batches that a process runs at once.
+const MAX_BATCHES: usize = 32;
 
-/// The places for batches of a process. Clones share them.
+/// The permits for batches of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct BatchPermits(Arc<Semaphore>);
 
 impl Default for BatchPermits {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BATCHES)))
+        Self(Arc::new(Semaphore::new(MAX_BATCHES)))
     }
 }
 
 impl BatchPermits {
-    fn take(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let place = self.0.clone().try_acquire_owned();
-        place.map_err(|_| Problem::Overloaded("no place for another batch".into()))
+    fn acquire(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = self.0.clone().try_acquire_owned();
+        permit.map_err(|_| Problem::Overloaded("too many batches are running".into()))
     }
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct BatchResult {
 pub(crate) async fn create_submission_batch(
     request: HttpRequest,
     payload: Payload,
-    places: Data<BatchPermits>,
+    permits: Data<BatchPermits>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request);
@@ -110,25 +110,25 @@ pub(crate) async fn create_submission_batch(
     query.finish()?;
     accepted(request.headers(), &[NDJSON])?;
     check_content_type(request.headers(), NDJSON)?;
-    let wishes = Wishes::of(&request, store.caller())?;
-    if wishes.if_match.is_some() || wishes.first_only {
+    let headers = WriteHeaders::of(&request, store.caller())?;
+    if headers.if_match.is_some() || headers.first_only {
         return Err(no_condition());
     }
     let mut batch = Batch {
-        _place: places.take()?,
+        _permit: permits.acquire()?,
         context: Context::of(&request),
         store,
         dry_run,
-        wishes,
-        turns: Turns::default(),
+        headers,
+        order: PerKeyOrder::default(),
     };
-    let room = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
+    let budget = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
     let catalogue = batch.store.catalogue().clone();
     let results = lines(payload)
-        .then(move |line| read(line, room.clone(), catalogue.clone()))
-        .map(move |(read, room)| batch.begin(read).map(|told| (told, room)))
+        .then(move |line| read(line, budget.clone(), catalogue.clone()))
+        .map(move |(read, permit)| batch.begin(read).map(|result| (result, permit)))
         .buffered(LINES_IN_FLIGHT)
-        .map(|(told, _room)| told);
+        .map(|(result, _permit)| result);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, NDJSON))
@@ -145,20 +145,20 @@ fn no_condition() -> Problem {
     }
 }
 
-/// A line, and the report that it holds or what is wrong with it.
-struct Read {
+/// A line, and the submission that it contains or what is wrong with it.
+struct ParsedLine {
     line: u64,
     submission: Result<(Bytes, Submission), Problem>,
 }
 
-/// Waits until the lines before it leave room, then reads a line.
+/// Waits until the lines before it leave room, then parses a line.
 async fn read(
-    line: Line,
-    room: Arc<Semaphore>,
+    line: NdjsonLine,
+    budget: Arc<Semaphore>,
     catalogue: Arc<Catalogue>,
-) -> (Read, Option<OwnedSemaphorePermit>) {
+) -> (ParsedLine, Option<OwnedSemaphorePermit>) {
     let bytes = line.content.as_ref().map_or(0, Bytes::len);
-    let room = room.acquire_many_owned(bytes as u32).await;
+    let permit = budget.acquire_many_owned(bytes as u32).await;
     let submission = match line.content {
         Some(content) => read_beside(content.clone(), &catalogue)
             .await
@@ -166,25 +166,25 @@ async fn read(
         None => Err(Problem::BodyTooLarge),
     };
     let line = line.number;
-    (Read { line, submission }, room.ok())
+    (ParsedLine { line, submission }, permit.ok())
 }
 
 struct Batch {
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
     context: Context,
     store: Authorized,
     dry_run: bool,
-    wishes: Wishes,
-    turns: Turns,
+    headers: WriteHeaders,
+    order: PerKeyOrder,
 }
 
 impl Batch {
-    /// Takes a line's turn, now; the rest happens when the future is polled.
-    fn begin(&mut self, Read { line, submission }: Read) -> impl Future<Output = Bytes> + use<> {
+    /// Queues a line now; the rest happens when the future is polled.
+    fn begin(&mut self, ParsedLine { line, submission }: ParsedLine) -> impl Future<Output = Bytes> + use<> {
         let begun = submission.map(|(content, submission)| {
-            let key = self.wishes.key.as_ref().filter(|_| !self.dry_run);
+            let key = self.headers.key.as_ref().filter(|_| !self.dry_run);
             let key = key.map(|key| format!("{key}/{line}"));
-            let turn = self.turns.take(&submission.key);
+            let turn = self.order.enqueue(&submission.key);
             (turn, self.change(submission, key, &content))
         });
         let (store, context, dry_run) = (self.store.clone(), self.context.clone(), self.dry_run);
@@ -192,14 +192,14 @@ impl Batch {
             let (key, result) = match begun {
                 Ok((turn, change)) => {
                     let key = change.key.clone();
-                    (Some(key), turn.then(apply(&store, change, dry_run)).await)
+                    (Some(key), turn.run(apply(&store, change, dry_run)).await)
                 }
                 Err(problem) => (None, Err(problem)),
             };
             if let Err(problem) = &result {
                 store.record_refused_line(key.as_ref(), problem.code().slug(), cause(problem));
             }
-            told(line, result, &context)
+            batch_result(line, result, &context)
         }
     }
 
@@ -208,7 +208,7 @@ impl Batch {
             key: submission.key,
             change: Change::Report(Arc::new(submission.content)),
             condition: Precondition::None,
-            idempotency: self.wishes.idempotency(key, content),
+            idempotency: self.headers.idempotency(key, content),
             origin: self.store.context().origin().clone(),
             action: self.store.context().action().to_owned(),
         }
@@ -220,15 +220,19 @@ async fn apply(
     change: Write,
     dry_run: bool,
 ) -> Result<(StatusCode, SubmissionBody), Problem> {
-    let written = write(store, change, dry_run).await?;
-    let aggregated_at = written.known_aggregated_at(store).await;
-    let mut submission = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
+    let recorded = record(store, change, dry_run).await?;
+    let aggregated_at = recorded.known_aggregated_at(store).await;
+    let mut submission = SubmissionBody::new(&recorded.revision, aggregated_at, store.catalogue())?;
     submission.dry_run = dry_run.then_some(true);
-    Ok((written.status(dry_run), submission))
+    Ok((recorded.status(dry_run), submission))
 }
 
-/// The line of the answer.
-fn told(line: u64, result: Result<(StatusCode, SubmissionBody), Problem>, context: &Context) -> Bytes {
+/// The result of a line.
+fn batch_result(
+    line: u64,
+    result: Result<(StatusCode, SubmissionBody), Problem>,
+    context: &Context,
+) -> Bytes {
     let result = match result {
         Ok((status, submission)) => BatchResult {
             line,

@@ -17,8 +17,8 @@ use crate::request::media_type::{JSON, accepted, check_content_type};
 use crate::request::query::Query;
 use crate::submissions::body::{NewSubmission, SubmissionBody};
 use crate::submissions::parse::read_beside;
-use crate::submissions::record::write;
-use crate::submissions::write_headers::Wishes;
+use crate::submissions::record::record;
+use crate::submissions::write_headers::WriteHeaders;
 
 /// Report, or correct a report
 ///
@@ -55,30 +55,30 @@ use crate::submissions::write_headers::Wishes;
 pub(crate) async fn create_submission(
     request: HttpRequest,
     payload: Payload,
-    room: Data<BodyBudget>,
+    budget: Data<BodyBudget>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &room).await?;
+    let body = read_body(&request, payload, &budget).await?;
     let mut query = Query::of(&request);
     let dry_run = query.flag("dry_run");
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
-    let wishes = Wishes::of(&request, store.caller())?;
+    let headers = WriteHeaders::of(&request, store.caller())?;
     let submission = read_beside(body.bytes.clone(), store.catalogue()).await?;
-    let key = wishes.key.clone().filter(|_| !dry_run);
+    let key = headers.key.clone().filter(|_| !dry_run);
     let change = Write {
-        condition: wishes.condition(&store, &submission.key).await?,
-        idempotency: wishes.idempotency(key, &body.bytes),
+        condition: headers.condition(&store, &submission.key).await?,
+        idempotency: headers.idempotency(key, &body.bytes),
         key: submission.key,
         change: Change::Report(Arc::new(submission.content)),
         origin: store.context().origin().clone(),
         action: store.context().action().to_owned(),
     };
-    let written = write(&store, change, dry_run).await?;
-    let wait_s = wishes.wait_s.filter(|_| !dry_run);
-    let aggregated_at = written.aggregated_at(&store, wait_s).await;
-    let mut answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
-    answer.dry_run = dry_run.then_some(true);
-    Ok(written.respond(written.status(dry_run), &answer, wait_s))
+    let recorded = record(&store, change, dry_run).await?;
+    let wait_s = headers.wait_s.filter(|_| !dry_run);
+    let aggregated_at = recorded.aggregated_at(&store, wait_s).await;
+    let mut body = SubmissionBody::new(&recorded.revision, aggregated_at, store.catalogue())?;
+    body.dry_run = dry_run.then_some(true);
+    Ok(recorded.response(recorded.status(dry_run), &body, wait_s))
 }

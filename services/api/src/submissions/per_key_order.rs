@@ -1,4 +1,4 @@
-//! Lines of a batch about the same submission are applied in their order.
+//! Applies the lines of a batch that are about the same submission in their order.
 
 use std::collections::HashMap;
 
@@ -8,42 +8,44 @@ use tonghop_domain::SubmissionKey;
 /// TotalRef how many lines are worked on at once. When many more keys are known, those that are done are forgotten.
 const IN_FLIGHT: usize = 64;
 
-/// Whose turn it is, for lines about the same submission.
+/// For each submission, the last line that is about it.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(HashMap<SubmissionKey, oneshot::Receiver<()>>);
+pub(crate) struct PerKeyOrder(HashMap<SubmissionKey, oneshot::Receiver<()>>);
 
-/// A line's place in the row: after the one before, whose end of the channel goes away with it.
+/// The position of a line: after the previous line about the same submission, which drops its end of a channel when it
+/// is finished.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    before: Option<oneshot::Receiver<()>>,
-    mine: oneshot::Sender<()>,
+    previous: Option<oneshot::Receiver<()>>,
+    finished: oneshot::Sender<()>,
 }
 
-impl Turns {
-    pub(crate) fn take(&mut self, key: &SubmissionKey) -> Turn {
+impl PerKeyOrder {
+    /// Queues a line about a submission.
+    pub(crate) fn enqueue(&mut self, key: &SubmissionKey) -> Turn {
         if self.0.len() > 2 * IN_FLIGHT {
             let unfinished = |last: &mut oneshot::Receiver<()>| {
                 last.try_recv() == Err(oneshot::error::TryRecvError::Empty)
             };
             self.0.retain(|_, last| unfinished(last));
         }
-        let (mine, last) = oneshot::channel();
+        let (finished, last) = oneshot::channel();
         Turn {
-            before: self.0.insert(key.clone(), last),
-            mine,
+            previous: self.0.insert(key.clone(), last),
+            finished,
         }
     }
 }
 
 impl Turn {
-    /// Waits for the one before, then works, then lets the next one begin.
-    pub(crate) async fn then<T>(self, work: impl Future<Output = T>) -> T {
-        if let Some(before) = self.before {
-            // It never sends; that it is gone is the sign.
-            before.await.unwrap_or_default();
+    /// Waits for the previous line, then runs `work`, then releases the next line.
+    pub(crate) async fn run<T>(self, work: impl Future<Output = T>) -> T {
+        if let Some(previous) = self.previous {
+            // Nothing is ever sent: the dropped sender is the signal.
+            previous.await.unwrap_or_default();
         }
         let done = work.await;
-        drop(self.mine);
+        drop(self.finished);
         done
     }
 }
@@ -67,8 +69,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_about_one_submission_are_applied_in_order_and_forgotten() {
-        let mut turns = Turns::default();
+    fn lines_about_one_submission_are_applied_in_order() {
+        let mut order = PerKeyOrder::default();
         let applied = RefCell::new(Vec::new());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -76,9 +78,9 @@ mod tests {
             .unwrap();
         runtime.block_on(async {
             let lines = iter(0..2_000u32).map(|line| {
-                let turn = turns.take(&key(i64::from(line % 300)));
+                let turn = order.enqueue(&key(i64::from(line % 300)));
                 let applied = &applied;
-                turn.then(async move {
+                turn.run(async move {
                     for _ in 0..(line * 7) % 13 {
                         tokio::task::yield_now().await;
                     }
@@ -97,6 +99,6 @@ mod tests {
                 .collect();
             assert!(lines.is_sorted(), "{lines:?}");
         }
-        assert!(turns.0.len() <= 2 * IN_FLIGHT + 1);
+        assert!(order.0.len() <= 2 * IN_FLIGHT + 1);
     }
 }

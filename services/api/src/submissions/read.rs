@@ -43,11 +43,11 @@ pub(crate) async fn get_submission(
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
     let revision = store.submission(submission_id(&id)?).await?;
-    told(&request, &store, revision).await
+    respond_revision(&request, &store, revision).await
 }
 
-/// One revision, or that the caller has it already.
-pub(crate) async fn told(
+/// Responds with a revision, or with 304 if the caller has it already.
+pub(crate) async fn respond_revision(
     request: &HttpRequest,
     store: &AuthorizedStore,
     revision: Revision,

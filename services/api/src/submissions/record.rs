@@ -1,4 +1,4 @@
-//! What creating, withdrawing and the lines of a batch have in common: the wishes of a request, and the answer.
+//! Records a change and renders its response: common to creating, withdrawing and the lines of a batch.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, ETAG, LOCATION};
@@ -13,27 +13,31 @@ use crate::request::idempotency::IDEMPOTENCY_REPLAYED;
 use crate::request::prefer::PREFERENCE_APPLIED;
 use crate::submissions::body::{SubmissionBody, path_of, tag_of};
 
-/// What was written, or was there already.
+/// The outcome of a change: the current revision, and whether the change recorded it.
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct RecordedChange {
     /// The current revision.
     pub(crate) revision: Revision,
-    /// Whether this request, or the one that it repeats, recorded it.
+    /// Whether this request, or the one that it repeats, recorded the revision.
     pub(crate) recorded: bool,
-    /// Whether the answer was given before, for the same key.
+    /// Whether this repeats the response to an earlier request with the same idempotency key.
     pub(crate) replayed: bool,
 }
 
-/// Records a change, or only tells what would become of it.
-pub(crate) async fn write(store: &AuthorizedStore, write: Write, dry_run: bool) -> Result<Written, Problem> {
+/// Records a change, or with `dry_run` only determines its outcome.
+pub(crate) async fn record(
+    store: &AuthorizedStore,
+    change: Write,
+    dry_run: bool,
+) -> Result<RecordedChange, Problem> {
     tracing::trace!(target: "tonghop::step", step = "request_read");
-    match store.record(write, dry_run).await? {
-        Outcome::Recorded { revision, replayed } => Ok(Written {
+    match store.record(change, dry_run).await? {
+        Outcome::Recorded { revision, replayed } => Ok(RecordedChange {
             revision,
             recorded: true,
             replayed,
         }),
-        Outcome::Unchanged { revision, replayed } => Ok(Written {
+        Outcome::Unchanged { revision, replayed } => Ok(RecordedChange {
             revision,
             recorded: false,
             replayed,
@@ -43,8 +47,8 @@ pub(crate) async fn write(store: &AuthorizedStore, write: Write, dry_run: bool) 
     }
 }
 
-impl Written {
-    /// Since when the totals hold the revision, after the wait that the caller prefers.
+impl RecordedChange {
+    /// Since when the totals contain the revision, after the wait that the caller prefers.
     pub(crate) async fn aggregated_at(
         &self,
         store: &AuthorizedStore,
@@ -56,13 +60,13 @@ impl Written {
         }
     }
 
-    /// Since when the totals hold the revision, as far as is known now.
+    /// Since when the totals contain the revision, as far as is known now.
     pub(crate) async fn known_aggregated_at(&self, store: &AuthorizedStore) -> Option<DateTime<Utc>> {
         if self.recorded && !self.replayed {
-            // Just recorded: no total can hold it yet.
+            // No total can contain what was recorded just now.
             return None;
         }
-        // The change is in the database whether or not this can be read, and so the answer is given.
+        // The change is committed whether or not this can be read, so a failure here does not change the response.
         store
             .aggregated_at(std::slice::from_ref(&self.revision))
             .await
@@ -70,7 +74,7 @@ impl Written {
             .pop()?
     }
 
-    /// Whether something was created.
+    /// 201 when a revision was recorded, else 200.
     pub(crate) fn status(&self, dry_run: bool) -> StatusCode {
         if self.recorded && !dry_run {
             StatusCode::CREATED
@@ -79,8 +83,8 @@ impl Written {
         }
     }
 
-    /// The answer.
-    pub(crate) fn respond(
+    /// The response.
+    pub(crate) fn response(
         &self,
         status: StatusCode,
         body: &SubmissionBody,

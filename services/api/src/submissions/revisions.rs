@@ -14,7 +14,7 @@ use crate::request::path::submission_id;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::list::DEFAULT_LIMIT;
-use crate::submissions::read::told;
+use crate::submissions::read::respond_revision;
 
 /// A page of revisions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -99,5 +99,5 @@ pub(crate) async fn get_revision(
     let (id, number) = path.into_inner();
     let number = number.parse().map_err(|_| Problem::NotFound(Missing::Revision))?;
     let revision = store.revision(submission_id(&id)?, number).await?;
-    told(&request, &store, revision).await
+    respond_revision(&request, &store, revision).await
 }

@@ -15,8 +15,8 @@ use crate::request::media_type::{JSON, accepted};
 use crate::request::path::submission_id;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
-use crate::submissions::record::write;
-use crate::submissions::write_headers::Wishes;
+use crate::submissions::record::record;
+use crate::submissions::write_headers::WriteHeaders;
 
 /// Withdraw a report
 ///
@@ -48,21 +48,21 @@ pub(crate) async fn withdraw_submission(
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
-    let wishes = Wishes::of(&request, store.caller())?;
-    if wishes.if_match.is_none() {
+    let headers = WriteHeaders::of(&request, store.caller())?;
+    if headers.if_match.is_none() {
         return Err(Problem::PreconditionRequired);
     }
     let key = store.submission_key(submission_id(&id)?).await?;
     let change = Write {
-        condition: wishes.condition(&store, &key).await?,
-        idempotency: wishes.idempotency(wishes.key.clone(), b""),
+        condition: headers.condition(&store, &key).await?,
+        idempotency: headers.idempotency(headers.key.clone(), b""),
         key,
         change: Change::Withdraw,
         origin: store.context().origin().clone(),
         action: store.context().action().to_owned(),
     };
-    let written = write(&store, change, false).await?;
-    let aggregated_at = written.aggregated_at(&store, wishes.wait_s).await;
-    let answer = SubmissionBody::new(&written.revision, aggregated_at, store.catalogue())?;
-    Ok(written.respond(StatusCode::OK, &answer, wishes.wait_s))
+    let recorded = record(&store, change, false).await?;
+    let aggregated_at = recorded.aggregated_at(&store, headers.wait_s).await;
+    let body = SubmissionBody::new(&recorded.revision, aggregated_at, store.catalogue())?;
+    Ok(recorded.response(StatusCode::OK, &body, headers.wait_s))
 }

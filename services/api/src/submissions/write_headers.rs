@@ -1,4 +1,4 @@
-//! What the headers of a write wish for.
+//! The headers that steer a write: conditions, preferences and the idempotency key.
 
 use actix_web::HttpRequest;
 use sha2::Digest;
@@ -13,27 +13,27 @@ use crate::request::idempotency::idempotency_key;
 use crate::request::preconditions::Tags;
 use crate::request::prefer::preferred_wait_s;
 
-/// No revision has this number, so the condition never holds.
+/// The number of no revision, so that a condition never holds.
 const NO_REVISION: i32 = -1;
 
-/// What the headers of a request wish for.
+/// The headers that steer a write.
 #[derive(Clone, Debug)]
-pub(crate) struct Wishes {
-    /// The key by which a retry is recognised.
+pub(crate) struct WriteHeaders {
+    /// The idempotency key, by which a retry is recognized.
     pub(crate) key: Option<String>,
-    /// For how long to wait for the totals.
+    /// The seconds to wait for the totals.
     pub(crate) wait_s: Option<u64>,
     /// If-Match.
     pub(crate) if_match: Option<Tags>,
-    /// If-None-Match: *.
+    /// Whether `If-None-Match: *` was sent: only a first revision is wanted.
     pub(crate) first_only: bool,
-    /// Whose idempotency keys they are.
+    /// The caller, since each has their own idempotency keys.
     caller: KeyId,
-    /// The method and the address.
+    /// The method and the URI.
     target: String,
 }
 
-impl Wishes {
+impl WriteHeaders {
     /// Reads the headers.
     pub(crate) fn of(request: &HttpRequest, caller: &Caller) -> Result<Self, Problem> {
         let headers = request.headers();
@@ -41,7 +41,7 @@ impl Wishes {
         let first_only = match Tags::if_none_match(headers)? {
             None => false,
             Some(Tags::Any) => true,
-            Some(Tags::These(_)) => return Err(only_star()),
+            Some(Tags::These(_)) => return Err(only_asterisk()),
         };
         if first_only && if_match.is_some() {
             return Err(Problem::InvalidHeader {
@@ -61,19 +61,19 @@ impl Wishes {
         })
     }
 
-    /// The condition. Where several revisions, or any, would do, the current one is looked up.
+    /// The condition. If several revisions, or any, satisfy it, the current one is looked up.
     pub(crate) async fn condition(
         &self,
         store: &AuthorizedStore,
         key: &SubmissionKey,
     ) -> Result<Precondition, Problem> {
         let Some(tags) = &self.if_match else {
-            let absent = if self.first_only {
+            let condition = if self.first_only {
                 Precondition::Absent
             } else {
                 Precondition::None
             };
-            return Ok(absent);
+            return Ok(condition);
         };
         let named = tags.revisions();
         if let (Tags::These(_), [] | [_]) = (tags, named.as_slice()) {
@@ -86,7 +86,7 @@ impl Wishes {
         Ok(Precondition::Current(holds.unwrap_or(NO_REVISION)))
     }
 
-    /// The key with the digest of what it is used for: method, address, conditions and body.
+    /// The key with the digest of the request: method, URI, conditions and body.
     pub(crate) fn idempotency(&self, key: Option<String>, body: &[u8]) -> Option<Idempotency> {
         let key = key?;
         let mut hash = Sha256::new();
@@ -104,7 +104,7 @@ impl Wishes {
     }
 }
 
-fn only_star() -> Problem {
+fn only_asterisk() -> Problem {
     Problem::InvalidHeader {
         wanted: words(
             "Here If-None-Match can only be *. To name a revision, send it in If-Match.",

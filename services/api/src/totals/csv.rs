@@ -26,26 +26,26 @@ const COLUMNS: [&str; 19] = [
     "as_of",
 ];
 
-/// The rows of a total: for each indicator one, and one for each of its cells.
+/// Renders a total: one row per indicator, and one per cell of its breakdowns.
 pub(crate) fn render(about: &TotalRef, body: &TotalsBody) -> Result<Vec<u8>, csv::Error> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     for (line, cells) in body.lines() {
-        table.write_record(row(about, body, &line.indicator, of_line(line)))?;
+        table.write_record(row(about, body, &line.indicator, total_columns(line)))?;
         for cell in cells {
-            table.write_record(row(about, body, &line.indicator, of_cell(cell)))?;
+            table.write_record(row(about, body, &line.indicator, cell_columns(cell)))?;
         }
     }
     for ratio in body.ratios() {
-        table.write_record(row(about, body, &ratio.indicator, of_ratio(ratio)))?;
+        table.write_record(row(about, body, &ratio.indicator, ratio_columns(ratio)))?;
     }
     table.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// What differs from row to row: breakdown, value, items, items_truncated and the five counts.
-type Own = [String; 9];
+/// The columns that differ from row to row: breakdown, value, items, items_truncated and the five counts.
+type OwnColumns = [String; 9];
 
-fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: Own) -> [String; 19] {
+fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) -> [String; 19] {
     let form = &about.scope.form;
     let names = form.indicator(indicator).map(|indicator| &indicator.names);
     let (expected, reported, pending, as_of) = body.state();
@@ -65,8 +65,8 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: Own) -> [Strin
         about.scope.period.to_string(),
         about.unit.to_string(),
         indicator.to_owned(),
-        guarded(names.map_or("", |names| &names.vi)),
-        guarded(names.map_or("", |names| &names.en)),
+        escape_formula(names.map_or("", |names| &names.vi)),
+        escape_formula(names.map_or("", |names| &names.en)),
         breakdown,
         value,
         items,
@@ -83,13 +83,13 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: Own) -> [Strin
     ]
 }
 
-fn of_line(line: &LineBody) -> Own {
+fn total_columns(line: &LineBody) -> OwnColumns {
     let items = line.items.as_ref().map(|items| items.join("\n"));
     let truncated = line.items_truncated.map(|truncated| truncated.to_string());
     [
         String::new(),
         line.value.map(|value| value.to_string()).unwrap_or_default(),
-        guarded(&items.unwrap_or_default()),
+        escape_formula(&items.unwrap_or_default()),
         truncated.unwrap_or_default(),
         line.reporting.to_string(),
         line.done_no_number.to_string(),
@@ -99,8 +99,8 @@ fn of_line(line: &LineBody) -> Own {
     ]
 }
 
-fn of_cell(cell: &CellBody) -> Own {
-    let mut own = Own::default();
+fn cell_columns(cell: &CellBody) -> OwnColumns {
+    let mut own = OwnColumns::default();
     let pairs: Vec<String> = cell
         .categories()
         .map(|(dimension, category)| format!("{dimension}={category}"))
@@ -110,14 +110,14 @@ fn of_cell(cell: &CellBody) -> Own {
     own
 }
 
-fn of_ratio(ratio: &RatioBody) -> Own {
-    let mut own = Own::default();
+fn ratio_columns(ratio: &RatioBody) -> OwnColumns {
+    let mut own = OwnColumns::default();
     own[1] = ratio.value.map(|value| value.to_string()).unwrap_or_default();
     own
 }
 
 /// A text that no spreadsheet takes for a formula.
-fn guarded(text: &str) -> String {
+fn escape_formula(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn a_text_is_never_a_formula() {
         for text in ["=1+1", "+84", "-1", "@x", "\tx"] {
-            assert_eq!(guarded(text), format!("'{text}"));
+            assert_eq!(escape_formula(text), format!("'{text}"));
         }
-        assert_eq!(guarded("Chung tay phòng, chống"), "Chung tay phòng, chống");
+        assert_eq!(escape_formula("Chung tay phòng, chống"), "Chung tay phòng, chống");
     }
 }

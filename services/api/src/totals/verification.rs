@@ -1,4 +1,4 @@
-//! Proof that totals are right.
+//! `GET /v1/verification`: compares totals with a new count of the reports.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::total_ref::{TotalQuery, read_total_ref};
 
-/// Lets one verification run at a time: each reads every report at or below a unit.
+/// The permit for a verification, each of which reads every report at or below a unit. There is one per process.
 #[derive(Debug)]
-pub(crate) struct Turn(Semaphore);
+pub(crate) struct VerificationPermit(Semaphore);
 
-impl Default for Turn {
+impl Default for VerificationPermit {
     fn default() -> Self {
         Self(Semaphore::new(1))
     }
@@ -77,11 +77,11 @@ pub(crate) struct DifferenceBody {
 pub(crate) async fn get_verification(
     request: HttpRequest,
     store: Authorized,
-    turn: Data<Turn>,
+    permit: Data<VerificationPermit>,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let about = read_total_ref(&request, store.catalogue())?;
-    let _mine = turn.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
+    let _permit = permit.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
     let outcome = store.verify(&about).await?;
     let body = VerificationBody {
         checked: outcome.checked,
