@@ -43,11 +43,14 @@ pub enum InvalidAmqpUrl {
     /// There is no host between the scheme and the path.
     #[error("the AMQP URL must name a host, as in {EXAMPLE}")]
     Host,
-    /// Another part is invalid.
+    /// A special character that ends the user, the password or the virtual host early.
     #[error(
-        "the AMQP URL must look like {EXAMPLE}; percent-encode special characters in the user and the password, and \
-         write parameters such as frame_max as numbers"
+        "percent-encode the special characters of user, password and virtual host in the AMQP URL: \
+         %40 for @, %2F for /, %3F for ?, %23 for #, %25 for %"
     )]
+    Encoding,
+    /// A wrong port or parameter.
+    #[error("the AMQP URL must look like {EXAMPLE}; port and parameters such as frame_max are numbers")]
     Malformed,
     /// Names of exchanges and queues cannot start with the namespace.
     #[error(
@@ -68,6 +71,9 @@ impl AmqpSettings {
             .iter()
             .find_map(|scheme| url.strip_prefix(scheme))
             .ok_or(InvalidAmqpUrl::Scheme)?;
+        if !is_encoded(rest) {
+            return Err(InvalidAmqpUrl::Encoding);
+        }
         let host = host(rest).ok_or(InvalidAmqpUrl::Host)?;
         let mut uri: AMQPUri = url.parse().map_err(|_| InvalidAmqpUrl::Malformed)?;
         if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
@@ -137,6 +143,16 @@ impl fmt::Debug for AmqpSettings {
     }
 }
 
+/// Whether the special characters in a URL are percent-encoded, given what follows the scheme. An `@` or `/` in a password
+/// would otherwise end it early and make a part of it the host, which is logged.
+fn is_encoded(rest: &str) -> bool {
+    let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let is_escape = |part: &str| part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    authority.matches('@').count() <= 1
+        && !after.contains(['@', '#'])
+        && rest.split('%').skip(1).all(is_escape)
+}
+
 /// Returns the host in the part after the scheme, without user, port and path, but with the brackets of an IPv6 address.
 fn host(rest: &str) -> Option<&str> {
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -201,12 +217,45 @@ mod tests {
             ("amqp://u:p@:5672/", InvalidAmqpUrl::Host),
             ("amqp://broker:port/", InvalidAmqpUrl::Malformed),
             ("amqp://broker/?frame_max=big", InvalidAmqpUrl::Malformed),
-            ("amqp://u:secret/secret@broker/", InvalidAmqpUrl::Malformed),
         ] {
             let error = parse(url).map(|accepted| format!("{accepted:?}")).unwrap_err();
             assert_eq!(error, expected, "{url}");
             assert!(!error.to_string().contains("secret"));
         }
+    }
+
+    #[test]
+    fn an_unencoded_password_is_rejected_and_never_repeated() {
+        for url in [
+            "amqp://u:pa@secret@broker/",
+            "amqp://u:@secret@broker/",
+            "amqp://u:pa/secret@broker/",
+            "amqp://u:1/secret@broker/",
+            "amqps://u:pa?secret@broker/",
+            "amqp://u:12#secret@broker/",
+            "amqp://u:100%secret@broker/",
+            "amqp://u:secret%@broker/",
+            "amqp://broker/secret@host",
+        ] {
+            let invalid = parse(url).map(|accepted| format!("{accepted:?}")).unwrap_err();
+            assert_eq!(invalid, InvalidAmqpUrl::Encoding, "{url}");
+            let message = invalid.to_string();
+            assert!(
+                message.contains("percent-encode") && !message.contains("secret"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn user_and_password_are_percent_decoded() {
+        let uri = parse("amqp://u%40office:p%40%2F%3F%23%25%3A:x@broker/")
+            .unwrap()
+            .uri()
+            .clone();
+        assert_eq!(uri.authority.userinfo.username, "u@office");
+        assert_eq!(uri.authority.userinfo.password, "p@/?#%::x");
+        assert_eq!(uri.authority.host, "broker");
     }
 
     #[test]
