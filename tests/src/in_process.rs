@@ -1,6 +1,6 @@
 //! The service inside the test's own process: a SQLite file, no broker, and no program to build first.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use clap::Parser;
@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 use tonghop_access::{Gate, RateLimits, Token};
-use tonghop_api::FrontOptions;
+use tonghop_api::{ServerConfig, ServerOptions};
 use tonghop_domain::{Origin, Role, UnitCode};
 use tonghop_events::{Bus, Health, relay};
 use tonghop_metrics::Metrics;
@@ -27,7 +27,7 @@ pub(crate) struct InProcess {
 #[derive(Debug, Parser)]
 struct Server {
     #[command(flatten)]
-    front: FrontOptions,
+    options: ServerOptions,
 }
 
 impl InProcess {
@@ -41,7 +41,7 @@ impl InProcess {
         let store = Store::open(&url, catalogue.expect("a valid catalogue"))
             .await
             .expect("the SQLite file can be opened");
-        let listener = tonghop_api::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("the listener has an address");
         let service = Self {
             store,
@@ -52,14 +52,14 @@ impl InProcess {
     }
 
     /// Runs the server, the relay and the aggregator as `tonghop serve` does, until the service is dropped.
-    fn run(&self, listener: std::net::TcpListener, options: &Options) {
+    fn run(&self, listener: TcpListener, options: &Options) {
         let (consuming, relaying) = (Health::default(), Health::default());
         let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
         let metrics = Metrics::new(&self.store, brokers);
         let gate = Gate::new(self.store.clone(), RateLimits::new(options.key_rate));
         let settings = tonghop_api::Settings {
             metrics: metrics.clone(),
-            front: front(options),
+            server: server_config(options),
         };
         let aggregator = tonghop_aggregator::Settings {
             sweep_interval: Duration::from_millis(options.sweep_interval_ms),
@@ -68,7 +68,7 @@ impl InProcess {
         tokio::spawn(async move {
             let bus = Bus::in_process();
             let (served, (), ()) = tokio::join!(
-                tonghop_api::serve(listener, gate, settings, stop.clone()),
+                tonghop_api::serve(vec![listener], gate, settings, stop.clone()),
                 tonghop_aggregator::run(store.clone(), &bus, aggregator, &consuming, &metrics, &stop),
                 relay(&store, &bus, store.outbox_changed(), &relaying, &stop),
             );
@@ -116,7 +116,7 @@ impl Drop for InProcess {
 }
 
 /// The options of the server that are set by environment variables elsewhere.
-fn front(options: &Options) -> tonghop_api::Front {
+fn server_config(options: &Options) -> ServerConfig {
     let arguments = options.settings.iter().map(|(variable, value)| {
         let name = match *variable {
             "TONGHOP_CORS_ORIGINS" => "--cors-origins",
@@ -126,5 +126,5 @@ fn front(options: &Options) -> tonghop_api::Front {
     });
     let arguments = ["in-process".to_owned()].into_iter().chain(arguments);
     let server = Server::try_parse_from(arguments).expect("options of the server");
-    server.front.read().expect("options of the server")
+    server.options.read().expect("options of the server")
 }

@@ -1,4 +1,4 @@
-//! Dying at a named step.
+//! Aborting at a named step, for tests.
 
 use std::fmt::Debug;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// The target of the events that are steps.
 const STEPS: &str = "tonghop::step";
 
-/// What `TONGHOP_CRASH_AT` asks for; none when it is not set.
+/// The crash point that `TONGHOP_CRASH_AT` names, if it is set.
 pub(crate) fn from_environment<S>() -> Option<impl Layer<S>>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -23,33 +23,33 @@ where
     Some(CrashPoint { step }.with_filter(steps))
 }
 
-/// Aborts the process, without a chance to put anything in order, when it comes to a step.
+/// Aborts the process at a step, without any clean-up.
 struct CrashPoint {
     step: String,
 }
 
 impl<S: Subscriber> Layer<S> for CrashPoint {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut here = Here {
+        let mut search = Search {
             step: &self.step,
-            reached: false,
+            found: false,
         };
-        event.record(&mut here);
-        if here.reached {
+        event.record(&mut search);
+        if search.found {
             std::process::abort();
         }
     }
 }
 
-/// Looks whether an event is the step.
-struct Here<'a> {
+/// Searches the fields of an event for the name of the step.
+struct Search<'a> {
     step: &'a str,
-    reached: bool,
+    found: bool,
 }
 
-impl Visit for Here<'_> {
+impl Visit for Search<'_> {
     fn record_str(&mut self, _: &Field, value: &str) {
-        self.reached |= value == self.step;
+        self.found |= value == self.step;
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}

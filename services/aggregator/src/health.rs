@@ -1,6 +1,6 @@
 //! The worker's HTTP service: liveness, readiness and metrics.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
@@ -11,31 +11,17 @@ use tonghop_storage::Store;
 /// Why the health service did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum HealthError {
-    /// The address cannot be bound.
-    #[error("cannot listen on {0}: {1}")]
-    Bind(SocketAddr, std::io::Error),
     /// The server failed.
     #[error("the health service stopped: {0}")]
     Serve(std::io::Error),
 }
 
-/// Binds an address.
-///
-/// # Errors
-/// Fails if the address is in use or does not belong to this machine.
-pub fn bind_health(address: SocketAddr) -> Result<TcpListener, HealthError> {
-    TcpListener::bind(address).map_err(|error| HealthError::Bind(address, error))
-}
-
-/// Serves `/livez`, `/readyz` and `/metrics` until `stop`.
-///
-/// The worker is ready if the database is available and accepts writes. It also works without the broker, by the sweep; the
-/// metrics tell whether the broker is connected.
+/// The server failed.
 ///
 /// # Errors
 /// Fails if the server does.
 pub async fn serve_health(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     store: Store,
     metrics: Metrics,
     stop: CancellationToken,
@@ -48,11 +34,14 @@ pub async fn serve_health(
             .route("/readyz", web::get().to(get_readiness))
             .route("/metrics", web::get().to(get_metrics))
     };
-    let server = HttpServer::new(app)
+    let mut server = HttpServer::new(app)
         .workers(1)
         .disable_signals()
         .shutdown_timeout(5);
-    let server = server.listen(listener).map_err(HealthError::Serve)?.run();
+    for listener in listeners {
+        server = server.listen(listener).map_err(HealthError::Serve)?;
+    }
+    let server = server.run();
     let handle = server.handle();
     tokio::spawn(async move {
         stop.cancelled().await;

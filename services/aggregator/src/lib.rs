@@ -18,9 +18,9 @@ use tonghop_events::{Bus, Health, consume};
 use tonghop_metrics::Metrics;
 use tonghop_storage::Store;
 
-pub use health::{HealthError, bind_health, serve_health};
+pub use health::{HealthError, serve_health};
 pub use metrics::RefreshCounts;
-pub use settings::Settings;
+pub use settings::{AggregatorOptions, Settings};
 pub use worker::{Totals, Worker};
 
 /// Runs the worker until `stop`, then finishes the refreshes that are under way. `health` describes the consumer's

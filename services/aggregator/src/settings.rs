@@ -1,8 +1,27 @@
-//! Settings of the worker.
+//! The settings of the worker.
 
 use std::time::Duration;
 
-/// Settings of the worker.
+use clap::Args;
+
+/// The options of every program that aggregates.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct AggregatorOptions {
+    /// Milliseconds between two sweeps for totals whose announcements were lost
+    #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    sweep_interval_ms: u64,
+}
+
+impl AggregatorOptions {
+    /// The settings that these options stand for.
+    pub fn settings(self) -> Settings {
+        Settings {
+            sweep_interval: Duration::from_millis(self.sweep_interval_ms),
+        }
+    }
+}
+
+/// The settings of the worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// The time between two sweeps.

@@ -5,15 +5,16 @@
 //! missing from it. This crate knows nothing of SQL or messages, and reaches figures only through `tonghop-access`.
 //!
 //! ```no_run
-//! # async fn run(store: tonghop_storage::Store) -> Result<(), tonghop_api::StartError> {
-//! let listener = tonghop_api::bind(([127, 0, 0, 1], 8080).into())?;
+//! # async fn run(store: tonghop_storage::Store) -> Result<(), Box<dyn std::error::Error>> {
+//! let address: tonghop_process::ListenAddress = "localhost:8080".parse()?;
 //! let gate = tonghop_access::Gate::new(store.clone(), tonghop_access::RateLimits::new(100));
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! let settings = tonghop_api::Settings {
 //!     metrics: tonghop_metrics::Metrics::new(&store, Vec::new()),
-//!     front: tonghop_api::Front::default(),
+//!     server: tonghop_api::ServerConfig::default(),
 //! };
-//! tonghop_api::serve(listener, gate, settings, stop).await
+//! tonghop_api::serve(address.bind()?, gate, settings, stop).await?;
+//! # Ok(())
 //! # }
 //! ```
 
@@ -31,6 +32,6 @@ mod service;
 mod submissions;
 mod totals;
 
-pub use server::options::{Front, FrontOptions, InvalidFront};
+pub use server::options::{InvalidServerOptions, ServerConfig, ServerOptions};
 pub use server::router::{openapi, openapi_json};
-pub use server::{Settings, StartError, bind, serve};
+pub use server::{Settings, StartError, serve};

@@ -1,21 +1,22 @@
-//! `tonghop audit`: the audit trail. Works beside a running service.
+//! `tonghop audit`: lists, verifies and exports the audit trail.
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use tonghop_domain::{Actor, AuditEntry, UnitCode, UnitId};
+use tonghop_process::{Failure, Settings};
 use tonghop_storage::{AuditPlace, DatabaseUrl, SealFile, Store};
 
-use crate::arguments::{AuditAction, Settings};
-use crate::failure::{Failure, failed, print, wrong_setting};
-use crate::maintenance::open_existing;
+use crate::arguments::AuditAction;
+use crate::database::open_existing;
+use crate::output::print;
 
-/// How many entries are read at a time.
+/// How many entries are read per query.
 const PAGE: usize = 1000;
 
-/// The file with the heads: the one that is named, else the one beside the SQLite file.
-pub(crate) fn seal_file(url: &DatabaseUrl, named: Option<PathBuf>) -> Option<SealFile> {
+/// The file of audit heads: the configured one, or the one beside the SQLite file.
+pub(crate) fn seal_file(url: &DatabaseUrl, configured: Option<PathBuf>) -> Option<SealFile> {
     let beside = || match url {
         DatabaseUrl::Sqlite(path) => {
             let mut file = path.as_os_str().to_owned();
@@ -24,7 +25,7 @@ pub(crate) fn seal_file(url: &DatabaseUrl, named: Option<PathBuf>) -> Option<Sea
         }
         DatabaseUrl::Postgres(_) => None,
     };
-    named.or_else(beside).map(SealFile::at)
+    configured.or_else(beside).map(SealFile::at)
 }
 
 pub(crate) async fn audit(
@@ -36,28 +37,28 @@ pub(crate) async fn audit(
     let store = open_existing(settings).await?;
     match action {
         AuditAction::List { actor, unit, since } => {
-            let wanted = Wanted {
+            let filter = Filter {
                 actor,
-                units: unit.map(|code| units_called(&store, &code)).transpose()?,
+                units: unit.map(|code| units_with_code(&store, &code)).transpose()?,
                 since,
             };
-            each(&store, |place, entry| {
-                if wanted.has(place, entry) {
-                    print(&line(&store, place, entry));
+            for_each(&store, |place, entry| {
+                if filter.matches(place, entry) {
+                    print(&text_line(&store, place, entry));
                 }
             })
             .await
         }
         AuditAction::Verify => verify(&store, file).await,
-        AuditAction::Export => each(&store, |place, entry| print(&exported(&store, place, entry))).await,
+        AuditAction::Export => for_each(&store, |place, entry| print(&json_line(&store, place, entry))).await,
     }
 }
 
-/// Every entry, the oldest first.
-async fn each(store: &Store, mut act: impl FnMut(&AuditPlace, &AuditEntry)) -> Result<(), Failure> {
+/// Calls `act` for every entry, oldest first.
+async fn for_each(store: &Store, mut act: impl FnMut(&AuditPlace, &AuditEntry)) -> Result<(), Failure> {
     let mut after = None;
     loop {
-        let entries = store.audit_entries(after, PAGE).await.map_err(failed)?;
+        let entries = store.audit_entries(after, PAGE).await?;
         for (place, entry) in &entries {
             act(place, entry);
         }
@@ -68,14 +69,15 @@ async fn each(store: &Store, mut act: impl FnMut(&AuditPlace, &AuditEntry)) -> R
     }
 }
 
-struct Wanted {
+/// Which entries to list.
+struct Filter {
     actor: Option<Actor>,
     units: Option<Vec<UnitId>>,
     since: Option<DateTime<Utc>>,
 }
 
-impl Wanted {
-    fn has(&self, place: &AuditPlace, entry: &AuditEntry) -> bool {
+impl Filter {
+    fn matches(&self, place: &AuditPlace, entry: &AuditEntry) -> bool {
         let is_on = |units: &Vec<UnitId>| entry.unit.is_some_and(|unit| units.contains(&unit));
         self.since.is_none_or(|since| place.at >= since)
             && self
@@ -87,18 +89,18 @@ impl Wanted {
 }
 
 /// Every unit that has or had a code.
-fn units_called(store: &Store, code: &UnitCode) -> Result<Vec<UnitId>, Failure> {
+fn units_with_code(store: &Store, code: &UnitCode) -> Result<Vec<UnitId>, Failure> {
     let units = store.catalogue().units().iter();
-    let called: Vec<UnitId> = units
+    let matching: Vec<UnitId> = units
         .filter(|unit| unit.code == *code)
         .map(|unit| unit.id)
         .collect();
-    if called.is_empty() {
-        return Err(wrong_setting(format!(
+    if matching.is_empty() {
+        return Err(Failure::configuration(format!(
             "the catalogue does not have the unit {code}"
         )));
     }
-    Ok(called)
+    Ok(matching)
 }
 
 fn unit_code(store: &Store, id: UnitId) -> String {
@@ -111,8 +113,8 @@ fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// An entry in one line for people.
-fn line(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
+/// An entry as one line of text.
+fn text_line(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
     let mut words = vec![
         time(place.at),
         entry.origin.actor.to_string(),
@@ -131,8 +133,8 @@ fn line(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
     format!("{}\n", words.join(" "))
 }
 
-/// An entry in one line for programs.
-fn exported(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
+/// An entry as one line of JSON.
+fn json_line(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
     let value = json!({
         "batch": place.batch.to_string(),
         "number": place.number,
@@ -153,20 +155,19 @@ fn exported(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
     format!("{value}\n")
 }
 
+/// Recomputes the chain, compares it with the recorded heads, and prints each fault.
 async fn verify(store: &Store, file: Option<SealFile>) -> Result<(), Failure> {
-    let noted = match &file {
-        Some(file) => file
-            .heads()
-            .map_err(|error| failed(format!("{}: {error}", file.path().display())))?,
+    let recorded = match &file {
+        Some(file) => file.heads().map_err(|error| Failure::file(file.path(), &error))?,
         None => Vec::new(),
     };
-    if noted.is_empty() {
+    if recorded.is_empty() {
         print(
-            "No heads were noted outside the database: a trail that was cut off or made anew would not be noticed.\n",
+            "No heads are recorded outside the database, so a trail that was cut off or replaced cannot be detected.\n",
         );
     }
-    let noted_count = noted.len();
-    let found = store.verify_audit(noted).await.map_err(failed)?;
+    let compared = recorded.len();
+    let found = store.verify_audit(recorded).await?;
     for fault in &found.faults {
         print(&format!("{fault}\n"));
     }
@@ -175,14 +176,14 @@ async fn verify(store: &Store, file: Option<SealFile>) -> Result<(), Failure> {
         |head| format!("seal {} {}", head.number, head.digest),
     );
     print(&format!(
-        "{} entries are sealed, {} wait to be; {noted_count} noted heads compared; the head is {head}\n",
+        "{} entries sealed, {} not yet sealed; {compared} recorded heads compared; the head is {head}\n",
         found.sealed, found.unsealed
     ));
     match found.faults.len() {
         0 => Ok(()),
-        1 => Err(failed("the audit trail is not what was written: 1 fault")),
-        faults => Err(failed(format!(
-            "the audit trail is not what was written: {faults} faults"
+        1 => Err(Failure::runtime("the audit trail was changed: 1 fault")),
+        faults => Err(Failure::runtime(format!(
+            "the audit trail was changed: {faults} faults"
         ))),
     }
 }

@@ -1,53 +1,56 @@
-//! `tonghop backup`: a copy of the SQLite file, beside a running service.
+//! `tonghop backup`: copies the SQLite file, while the service runs.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+use tonghop_process::{Failure, Settings};
 use tonghop_storage::{DatabaseUrl, copy_sqlite};
 
-use crate::arguments::{Settings, store_failure};
-use crate::failure::{Failure, failed, print, wrong_setting};
-use crate::maintenance::existing;
+use crate::database::existing;
+use crate::output::print;
 
-/// Copies the database into a new file. It bears its name only once it is whole and on the disk.
+/// Copies the database into a new file, which gets its name once it is complete and on the disk.
 pub(crate) async fn backup(settings: &Settings, file: &Path) -> Result<(), Failure> {
     let url = existing(settings)?;
     let DatabaseUrl::Sqlite(database) = &url else {
-        return Err(wrong_setting(
-            "tonghop backup copies SQLite files; PostgreSQL has pg_dump, see docs/back-up.md",
+        return Err(Failure::configuration(
+            "tonghop backup copies SQLite files; for PostgreSQL, use pg_dump (docs/back-up.md)",
         ));
     };
-    let cannot = |error: Error| {
-        let why = match error.kind() {
-            ErrorKind::AlreadyExists => "there is such a file already, and a backup overwrites none".into(),
-            _ => error.to_string(),
-        };
-        failed(format!("{}: {why}", file.display()))
-    };
     if file.exists() {
-        return Err(cannot(ErrorKind::AlreadyExists.into()));
+        return Err(failure(file, &ErrorKind::AlreadyExists.into()));
     }
     let folder = folder_of(file);
     let unfinished = tempfile::Builder::new()
         .prefix(".tonghop-backup-")
         .suffix(".unfinished")
         .tempfile_in(&folder)
-        .map_err(cannot)?;
+        .map_err(|error| failure(file, &error))?;
     copy_sqlite(database, unfinished.path())
         .await
-        .map_err(|error| store_failure(&url, &error))?;
+        .map_err(|error| Failure::database(&url, &error))?;
     let name = file.to_owned();
-    let naming = move || keep(unfinished, &name, &folder);
-    let naming = tokio::task::spawn_blocking(naming).await.map_err(failed)?;
-    let size = naming.map_err(cannot)?;
+    let finishing = tokio::task::spawn_blocking(move || finish(unfinished, &name, &folder));
+    let finished = finishing.await.map_err(Failure::runtime)?;
+    let size = finished.map_err(|error| failure(file, &error))?;
     print(&format!(
-        "{url} is copied to {} ({size} bytes). `tonghop verify --database-url sqlite:{}` proves the copy.\n",
+        "{url} is copied to {} ({size} bytes). `tonghop verify --database-url sqlite:{}` verifies the copy.\n",
         file.display(),
         file.display()
     ));
     Ok(())
+}
+
+fn failure(file: &Path, error: &Error) -> Failure {
+    match error.kind() {
+        ErrorKind::AlreadyExists => Failure::configuration(format!(
+            "{}: the file exists, and a backup overwrites none",
+            file.display()
+        )),
+        _ => Failure::file(file, error),
+    }
 }
 
 fn folder_of(file: &Path) -> PathBuf {
@@ -57,8 +60,8 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-/// Gives a whole file its name, and answers its size.
-fn keep(unfinished: NamedTempFile, name: &Path, folder: &Path) -> Result<u64, Error> {
+/// Gives a complete file its name, and returns its size.
+fn finish(unfinished: NamedTempFile, name: &Path, folder: &Path) -> Result<u64, Error> {
     unfinished.as_file().sync_all()?;
     let file = unfinished.persist_noclobber(name)?;
     File::open(folder)?.sync_all()?;

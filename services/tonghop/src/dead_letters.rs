@@ -1,70 +1,71 @@
-//! `tonghop dead-letters`: what the aggregators put aside. Needs the broker, not the database.
+//! `tonghop dead-letters`: lists and drops the messages that no aggregator could process. Needs only the broker.
 
 use tonghop_events::{Bus, DeadLetter, DeadLetters};
+use tonghop_process::{Failure, Settings};
 
-use crate::arguments::{DeadLettersAction, Settings};
-use crate::failure::{Failure, failed, print};
+use crate::arguments::DeadLettersAction;
+use crate::output::print;
 
 pub(crate) async fn dead_letters(settings: &Settings, action: &DeadLettersAction) -> Result<(), Failure> {
     let Bus::Amqp(amqp) = settings.bus()? else {
-        print("Without a broker announcements stay inside the service: there are no dead letters.\n");
+        print("Without a broker, announcements stay inside the service: there are no dead letters.\n");
         return Ok(());
     };
-    let letters = DeadLetters::open(&amqp).await.map_err(failed)?;
-    let done = match action {
+    let letters = DeadLetters::open(&amqp).await.map_err(Failure::runtime)?;
+    let result = match action {
         DeadLettersAction::List => list(&letters).await,
         DeadLettersAction::Drop { id: None } => drop_all(&letters).await,
         DeadLettersAction::Drop { id: Some(id) } => drop_by_id(&letters, id).await,
     };
     letters.close().await;
-    done
+    result
 }
 
 async fn list(letters: &DeadLetters) -> Result<(), Failure> {
-    let listed = letters.list().await.map_err(failed)?;
-    let lines: String = listed.iter().map(line).collect();
-    print(&format!("{lines}{}.\n", counted(listed.len() as u32)));
+    let found = letters.list().await.map_err(Failure::runtime)?;
+    let lines: String = found.iter().map(line).collect();
+    print(&format!("{lines}{}.\n", count_text(found.len() as u32)));
     Ok(())
 }
 
 async fn drop_all(letters: &DeadLetters) -> Result<(), Failure> {
-    let dropped = letters.drop_all().await.map_err(failed)?;
-    print(&format!("{} dropped.\n", counted(dropped)));
+    let dropped = letters.drop_all().await.map_err(Failure::runtime)?;
+    print(&format!("{} dropped.\n", count_text(dropped)));
     Ok(())
 }
 
 async fn drop_by_id(letters: &DeadLetters, id: &str) -> Result<(), Failure> {
-    match letters.drop_by_id(id).await.map_err(failed)? {
-        0 => Err(failed(format!("no dead letter has the id {id}"))),
+    match letters.drop_by_id(id).await.map_err(Failure::runtime)? {
+        0 => Err(Failure::runtime(format!("no dead letter has the id {id}"))),
         dropped => {
-            print(&format!("{} dropped.\n", counted(dropped)));
+            print(&format!("{} dropped.\n", count_text(dropped)));
             Ok(())
         }
     }
 }
 
-fn counted(count: u32) -> String {
+fn count_text(count: u32) -> String {
     match count {
         1 => "1 dead letter".into(),
         count => format!("{count} dead letters"),
     }
 }
 
-/// One line a message; - for what is not known.
+/// A message as one line; - stands for what it does not say.
 fn line(letter: &DeadLetter) -> String {
-    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".into(), printable);
+    let text = |text: &Option<String>| text.as_deref().map_or_else(|| "-".into(), escape);
     let death = letter.death.as_ref().map_or_else(
         || "- sent there directly".into(),
         |death| {
             let at = death.at.map_or_else(|| "-".into(), |at| format!("{at:?}"));
-            let (reason, queue) = (printable(&death.reason), printable(&death.queue));
+            let (reason, queue) = (escape(&death.reason), escape(&death.queue));
             format!("{at} {reason} x{} in {queue}", death.count)
         },
     );
     let unreadable = letter
         .unreadable
         .as_deref()
-        .map(|why| format!(", unreadable: {}", printable(why)))
+        .map(|why| format!(", unreadable: {}", escape(why)))
         .unwrap_or_default();
     format!(
         "{death}: {}, form {}, period {}, province {}, id {}, {} bytes{unreadable}\n",
@@ -77,8 +78,8 @@ fn line(letter: &DeadLetter) -> String {
     )
 }
 
-/// A message may say anything: it shall neither break the line nor command the terminal.
-fn printable(text: &str) -> String {
+/// Escapes the text of a message, which could otherwise break the line or control the terminal.
+fn escape(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_debug).collect()
 }
 
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_is_known_and_a_hostile_message_cannot_break_it() {
+    fn a_line_escapes_what_a_hostile_message_says() {
         let letter = DeadLetter {
             id: Some("một\nhai".into()),
             death: Some(Death {

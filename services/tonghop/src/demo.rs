@@ -1,4 +1,4 @@
-//! `tonghop demo`: the service with the story of the source report in it.
+//! `tonghop demo`: the service with the submissions behind the source report.
 
 use std::time::Duration;
 
@@ -6,34 +6,35 @@ use chrono::Utc;
 use tokio::sync::oneshot;
 use tonghop_access::Token;
 use tonghop_domain::{Origin, Role};
+use tonghop_process::{Failure, Settings};
 use tonghop_storage::{NewKey, Store};
 
-use crate::arguments::{ServeOptions, Settings};
-use crate::client::LocalClient;
-use crate::failure::{Failure, failed, print};
-use crate::keys::unit_called;
+use crate::arguments::ServeOptions;
+use crate::http_client::ServiceClient;
+use crate::keys::unit_with_code;
+use crate::output::print;
 use crate::serve::serve;
 
-/// The fourteen reports. The source report gives only the province's totals, so the split is made up and says so.
+/// The fourteen submissions. The source report gives only the province's totals, so their split is invented, as they say.
 const SUBMISSIONS: &str = include_str!("../demo/submissions.ndjson");
 
-/// Serves from a new database in a temporary folder, or from the one that is set, and submits the fourteen reports.
+/// Serves from the configured database, or else from a new one in a temporary folder, and sends the fourteen submissions.
 pub(crate) async fn demo(settings: &Settings, options: &ServeOptions) -> Result<(), Failure> {
-    let folder = tempfile::tempdir().map_err(failed)?;
-    let database_url = settings.database_url.clone();
-    let thrown_away = database_url.is_none();
-    let database_url =
-        database_url.unwrap_or_else(|| format!("sqlite:{}", folder.path().join("demo.db").display()));
-    let settings = settings.with_database(database_url);
+    let folder = tempfile::tempdir().map_err(Failure::runtime)?;
+    let is_temporary = !settings.has_database();
+    let settings = if is_temporary {
+        settings.with_database(format!("sqlite:{}", folder.path().join("demo.db").display()))
+    } else {
+        settings.clone()
+    };
     let (started, ready) = oneshot::channel();
-    let scheme = if options.front.is_tls() { "https" } else { "http" };
-    let url = format!("{scheme}://{}", options.listen);
+    let url = options.server.url();
     let (served, ()) = tokio::join!(serve(&settings, options, Some(started)), async {
-        // Without a store the service did not start, and says why itself.
+        // Without a store the service did not start, and reports the reason itself.
         let Ok(store) = ready.await else { return };
         match fill(&url, &store).await {
-            Ok(keys) => print(&welcome(&url, &keys, thrown_away)),
-            Err(failure) => tracing::error!("the demonstration could not be filled: {}", failure.sentence),
+            Ok(keys) => print(&welcome(&url, &keys, is_temporary)),
+            Err(failure) => tracing::error!(%failure, "cannot load the demonstration's submissions"),
         }
     });
     served
@@ -49,18 +50,17 @@ struct DemoKeys {
 impl DemoKeys {
     async fn create(store: &Store) -> Result<Self, Failure> {
         let create = async |role, unit: Option<&str>| {
-            let unit = unit.map(str::parse).transpose().map_err(failed)?;
+            let unit = unit.map(str::parse).transpose().map_err(Failure::runtime)?;
             let new = NewKey {
                 role,
-                unit: unit_called(store, unit.as_ref(), Utc::now().date_naive())?,
+                unit: unit_with_code(store, unit.as_ref(), Utc::now().date_naive())?,
                 label: "of the demonstration".into(),
                 expires_at: None,
             };
             let token = Token::generate();
             store
                 .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
-                .await
-                .map_err(failed)?;
+                .await?;
             Ok::<_, Failure>(token)
         };
         Ok(Self {
@@ -71,52 +71,51 @@ impl DemoKeys {
     }
 }
 
+/// Creates keys, sends the submissions, and waits until the totals include them.
 async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
-    let client = LocalClient::new()?;
-    client.wait_until_ready(url).await?;
+    let client = ServiceClient::local(url)?;
+    client.wait_until_ready().await?;
     let keys = DemoKeys::create(store).await?;
-    client
-        .submit_lines(url, &keys.admin, SUBMISSIONS.to_owned())
-        .await?;
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
-    while store.pending().await.map_err(failed)? > 0 {
-        looks.tick().await;
+    client.submit_batch(&keys.admin, SUBMISSIONS.to_owned()).await?;
+    let mut polls = tokio::time::interval(Duration::from_millis(50));
+    while store.pending().await? > 0 {
+        polls.tick().await;
     }
     Ok(keys)
 }
 
-fn welcome(url: &str, keys: &DemoKeys, thrown_away: bool) -> String {
+fn welcome(url: &str, keys: &DemoKeys, is_temporary: bool) -> String {
     let DemoKeys {
         district,
         province,
         admin,
     } = keys;
     let (district, province, admin) = (district.reveal(), province.reveal(), admin.reveal());
-    let kept = if thrown_away {
-        "They are gone when it stops. "
+    let lifetime = if is_temporary {
+        "Its data is deleted when it stops. "
     } else {
         ""
     };
     format!(
         r#"
 tonghop is running with 14 illustrative submissions, whose totals are those of Đồng Tháp's report of 2021.
-{kept}Stop it with Ctrl-C.
+{lifetime}Stop it with Ctrl-C.
 
   the API, to read and try    {url}/docs
 
-Who calls has a key, which acts on one unit and all below it. Here the district 866 has one to report, the province 87
-one to read, and an administrator one for everything:
+Every request needs a key, which covers one unit and all units below it. This demonstration created three: for the
+district 866 to report, for the province 87 to read, and for an administrator to do everything:
   export DISTRICT_KEY={district}
   export PROVINCE_KEY={province}
   export ADMIN_KEY={admin}
 
-The province reads its totals:
+Read the totals of the province:
   curl -H 'Authorization: Bearer {province}' '{url}/v1/totals?form=ngay-30-7&period=2021-07&unit=87'
 
-What the 756 broadcasts are made of:
+See which submissions make up the 756 broadcasts:
   curl -H 'Authorization: Bearer {province}' '{url}/v1/totals/contributions?form=ngay-30-7&period=2021-07&unit=87&indicator=TT.PT'
 
-The district corrects its report, which replaces the whole of it; read the totals again after it:
+Correct the report of the district, which replaces all of it; then read the totals again:
   curl -H 'Authorization: Bearer {district}' '{url}/v1/submissions' -H 'Content-Type: application/json' -H 'Prefer: wait=5' -d '{{"form":"ngay-30-7","period":"2021-07","unit":"866","figures":[{{"indicator":"TT.PT","value":100}}]}}'
 
 "#

@@ -331,7 +331,7 @@ mod stories {
         loop {
             let verified = command(&app, &["verify"]);
             assert_eq!(verified.code, Some(0), "{}{}", verified.output, verified.error);
-            if verified.output.contains(", 0 wait to be;") {
+            if verified.output.contains(", 0 not yet sealed;") {
                 break;
             }
             assert!(start.elapsed() < Duration::from_secs(10), "{}", verified.output);
@@ -347,7 +347,7 @@ mod stories {
         assert_eq!(sound.code, Some(0), "{}{}", sound.output, sound.error);
         // The first key, five reports and one more.
         assert!(
-            sound.output.contains("entries are sealed, 0 wait to be;"),
+            sound.output.contains("entries sealed, 0 not yet sealed;"),
             "{}",
             sound.output
         );
@@ -357,7 +357,7 @@ mod stories {
         assert!(
             sound
                 .output
-                .contains(&format!("; {} noted heads compared;", seals.len()))
+                .contains(&format!("; {} recorded heads compared;", seals.len()))
         );
 
         let last = seals

@@ -304,7 +304,7 @@ async fn a_backup_overwrites_nothing_and_says_what_it_cannot_do() {
     let refused = backup(&file, &app.database_url);
     assert_eq!(
         (refused.code, refused.error.lines().count()),
-        (Some(1), 1),
+        (Some(2), 1),
         "{}",
         refused.error
     );
@@ -324,7 +324,7 @@ async fn a_backup_overwrites_nothing_and_says_what_it_cannot_do() {
     }
     assert_eq!(
         backup(Path::new("/nowhere/x.db"), &app.database_url).code,
-        Some(1)
+        Some(2)
     );
     assert_eq!(
         json!(std::fs::read_dir(folder.path()).unwrap().count()),

@@ -8,4 +8,5 @@ mod containers;
 mod monitoring;
 mod national_scale;
 mod readme;
+mod startup;
 mod tls;

@@ -116,7 +116,7 @@ fn dead_letters_need_a_broker_and_no_database() {
         (embedded.code, embedded.output.as_str()),
         (
             Some(0),
-            "Without a broker announcements stay inside the service: there are no dead letters.\n"
+            "Without a broker, announcements stay inside the service: there are no dead letters.\n"
         )
     );
     let nothing_ran = run(&[

@@ -13,7 +13,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "tonghop-metrics",
         &["tonghop-domain", "tonghop-storage", "tonghop-events"],
     ),
-    ("tonghop-process", &[]),
+    (
+        "tonghop-process",
+        &[
+            "tonghop-domain",
+            "tonghop-catalogue",
+            "tonghop-storage",
+            "tonghop-events",
+        ],
+    ),
     ("tonghop-tls", &[]),
     (
         "tonghop-testkit",

@@ -88,7 +88,7 @@ impl DatabaseUrl {
 
 impl PostgresUrl {
     /// The URL as configured, with its password.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.url
     }
 

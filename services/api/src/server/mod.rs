@@ -4,15 +4,15 @@ pub(crate) mod options;
 pub(crate) mod router;
 pub(crate) mod state;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::num::NonZero;
 use std::time::Duration;
 use utoipa_actix_web::AppExt;
 
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{get, to};
 use actix_web::{App, HttpServer};
-use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use tonghop_access::{Gate, GateTasks};
 use tonghop_metrics::Metrics;
@@ -21,7 +21,7 @@ use tonghop_tls::InvalidCertificate;
 use crate::middleware::authenticate::authenticate;
 use crate::middleware::cors::cors;
 use crate::middleware::response::complete_response;
-use crate::server::options::Front;
+use crate::server::options::ServerConfig;
 use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
 use crate::service::docs::{docs, redirect_docs};
@@ -39,19 +39,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of connections of a process, on any number of processors; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 4_000;
 
-/// The number of connections that may wait to be accepted, as far as the system allows (Linux: `net.core.somaxconn`, by
-/// default 4,096). The next one is ignored and retries after a second; the standard library would allow only 128.
-const BACKLOG: i32 = 4_096;
-
 /// The time in seconds for requests in flight to finish after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
 
 /// Why the service did not start, or stopped without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The service cannot listen on the address.
-    #[error("cannot listen on {0}: {1}")]
-    Bind(SocketAddr, std::io::Error),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] InvalidCertificate),
@@ -65,24 +58,8 @@ pub enum StartError {
 pub struct Settings {
     /// The metrics of the process, to which the service adds its own.
     pub metrics: Metrics,
-    /// How the service faces its clients: TLS and CORS.
-    pub front: Front,
-}
-
-/// Binds the address of the service.
-///
-/// # Errors
-/// The address is in use, or not an address of this machine.
-pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
-    let listening = || {
-        let socket = Socket::new(Domain::for_address(listen), Type::STREAM, None)?;
-        // Connections of a previous process may still be closing.
-        socket.set_reuse_address(cfg!(unix))?;
-        socket.bind(&listen.into())?;
-        socket.listen(BACKLOG)?;
-        Ok(socket.into())
-    };
-    listening().map_err(|error| StartError::Bind(listen, error))
+    /// The certificate and the allowed origins.
+    pub server: ServerConfig,
 }
 
 /// Serves until `stop`, then finishes the requests in flight, for at most 30 seconds.
@@ -90,51 +67,16 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener, StartError> {
 /// # Errors
 /// The server could not start, or failed.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     (gate, gate_tasks): (Gate, GateTasks),
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let Settings { metrics, front } = settings;
-    let shared = Shared::new(&gate, &front, metrics);
-    let server = HttpServer::new(move || {
-        App::new()
-            .into_utoipa_app()
-            .configure(routes)
-            .into_app()
-            .configure(|config| shared.configure(config))
-            .route("/", get().to(get_index))
-            .route("/docs", get().to(redirect_docs))
-            .service(docs())
-            .default_service(to(fallback))
-            .wrap(from_fn(authenticate))
-            .wrap(from_fn(cors))
-            .wrap(from_fn(complete_response))
-    });
-    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
-    let connections = MAX_CONNECTIONS.div_ceil(workers);
-    let server = server
-        .workers(workers)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .max_connections(connections)
-        // A handshake that waits for its client costs nothing but a connection. With a smaller number, such as the
-        // default of 256, as many slow clients would keep out all others until their handshakes time out.
-        .max_connection_rate(connections)
-        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
-        .shutdown_timeout(STOP_TIMEOUT_S)
-        .disable_signals();
-    front.warn_if_readable(&listener);
-    let hangups = front.hangups().map_err(StartError::Failed)?;
-    let listening = match front.certificate() {
-        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?),
-        None => server.listen(listener),
-    };
-    let server = listening.map_err(StartError::Failed)?.run();
+    let shared = Shared::new(&gate, &settings.server, settings.metrics);
+    let server = start(shared, listeners, &settings.server)?;
     let handle = server.handle();
     let ending = async {
-        let reloading = stop.run_until_cancelled(front.reload_at(hangups));
-        tokio::join!(stop.cancelled(), reloading);
+        stop.cancelled().await;
         handle.stop(true).await;
     };
     tokio::pin!(server);
@@ -151,30 +93,42 @@ pub async fn serve(
     served.map_err(StartError::Failed)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpStream;
-
-    use super::*;
-
-    /// No connection is accepted, as when the process gets no processor time.
-    #[test]
-    fn hundreds_of_clients_can_connect_at_once() {
-        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(800));
-        let connected: Result<Vec<TcpStream>, _> = (0..500).map(connect).collect();
-        assert_eq!(connected.unwrap().len(), 500);
+/// Starts to accept connections.
+fn start(shared: Shared, listeners: Vec<TcpListener>, config: &ServerConfig) -> Result<Server, StartError> {
+    config.warn_if_readable(&listeners);
+    let server = HttpServer::new(move || {
+        App::new()
+            .into_utoipa_app()
+            .configure(routes)
+            .into_app()
+            .configure(|config| shared.configure(config))
+            .route("/", get().to(get_index))
+            .route("/docs", get().to(redirect_docs))
+            .service(docs())
+            .default_service(to(fallback))
+            .wrap(from_fn(authenticate))
+            .wrap(from_fn(cors))
+            .wrap(from_fn(complete_response))
+    });
+    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let connections = MAX_CONNECTIONS.div_ceil(workers);
+    let mut server = server
+        .workers(workers)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .max_connections(connections)
+        // A handshake that waits for its client costs nothing but a connection. With a smaller number, such as the
+        // default of 256, as many slow clients would keep out all others until their handshakes time out.
+        .max_connection_rate(connections)
+        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+        .shutdown_timeout(STOP_TIMEOUT_S)
+        .disable_signals();
+    for listener in listeners {
+        let listening = match config.certificate() {
+            Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?),
+            None => server.listen(listener),
+        };
+        server = listening.map_err(StartError::Failed)?;
     }
-
-    #[test]
-    fn an_address_in_use_is_named() {
-        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let refused = bind(address).unwrap_err().to_string();
-        assert!(
-            refused.starts_with(&format!("cannot listen on {address}: ")),
-            "{refused}"
-        );
-    }
+    Ok(server.run())
 }

@@ -1,76 +1,103 @@
-//! How the service meets its clients: by TLS or without, and on which web pages.
+//! The options of a server: address, limits, certificate, origins of web pages, audit heads.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tonghop_access::RateLimits;
+use tonghop_process::ListenAddress;
 use tonghop_tls::{Certificate, InvalidCertificate};
 
 use crate::middleware::cors::Origins;
 
-/// The settings of how the service meets its clients, for every program that serves.
+/// The options of every program that serves the API.
 #[derive(Clone, Debug, Args)]
-pub struct FrontOptions {
-    /// A PEM file: the certificate for HTTPS, and those that lead to its authority
+pub struct ServerOptions {
+    /// The address to serve on: HOST:PORT, with an IP address or a name such as localhost
+    #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: ListenAddress,
+    /// Requests per second that an access key can make on average; 0 turns the limit off
+    #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
+    key_rate: u32,
+    /// The file to which the heads of the audit trail are written [default: with SQLite, beside the database with
+    /// .audit-heads after its name; with PostgreSQL, none]
+    #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
+    audit_heads: Option<PathBuf>,
+    /// A PEM file with the certificate for HTTPS, followed by its intermediate certificates
     #[arg(long, env = "TONGHOP_TLS_CERT")]
     tls_cert: Option<PathBuf>,
-    /// A PEM file: the private key of that certificate
+    /// A PEM file with the private key of that certificate
     #[arg(long, env = "TONGHOP_TLS_KEY")]
     tls_key: Option<PathBuf>,
-    /// Origins, as in https://pages.example, whose web pages may use the service; several with commas between them
+    /// Origins whose web pages can use the API, separated by commas, such as https://pages.example
     #[arg(long, env = "TONGHOP_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
 }
 
-/// A setting that cannot be.
+/// A server option that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFront {
-    /// One of two that belong together.
+pub enum InvalidServerOptions {
+    /// A certificate without its key, or a key without its certificate.
     #[error(
         "--tls-cert and --tls-key (TONGHOP_TLS_CERT and TONGHOP_TLS_KEY) belong together: set both, or neither"
     )]
     HalfOfTls,
-    /// The certificate cannot be shown.
+    /// The certificate or its key cannot be used.
     #[error(transparent)]
     Certificate(#[from] InvalidCertificate),
-    /// No browser would send this as an origin.
+    /// Browsers never send this as an origin.
     #[error(
         "--cors-origins (TONGHOP_CORS_ORIGINS): {0:?} is not an origin as browsers send it, such as \
-         https://pages.example or http://localhost:5173: no *, no path, no usual port, no capitals"
+         https://pages.example or http://localhost:5173: no *, path, default port or capital letters"
     )]
     Origin(String),
 }
 
-/// How the service meets its clients.
+/// The certificate and the allowed origins of a server.
 #[derive(Clone, Debug, Default)]
-pub struct Front {
+pub struct ServerConfig {
     certificate: Option<Certificate>,
     origins: Origins,
 }
 
-impl FrontOptions {
-    /// Whether HTTPS is asked for.
-    pub fn is_tls(&self) -> bool {
-        self.tls_cert.is_some()
+impl ServerOptions {
+    /// The address to serve on.
+    pub fn listen(&self) -> &ListenAddress {
+        &self.listen
     }
 
-    /// Reads the files and the origins.
+    /// The URL of the server, for clients on the same machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls_cert.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// The rate limits of keys.
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits::new(self.key_rate)
+    }
+
+    /// The configured file of audit heads.
+    pub fn audit_heads(&self) -> Option<PathBuf> {
+        self.audit_heads.clone()
+    }
+
+    /// Reads the certificate and checks the origins.
     ///
     /// # Errors
-    /// One of them is missing or cannot be used.
-    pub fn read(&self) -> Result<Front, InvalidFront> {
+    /// A file is missing, or an option is invalid.
+    pub fn read(&self) -> Result<ServerConfig, InvalidServerOptions> {
         let certificate = match (&self.tls_cert, &self.tls_key) {
             (Some(certificate), Some(key)) => Some(Certificate::read(certificate, key)?),
             (None, None) => None,
-            _ => return Err(InvalidFront::HalfOfTls),
+            _ => return Err(InvalidServerOptions::HalfOfTls),
         };
-        let origins = Origins::read(&self.cors_origins).map_err(InvalidFront::Origin)?;
-        Ok(Front { certificate, origins })
+        let origins = Origins::read(&self.cors_origins).map_err(InvalidServerOptions::Origin)?;
+        Ok(ServerConfig { certificate, origins })
     }
 }
 
-impl Front {
+impl ServerConfig {
     pub(crate) fn origins(&self) -> Origins {
         self.origins.clone()
     }
@@ -79,35 +106,26 @@ impl Front {
         self.certificate.as_ref()
     }
 
-    /// What tells when the certificate is to be read again. Without one, SIGHUP ends the process, as it always does.
-    pub(crate) fn hangups(&self) -> std::io::Result<Option<Signal>> {
-        self.certificate
-            .as_ref()
-            .map(|_| signal(SignalKind::hangup()))
-            .transpose()
-    }
-
-    /// Reads the certificate again at each signal.
-    pub(crate) async fn reload_at(&self, hangups: Option<Signal>) {
-        let (Some(certificate), Some(mut hangups)) = (&self.certificate, hangups) else {
-            return;
-        };
-        while hangups.recv().await.is_some() {
-            match certificate.reload() {
-                Ok(()) => tracing::info!("SIGHUP: the new certificate is shown from now on"),
-                Err(error) => tracing::warn!(%error, "SIGHUP: the old certificate goes on being shown"),
-            }
+    /// Reads the certificate again, as SIGHUP asks. An unusable one leaves the old certificate in place.
+    pub fn reload(&self) {
+        match self.certificate.as_ref().map(Certificate::reload) {
+            Some(Ok(())) => tracing::info!("SIGHUP: new connections get the new certificate"),
+            Some(Err(error)) => tracing::warn!(%error, "SIGHUP: the old certificate stays in use"),
+            None => tracing::info!("SIGHUP ignored: no certificate is configured"),
         }
     }
 
-    /// Warns of keys and figures that others on the network could read. A proxy beside the service may speak TLS for it,
-    /// so that is all.
-    pub(crate) fn warn_if_readable(&self, listener: &TcpListener) {
-        let address = listener.local_addr();
-        if self.certificate.is_none() && !address.as_ref().is_ok_and(|address| address.ip().is_loopback()) {
+    /// Warns if others on the network can read keys and figures. A warning only, because a proxy beside the service can
+    /// provide TLS.
+    pub(crate) fn warn_if_readable(&self, listeners: &[TcpListener]) {
+        let is_local = |listener: &TcpListener| {
+            let address = listener.local_addr();
+            address.is_ok_and(|address| address.ip().is_loopback())
+        };
+        if self.certificate.is_none() && !listeners.iter().all(is_local) {
             tracing::warn!(
-                "HTTP is served without TLS beyond this machine: set TONGHOP_TLS_CERT and TONGHOP_TLS_KEY, \
-                 unless a proxy speaks TLS for it"
+                "serving HTTP without TLS beyond this machine: set TONGHOP_TLS_CERT and TONGHOP_TLS_KEY, \
+                 unless a proxy provides TLS"
             );
         }
     }

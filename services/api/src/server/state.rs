@@ -8,7 +8,7 @@ use crate::middleware::cors::Origins;
 use crate::middleware::request_metrics::RequestMetrics;
 use crate::openapi::operations::Operations;
 use crate::request::body::BodyBudget;
-use crate::server::options::Front;
+use crate::server::options::ServerConfig;
 use crate::server::router::{openapi, openapi_json};
 use crate::service::docs::Document;
 use crate::service::metrics::get_metrics;
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(gate: &Gate, front: &Front, metrics: Metrics) -> Self {
+    pub(crate) fn new(gate: &Gate, config: &ServerConfig, metrics: Metrics) -> Self {
         let document = openapi();
         let requests = RequestMetrics::of(&document);
         requests.register(&metrics, gate.rejected_without_key());
@@ -41,7 +41,7 @@ impl Shared {
             verification_permit: Data::default(),
             body_budget: Data::default(),
             batch_permits: Data::default(),
-            origins: Data::new(front.origins()),
+            origins: Data::new(config.origins()),
             requests: Data::new(requests),
             metrics: Data::new(metrics),
         }
