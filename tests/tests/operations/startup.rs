@@ -372,3 +372,28 @@ fn containers_and_documents_name_no_variable_that_programs_reject() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_key_and_client_of_a_request_and_omits_health_probes() {
+    let (database, listen) = (sqlite_database(), format!("127.0.0.1:{}", free_port()));
+    let settings = [("TONGHOP_LOG_FORMAT", "json".to_owned())];
+    let service = Service::start(database.url(), &listen, "http", &settings).await;
+    let path = database.url().strip_prefix("sqlite:").unwrap();
+    let key = std::fs::read_to_string(format!("{path}.admin-key")).unwrap();
+    let client = http_client().build().unwrap();
+    let request = client
+        .get(format!("{}/v1/forms", service.url))
+        .bearer_auth(key.trim());
+    assert!(request.send().await.unwrap().status().is_success());
+    service.wait_for_log("/v1/forms").await;
+    let log = service.log();
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let requests: Vec<Value> = lines.filter(|line| line["message"] == "answered").collect();
+    // Its start asked for /readyz.
+    assert_eq!(requests.len(), 1, "{log}");
+    assert_eq!(requests[0]["key"], key["th_".len()..][..8]);
+    assert_eq!(requests[0]["client"], "127.0.0.1");
+    assert!(!log.contains(key.trim()), "{log}");
+}
