@@ -1,10 +1,10 @@
-//! Stored totals that are wrong: they are named, and mended while people read.
+//! Verification: wrong stored totals are named, and `tonghop rebuild` repairs them while clients read.
 
 use tonghop_tests::on_both_ways;
 
 on_both_ways!(
-    corrupted_totals_are_named_and_mended_while_people_read,
-    what_cannot_be_read_hides_nothing_else,
+    corrupted_totals_are_named_and_repaired_while_clients_read,
+    unreadable_rows_hide_no_other_difference,
 );
 
 mod stories {
@@ -20,14 +20,14 @@ mod stories {
 
     const COUNTRY: &str = "VN";
 
-    /// How a total is corrupted, and how a proof names it.
+    /// How a total is corrupted, and how verification names it.
     struct Corruption {
         sql: String,
-        /// What `/v1/verification` says: unit, indicator, breakdown, number, served, recomputed.
+        /// What `/v1/verification` returns: unit, indicator, breakdown, number, served, recomputed.
         named: Value,
-        /// What `tonghop verify` says.
+        /// What `tonghop verify` prints.
         printed: &'static str,
-        /// Of which units readers may see something wrong.
+        /// The units whose readers may see a wrong total.
         wrong: &'static [&'static str],
     }
 
@@ -83,7 +83,7 @@ mod stories {
         ]
     }
 
-    /// So that nothing is mended but by the rebuild.
+    /// Starts a service in which only the rebuild repairs totals.
     async fn without_sweep(way: Way) -> TestApp {
         let options = Options {
             sweep_interval_ms: 3_600_000,
@@ -103,7 +103,7 @@ mod stories {
         app.get(&path).await.json()
     }
 
-    /// What a reader sees of a total: the status, the coverage and the indicators of which anybody said anything.
+    /// What a reader sees of a total: the status, the coverage and the indicators that any unit reports.
     async fn seen(app: &TestApp, unit: &str) -> (u16, String) {
         let answer = app
             .get(&format!("/v1/totals?form={FORM}&period={PERIOD}&unit={unit}"))
@@ -118,7 +118,7 @@ mod stories {
         (answer.status, format!("{coverage} {said:?}"))
     }
 
-    /// Somebody who reads a total all the time, and once more in the end.
+    /// A client that reads a total continuously, and once more at the end.
     struct Reader {
         unit: &'static str,
         expected: BTreeSet<(u16, String)>,
@@ -162,7 +162,7 @@ mod stories {
         }
     }
 
-    pub(super) async fn corrupted_totals_are_named_and_mended_while_people_read(way: Way) {
+    pub(super) async fn corrupted_totals_are_named_and_repaired_while_clients_read(way: Way) {
         let app = Arc::new(without_sweep(way).await);
         let cells = json!([{ "sex": "nu", "age": "16_17", "value": 1 }, { "sex": "nam", "age": "16_17", "value": 2 }]);
         let figures = json!([{ "indicator": "TT.PT", "value": 63 }, { "indicator": "NN.TN", "value": 3, "breakdowns": cells }]);
@@ -232,13 +232,13 @@ mod stories {
         }
     }
 
-    pub(super) async fn what_cannot_be_read_hides_nothing_else(way: Way) {
+    pub(super) async fn unreadable_rows_hide_no_other_difference(way: Way) {
         let app = without_sweep(way).await;
         let next_year = json!({ "form": FORM, "period": "2022-07", "unit": "866", "figures": [{ "indicator": "TT.PT", "value": 4711 }] });
         assert_eq!(app.post(&next_year).await.status, 201);
         assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
         app.settled_totals(COUNTRY).await;
-        // A report that nobody can read any more, a total that nobody can read, and one that is merely wrong.
+        // An unreadable report, an unreadable total, and a wrong total.
         corrupt(
             &app.database_url,
             "UPDATE revisions SET figures = 'x' WHERE figures LIKE '%4711%'",
@@ -288,7 +288,7 @@ mod stories {
         );
         assert_eq!(TestApp::value(&app.settled_totals(COUNTRY).await, "TT.PT"), 63);
         app.assert_verified(COUNTRY).await;
-        // A correction mends the report, too.
+        // A correction repairs the report, too.
         let mut correction = next_year;
         correction["figures"][0]["value"] = json!(4712);
         assert_eq!(app.post(&correction).await.status, 201);

@@ -1,4 +1,5 @@
-//! The audit trail as an administrator sees it: who did what, who read of victims, and whether anybody tampered with it.
+//! The audit trail as an administrator sees it: who did what, who read figures of victims, and whether the trail was
+//! tampered with.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,9 +11,9 @@ use tonghop_tests::{
 };
 
 on_both_ways!(
-    changes_and_refusals_of_known_keys_are_noted,
-    reads_of_victims_are_noted_below_provinces_one_by_one_and_else_by_the_minute,
-    a_trail_is_sealed_every_second_and_at_the_stop_and_tampering_is_named,
+    changes_and_refusals_of_known_keys_are_recorded,
+    reads_of_victims_are_recorded_singly_below_provinces,
+    a_trail_is_sealed_every_second_and_tampering_is_named,
 );
 
 const ABOUT: &str = "form=ngay-30-7&period=2021-07&unit=";
@@ -21,7 +22,7 @@ fn command(app: &TestApp, arguments: &[&str]) -> Ended {
     run_to_end(app.command("tonghop").arg("audit").args(arguments))
 }
 
-/// Everything in the trail but what the test itself did to make keys.
+/// The trail without the entries for keys that the test created.
 fn trail(app: &TestApp) -> Vec<Value> {
     let exported = command(app, &["export"]);
     assert_eq!(exported.code, Some(0), "{}", exported.error);
@@ -34,7 +35,7 @@ fn trail(app: &TestApp) -> Vec<Value> {
         .collect()
 }
 
-/// The trail once it has an entry with this id of a request.
+/// The trail once it has an entry of this request.
 async fn trail_with(app: &TestApp, request: &str) -> Vec<Value> {
     let start = Instant::now();
     loop {
@@ -44,7 +45,7 @@ async fn trail_with(app: &TestApp, request: &str) -> Vec<Value> {
         }
         assert!(
             start.elapsed() < Duration::from_secs(10),
-            "{request} is not noted: {trail:?}"
+            "{request} is not recorded: {trail:?}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -96,7 +97,7 @@ fn of<'a>(trail: &'a [Value], request: &str) -> Vec<&'a Value> {
 mod stories {
     use super::*;
 
-    pub(crate) async fn changes_and_refusals_of_known_keys_are_noted(way: Way) {
+    pub(crate) async fn changes_and_refusals_of_known_keys_are_recorded(way: Way) {
         let app = TestApp::start(way).await;
         let district = Caller::new(&app, "submitter", "866");
         let admin = Caller::new(&app, "admin", "87");
@@ -205,18 +206,18 @@ mod stories {
             (&recorded["form"], &recorded["period"]),
             (&json!(FORM), &json!(PERIOD))
         );
-        // Nothing of what was reported, and nobody without a key, is in it.
+        // The trail contains no figures and no callers without a key.
         assert!(
             trail.iter().all(|entry| !entry.to_string().contains("918273645")),
             "{trail:?}"
         );
-        let stranger = [("Authorization", "Bearer x"), ("X-Request-Id", "stranger")];
+        let unknown = [("Authorization", "Bearer x"), ("X-Request-Id", "unknown")];
         let refused = app
-            .ask(Method::POST, "/v1/submissions", &stranger, report("866"))
+            .ask(Method::POST, "/v1/submissions", &unknown, report("866"))
             .await;
         assert_eq!(refused.status, 401);
         assert_eq!(post("last", Some("x".into())).await, 400);
-        assert_eq!(of(&trail_with(&app, "last").await, "stranger").len(), 0);
+        assert_eq!(of(&trail_with(&app, "last").await, "unknown").len(), 0);
         if way == Way::Embedded {
             let metrics = app.get("/metrics").await.text;
             assert!(
@@ -233,9 +234,7 @@ mod stories {
         )));
     }
 
-    pub(crate) async fn reads_of_victims_are_noted_below_provinces_one_by_one_and_else_by_the_minute(
-        way: Way,
-    ) {
+    pub(crate) async fn reads_of_victims_are_recorded_singly_below_provinces(way: Way) {
         let mut app = TestApp::start(way).await;
         let figures = json!([{"indicator": "TT.PT", "value": 1}, {"indicator": "NN.TN", "value": 1}]);
         let with_victims = app.post(&submission("866", figures)).await.json();
@@ -317,11 +316,11 @@ mod stories {
             .collect();
         let sum: i64 = counts.iter().filter_map(|entry| entry["count"].as_i64()).sum();
         assert_eq!(sum, 7, "{counts:?}");
-        // One for each process and minute, of which the test may see two.
+        // One per process and minute; the test may span two minutes.
         assert!(counts.len() <= 2 * app.bases.len(), "{counts:?}");
     }
 
-    pub(crate) async fn a_trail_is_sealed_every_second_and_at_the_stop_and_tampering_is_named(way: Way) {
+    pub(crate) async fn a_trail_is_sealed_every_second_and_tampering_is_named(way: Way) {
         let mut app = TestApp::start(way).await;
         for value in 0..5 {
             let figures = json!([{"indicator": "TT.PT", "value": value}]);
@@ -353,7 +352,11 @@ mod stories {
         );
         let heads = std::fs::read_to_string(app.folder().join("audit-heads")).unwrap();
         let seals: BTreeSet<&str> = heads.lines().filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!(seals.len(), heads.lines().count(), "each seal is noted once");
+        assert_eq!(
+            seals.len(),
+            heads.lines().count(),
+            "each seal is in the file once"
+        );
         assert!(
             sound
                 .output

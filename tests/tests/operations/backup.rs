@@ -1,4 +1,4 @@
-//! Backups taken under load and restored, by the very commands that docs/back-up.md shows.
+//! Backups taken under load and restored with the commands of docs/back-up.md.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use tonghop_tests::{
     Ended, Options, Process, Revisions, TestApp, Way, broadcasts, corrupt, program, run_to_end,
 };
 
-/// What was acknowledged: the revisions of each submission.
+/// The acknowledged revisions of each submission.
 type Acknowledged = BTreeMap<String, Revisions>;
 
-/// Twelve districts that report all the time.
+/// Twelve districts that report continuously.
 struct Districts {
     acknowledged: Arc<Mutex<Acknowledged>>,
     count: Arc<AtomicUsize>,
@@ -52,7 +52,7 @@ impl Districts {
         districts
     }
 
-    /// Waits until so many more were acknowledged.
+    /// Waits until this many more revisions were acknowledged.
     async fn report(&self, more: usize) {
         let (begin, wanted) = (Instant::now(), self.count.load(Ordering::Relaxed) + more);
         while self.count.load(Ordering::Relaxed) < wanted {
@@ -87,7 +87,7 @@ fn note(acknowledged: &mut Acknowledged, answer: &Value) {
     );
 }
 
-/// The commands of a part of docs/back-up.md: to back up, and to restore.
+/// The commands of a section of docs/back-up.md: for the backup and for the restore.
 fn documented(part: &str) -> [String; 2] {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/back-up.md");
     let page = std::fs::read_to_string(page).unwrap();
@@ -101,7 +101,7 @@ fn documented(part: &str) -> [String; 2] {
     blocks.try_into().unwrap()
 }
 
-/// Types commands into a shell in which our programs and PostgreSQL's are found.
+/// Runs commands in a shell that finds our programs and PostgreSQL's.
 async fn shell(commands: &str, folder: &Path, database_url: &str) -> Ended {
     let find = Path::new(env!("CARGO_MANIFEST_DIR")).join("servers/postgres");
     let postgres = run_to_end(Command::new(find).arg("find")).output;
@@ -123,11 +123,11 @@ async fn shell(commands: &str, folder: &Path, database_url: &str) -> Ended {
     ended
 }
 
-/// A service under load, backed up and then stopped with what came later, and restored.
+/// A service that was backed up under load, stopped later and restored.
 struct Disaster {
-    /// What was acknowledged before the backup began.
+    /// The revisions acknowledged before the backup began.
     before: Acknowledged,
-    /// What was ever acknowledged.
+    /// All acknowledged revisions.
     ever: Acknowledged,
     /// The administrator's token.
     admin_key: String,
@@ -165,7 +165,8 @@ impl Disaster {
         }
     }
 
-    /// Everything that was acknowledged before the backup began is there, nothing else was made up, and work goes on.
+    /// Fails the test unless everything acknowledged before the backup is stored, nothing else was invented, and the
+    /// service works.
     async fn is_overcome(&self, app: &TestApp) {
         let (mut sum, mut lost) = (0, 0);
         for (id, ever) in &self.ever {
@@ -186,10 +187,10 @@ impl Disaster {
             lost += ever.len() - history.len();
             sum += history.values().last().unwrap();
         }
-        assert!(lost > 0, "what came after the backup is not in it");
+        assert!(lost > 0, "the backup includes nothing later");
         assert_eq!(TestApp::value(&app.settled_totals("VN").await, "TT.PT"), sum);
         app.assert_verified("VN").await;
-        // Access keys are restored, and so whose idempotency keys they are.
+        // Access keys are restored, and with them their idempotency keys.
         let bearer = format!("Bearer {}", self.admin_key);
         let headers = [("Idempotency-Key", "kept"), ("Authorization", &bearer)];
         let replayed = app.post_with(&broadcasts("87-SLDTBXH", 5), &headers).await;
@@ -210,7 +211,7 @@ impl Disaster {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sqlite_backup_taken_under_load_restores_every_report_acknowledged_before_it() {
+async fn a_sqlite_backup_under_load_restores_every_acknowledged_report() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -226,7 +227,7 @@ async fn a_sqlite_backup_taken_under_load_restores_every_report_acknowledged_bef
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgresql_backup_taken_under_load_restores_every_report_acknowledged_before_it() {
+async fn a_postgresql_backup_under_load_restores_acknowledged_reports() {
     let (postgres, folder) = (PrivatePostgres::start().await, tempfile::tempdir().unwrap());
     let on = |database_url| Options {
         database_url: Some(database_url),
@@ -236,13 +237,13 @@ async fn a_postgresql_backup_taken_under_load_restores_every_report_acknowledged
     let disaster = Disaster::strike(app, folder.path(), "PostgreSQL").await;
     let url = postgres.url();
     let restored = format!("{}/tonghop_restored", url.rsplit_once('/').unwrap().0);
-    // In a namespace of its own: nothing that the broker held is needed.
+    // In a new namespace, because nothing in the broker is needed.
     disaster
         .is_overcome(&TestApp::start_with(Way::Servers, on(restored)).await)
         .await;
 }
 
-/// A service with some megabytes of idempotency keys, so that copying it takes a moment.
+/// A service with some megabytes of idempotency keys, so that a copy takes a moment.
 async fn heavy() -> TestApp {
     let app = TestApp::start(Way::Embedded).await;
     assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
@@ -254,7 +255,7 @@ async fn heavy() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_backup_leaves_no_half_file_under_its_name() {
+async fn an_interrupted_backup_leaves_no_incomplete_file() {
     let (app, folder) = (heavy().await, tempfile::tempdir().unwrap());
     let backup = |name: &str| -> (PathBuf, Command) {
         let file = folder.path().join(name);
@@ -277,18 +278,18 @@ async fn an_interrupted_backup_leaves_no_half_file_under_its_name() {
         // Killed.
         drop(process);
         match file.metadata() {
-            Ok(metadata) => assert_eq!(metadata.len(), size, "half a file under its name"),
+            Ok(metadata) => assert_eq!(metadata.len(), size, "an incomplete file"),
             Err(_) => interrupted += 1,
         }
     }
     assert!(
         interrupted > 3,
-        "only {interrupted} were interrupted: the test tests nothing"
+        "only {interrupted} were interrupted, too few for this test"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_overwrites_nothing_and_says_what_it_cannot_do() {
+async fn a_backup_overwrites_nothing_and_explains_what_it_cannot_do() {
     let (app, folder) = (TestApp::start(Way::Embedded).await, tempfile::tempdir().unwrap());
     app.post(&broadcasts("866", 63)).await;
     let file = folder.path().join("precious.db");

@@ -1,11 +1,11 @@
-//! The users of the broker that docs/secure.md tells to make run the service; and so does one user for all.
+//! The service runs with the users of the broker in docs/secure.md, and with a single user.
 
 use tonghop_testkit::PrivateBroker;
 use tonghop_tests::{Options, PROVINCE, TestApp, Way, broadcasts};
 
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/secure.md"));
 
-/// The commands that make the users, as they stand in the document.
+/// The commands of the document that create the users.
 fn commands() -> String {
     let block = GUIDE
         .split("```sh\n")
@@ -15,16 +15,16 @@ fn commands() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_users_run_the_service_and_so_does_one_user_for_all() {
+async fn the_service_runs_with_the_documented_users_and_with_one_user() {
     let broker = PrivateBroker::start().await;
     broker.run_shell(&commands()).await;
     for amqp_users in [Some(["api1", "aggregator1"]), None] {
         let options = Options {
             amqp_url: Some(broker.url()),
             amqp_users,
-            // The documented rights are about this namespace.
+            // The documented permissions are for this namespace.
             settings: vec![("TONGHOP_AMQP_NAMESPACE", "tonghop".into())],
-            // No sweep but the first: only an announcement brings the total.
+            // Only the first sweep runs: later totals need an announcement.
             sweep_interval_ms: 60_000,
             ..Options::default()
         };

@@ -1,4 +1,4 @@
-//! What the programs tell of themselves, and that the dashboard, the alert rules and the document ask for nothing else.
+//! The metrics of the programs. The dashboard, the alert rules and the document name no others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -12,25 +12,25 @@ const DASHBOARD: &str = include_str!("../../../docs/monitoring/grafana.json");
 const ALERTS: &str = include_str!("../../../docs/monitoring/alerts.yaml");
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/monitor.md"));
 
-/// The samples of a page: each name with the labels that it has, and with one of its numbers.
+/// The samples of a page: each name with its labels and one of its values.
 #[derive(Default)]
-struct Told {
+struct Metrics {
     labels: BTreeMap<String, BTreeSet<String>>,
     numbers: BTreeMap<String, f64>,
 }
 
-impl Told {
+impl Metrics {
     fn by(page: &str) -> Self {
-        let mut told = Self::default();
+        let mut metrics = Self::default();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let (sample, number) = line.rsplit_once(' ').unwrap();
             let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
             let names = labels.split("\",").filter_map(|label| label.split_once('='));
-            let known = told.labels.entry(name.to_owned()).or_default();
+            let known = metrics.labels.entry(name.to_owned()).or_default();
             known.extend(names.map(|(name, _)| name.to_owned()));
-            told.numbers.insert(sample.to_owned(), number.parse().unwrap());
+            metrics.numbers.insert(sample.to_owned(), number.parse().unwrap());
         }
-        told
+        metrics
     }
 
     fn number(&self, sample: &str) -> f64 {
@@ -49,7 +49,7 @@ impl Told {
     }
 }
 
-async fn scraped(app: &TestApp, base: &str) -> Told {
+async fn scraped(app: &TestApp, base: &str) -> Metrics {
     let page = app
         .try_ask_at(base, Method::GET, "/metrics", &[], None)
         .await
@@ -60,11 +60,11 @@ async fn scraped(app: &TestApp, base: &str) -> Told {
             .starts_with("application/openmetrics-text")
     );
     assert!(page.text.ends_with("# EOF\n"), "{}", page.text);
-    Told::by(&page.text)
+    Metrics::by(&page.text)
 }
 
-/// Pages of processes that have something to tell of everything.
-async fn full(way: Way) -> (Told, Told) {
+/// The metrics of processes in which every metric occurs.
+async fn full(way: Way) -> (Metrics, Metrics) {
     let app = TestApp::start(way).await;
     app.wait_for_queues().await;
     assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
@@ -76,16 +76,16 @@ async fn full(way: Way) -> (Told, Told) {
     let refreshes = app.aggregator_bases.first().unwrap_or(&app.bases[0]);
     let start = Instant::now();
     loop {
-        let told = scraped(&app, refreshes).await;
-        if told.labels.contains_key("tonghop_failing_totals") {
-            return (scraped(&app, &app.bases[0]).await, told);
+        let metrics = scraped(&app, refreshes).await;
+        if metrics.labels.contains_key("tonghop_failing_totals") {
+            return (scraped(&app, &app.bases[0]).await, metrics);
         }
         assert!(start.elapsed() < Duration::from_secs(20), "nothing fails");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// The words of an expression that begin where a name can.
+/// The words of an expression.
 fn words(expression: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     expression
@@ -98,7 +98,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
     ours.map(str::to_owned).collect()
 }
 
-/// The labels by which an expression groups or chooses.
+/// The labels by which an expression groups or selects.
 fn labels_in(expression: &str) -> BTreeSet<String> {
     let mut labels = BTreeSet::new();
     for grouped in expression.split("by (").skip(1) {
@@ -133,7 +133,7 @@ fn asked_for() -> Vec<String> {
     asked
 }
 
-/// The metric that a sample belongs to, as the document calls it.
+/// The metric of a sample, as the document names it.
 fn documented(sample: &str) -> &str {
     let parts = ["_bucket", "_count", "_sum"];
     parts
@@ -143,9 +143,9 @@ fn documented(sample: &str) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dashboard_alerts_and_document_name_what_the_programs_tell() {
+async fn dashboard_alerts_and_document_name_existing_metrics() {
     let (api, aggregator) = full(Way::Servers).await;
-    for (name, told) in [("api", &api), ("aggregator", &aggregator)] {
+    for (name, metrics) in [("api", &api), ("aggregator", &aggregator)] {
         for common in [
             "tonghop_marks",
             "tonghop_oldest_mark_age_seconds",
@@ -156,24 +156,24 @@ async fn dashboard_alerts_and_document_name_what_the_programs_tell() {
             "tonghop_broker_connected",
             "tonghop_broker_reconnects_total",
         ] {
-            assert!(told.labels.contains_key(common), "{name}: no {common}");
+            assert!(metrics.labels.contains_key(common), "{name}: no {common}");
         }
     }
-    let told = api.and(aggregator);
-    let labels: BTreeSet<&str> = told.labels.values().flatten().map(String::as_str).collect();
+    let metrics = api.and(aggregator);
+    let labels: BTreeSet<&str> = metrics.labels.values().flatten().map(String::as_str).collect();
     for expression in asked_for() {
         for name in metrics_in(&expression) {
-            assert!(told.labels.contains_key(&name), "{name} in {expression}");
+            assert!(metrics.labels.contains_key(&name), "{name} in {expression}");
         }
         for label in labels_in(&expression) {
-            // What Prometheus adds.
+            // Labels that Prometheus adds.
             let known = ["instance", "job"].contains(&label.as_str()) || labels.contains(label.as_str());
             assert!(known, "{label} in {expression}");
         }
     }
     let section = GUIDE.split("\n## Metrics\n").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
-    let names = told.names();
+    let names = metrics.names();
     let names: BTreeSet<&str> = names.iter().map(|name| documented(name)).collect();
     let in_table = section.lines().filter_map(|line| line.strip_prefix("| `"));
     let in_table: Vec<String> = in_table
@@ -184,15 +184,15 @@ async fn dashboard_alerts_and_document_name_what_the_programs_tell() {
         names
     );
 
-    // One process tells the same, but for queues that it does not have.
+    // An embedded service has the same metrics except those of queues.
     let (embedded, _) = full(Way::Embedded).await;
-    let mut expected = told.names();
+    let mut expected = metrics.names();
     assert!(expected.remove("tonghop_queue_messages"));
     assert_eq!(embedded.names(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_is_what_happened() {
+async fn metrics_count_what_happened() {
     let app = TestApp::start(Way::Servers).await;
     app.wait_for_queues().await;
     let (base, aggregators) = (app.bases[0].clone(), app.aggregator_bases.clone());
@@ -219,28 +219,28 @@ async fn what_is_told_is_what_happened() {
         404
     );
     app.settled_totals("VN").await;
-    let told = scraped(&app, &base).await;
+    let metrics = scraped(&app, &base).await;
     assert!(
-        told.numbers.values().all(|number| !number.is_nan()),
+        metrics.numbers.values().all(|number| !number.is_nan()),
         "{:?}",
-        told.numbers
+        metrics.numbers
     );
     let count = |labels: &str| {
-        told.number(&format!(
+        metrics.number(&format!(
             "tonghop_http_request_duration_seconds_count{{{labels}}}"
         ))
     };
     assert_eq!(count("operation=\"create_submission\",status=\"2xx\""), 3.0);
     assert_eq!(count("operation=\"create_submission\",status=\"4xx\""), 1.0);
     assert_eq!(count("operation=\"none\",status=\"4xx\""), 1.0);
-    assert_eq!(told.number("tonghop_commit_changes_sum"), 3.0);
-    assert_eq!(told.number("tonghop_commit_changes_count"), 3.0);
-    assert_eq!(told.number("tonghop_commit_duration_seconds_count"), 3.0);
-    let seconds = told.number("tonghop_commit_duration_seconds_sum");
+    assert_eq!(metrics.number("tonghop_commit_changes_sum"), 3.0);
+    assert_eq!(metrics.number("tonghop_commit_changes_count"), 3.0);
+    assert_eq!(metrics.number("tonghop_commit_duration_seconds_count"), 3.0);
+    let seconds = metrics.number("tonghop_commit_duration_seconds_sum");
     assert!(seconds > 0.0 && seconds < 30.0, "{seconds}");
-    // The page is made outside of a transaction.
+    // The page is rendered outside a transaction.
     let connections = |state| {
-        told.number(&format!(
+        metrics.number(&format!(
             "tonghop_database_connections{{pool=\"postgres\",state=\"{state}\"}}"
         ))
     };
@@ -252,11 +252,17 @@ async fn what_is_told_is_what_happened() {
 
     let mut refreshes = [0.0; 2];
     for base in &aggregators {
-        let told = scraped(&app, base).await;
-        assert_eq!(told.number("tonghop_queue_messages{queue=\"aggregator\"}"), 0.0);
-        assert_eq!(told.number("tonghop_queue_messages{queue=\"dead-letters\"}"), 0.0);
-        refreshes[0] += told.number("tonghop_refresh_duration_seconds_count");
-        let outcomes = told
+        let metrics = scraped(&app, base).await;
+        assert_eq!(
+            metrics.number("tonghop_queue_messages{queue=\"aggregator\"}"),
+            0.0
+        );
+        assert_eq!(
+            metrics.number("tonghop_queue_messages{queue=\"dead-letters\"}"),
+            0.0
+        );
+        refreshes[0] += metrics.number("tonghop_refresh_duration_seconds_count");
+        let outcomes = metrics
             .numbers
             .iter()
             .filter(|(name, _)| name.starts_with("tonghop_refreshes_total"));

@@ -1,4 +1,4 @@
-//! A whole country through a catalogue of one's own, without code changes.
+//! A whole country by a catalogue folder, without code changes.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tonghop_tests::{Options, TestApp, Way, broadcasts};
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// The national list as a catalogue, by the very command and form that `docs/catalogue.md` shows.
+/// Converts the national list with the command and the form of `docs/catalogue.md`.
 fn national_catalogue(folder: &Path) {
     let guide = std::fs::read_to_string(Path::new(REPOSITORY).join("docs/catalogue.md")).unwrap();
     let block = |language: &str| {
@@ -35,7 +35,7 @@ fn national_catalogue(folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_63_provinces_and_705_districts_report_through_a_catalogue_folder() {
+async fn a_catalogue_folder_can_hold_63_provinces_and_705_districts() {
     for way in [Way::Embedded, Way::Servers] {
         let folder = tempfile::tempdir().unwrap();
         national_catalogue(folder.path());

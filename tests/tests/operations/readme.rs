@@ -1,4 +1,4 @@
-//! What a new user does first: the README's commands, the demonstration's lines, the page at /docs.
+//! The first steps of a new user: the README's commands, the output of `tonghop demo`, the page at /docs.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use tonghop_testkit::free_port;
 use tonghop_tests::command;
 
-/// A running demonstration and what it printed. Stopped when dropped.
+/// A running `tonghop demo` with its output. Stopped when dropped.
 struct Demo {
     child: Child,
     address: String,
@@ -25,11 +25,11 @@ impl Demo {
         let mut child = command.env_remove("TONGHOP_DATABASE_URL").spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut printed = String::new();
-        // The correction is the last thing it shows.
+        // The correction is the last line of its output.
         while !printed.contains("Prefer: wait") {
             let line = lines
                 .next()
-                .expect("the demonstration prints where to look")
+                .expect("the demonstration prints its commands")
                 .unwrap();
             printed.push_str(&line);
             printed.push('\n');
@@ -43,7 +43,7 @@ impl Demo {
 
     fn shell(&self, command: &str) -> String {
         let command = command.replace("127.0.0.1:8080", &self.address);
-        // A user copies these lines into the shell first.
+        // A user runs these lines first.
         let keys = self.printed.lines().map(str::trim);
         let keys: Vec<&str> = keys.filter(|line| line.starts_with("export ")).collect();
         let script = format!("{}\n{command}", keys.join("\n"));
@@ -64,7 +64,7 @@ impl Drop for Demo {
     }
 }
 
-/// Whether an answer is what a document shows; "…" stands for anything.
+/// Whether an answer matches the document; "…" matches anything.
 fn agrees(shown: &Value, real: &Value) -> bool {
     match (shown, real) {
         (Value::String(any), _) if any == "…" => !real.is_null(),
@@ -103,7 +103,7 @@ fn the_readme_shows_what_its_commands_answer() {
 }
 
 #[test]
-fn the_lines_that_the_demonstration_prints_work() {
+fn the_commands_that_the_demonstration_prints_work() {
     let demo = Demo::start();
     let curls: Vec<&str> = demo
         .printed
@@ -141,7 +141,7 @@ fn the_lines_that_the_demonstration_prints_work() {
 }
 
 #[test]
-fn the_documentation_page_works_in_a_browser_without_any_other_host() {
+fn the_documentation_page_needs_no_other_host() {
     let demo = Demo::start();
     let profile = tempfile::tempdir().unwrap();
     let browser = std::env::var("TEST_CHROMIUM").unwrap_or_else(|_| "chromium".into());

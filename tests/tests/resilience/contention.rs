@@ -1,10 +1,10 @@
-//! Many callers at the same units: every answer is true, every number exact.
+//! Many clients report for the same units at once: every answer is true, every number exact.
 
 use tonghop_tests::on_both_ways;
 
 on_both_ways!(
-    ten_thousand_corrections_by_64_clients_are_numbered_and_added_up_without_a_slip,
-    a_hundred_posts_at_once_with_one_key_are_one_revision_and_get_one_answer,
+    ten_thousand_concurrent_corrections_are_numbered_and_added_exactly,
+    a_hundred_simultaneous_posts_with_one_key_are_one_revision,
 );
 
 mod stories {
@@ -21,7 +21,7 @@ mod stories {
     const CLIENTS: usize = 64;
     const CORRECTIONS: usize = 10_000;
 
-    /// All who report the form.
+    /// Every unit that reports the form.
     fn units() -> Vec<String> {
         let districts = (866..=877).map(|code| code.to_string());
         districts
@@ -29,9 +29,7 @@ mod stories {
             .collect()
     }
 
-    pub(super) async fn ten_thousand_corrections_by_64_clients_are_numbered_and_added_up_without_a_slip(
-        way: Way,
-    ) {
+    pub(super) async fn ten_thousand_concurrent_corrections_are_numbered_and_added_exactly(way: Way) {
         let app = Arc::new(TestApp::start(way).await);
         let begin = Instant::now();
         let turn = Arc::new(AtomicUsize::new(0));
@@ -64,8 +62,8 @@ mod stories {
         app.assert_verified("VN").await;
     }
 
-    /// Corrects unit after unit until all corrections are sent. Two of eight in a row for a unit say the same, and so
-    /// the later one may be no news.
+    /// Corrects unit after unit until all corrections are sent. Two of eight successive corrections of a unit are
+    /// equal, so the later one may change nothing.
     async fn correct(app: Arc<TestApp>, turn: Arc<AtomicUsize>) -> Vec<(i64, Value)> {
         let (units, mut answers) = (units(), Vec::new());
         loop {
@@ -78,7 +76,7 @@ mod stories {
             let number = (if repeats { round - round % 2 } else { round }) as i64;
             let report = broadcasts(&units[at], number);
             let mut answer = app.post(&report).await;
-            // A machine that is busy with other things puts clients off; each comes again, as it is told.
+            // A busy machine may answer 503; the client retries after Retry-After.
             while answer.status == 503 {
                 let pause = answer.header("retry-after").parse().unwrap();
                 tokio::time::sleep(Duration::from_secs(pause)).await;
@@ -90,7 +88,7 @@ mod stories {
         }
     }
 
-    pub(super) async fn a_hundred_posts_at_once_with_one_key_are_one_revision_and_get_one_answer(way: Way) {
+    pub(super) async fn a_hundred_simultaneous_posts_with_one_key_are_one_revision(way: Way) {
         let app = TestApp::start(way).await;
         for number in 1..=5 {
             let key = format!("document-{number}");
@@ -99,17 +97,17 @@ mod stories {
                     .await
             });
             let answers = join_all(posts).await;
-            let told = as_told(&answers[0]);
+            let first = comparable(&answers[0]);
             assert_eq!(
-                (told.0, &told.3["revision"], &told.3["figures"][0]["value"]),
+                (first.0, &first.3["revision"], &first.3["figures"][0]["value"]),
                 (201, &json!(number), &json!(number))
             );
             for answer in &answers {
-                assert_eq!(as_told(answer), told);
+                assert_eq!(comparable(answer), first);
             }
             let replayed = |answer: &&Answer| answer.header("idempotency-replayed") == "true";
             assert_eq!(answers.iter().filter(replayed).count(), 99);
-            let revisions = app.history(told.3["id"].as_str().unwrap()).await;
+            let revisions = app.history(first.3["id"].as_str().unwrap()).await;
             assert_eq!(revisions, (1..=number).map(|number| (number, number)).collect());
         }
         let other = app
@@ -124,9 +122,9 @@ mod stories {
         app.assert_verified("VN").await;
     }
 
-    /// An answer without what may differ between two answers to one request: since when the totals hold the revision,
-    /// which whoever asks later may know better.
-    fn as_told(answer: &Answer) -> (u16, &str, &str, Value) {
+    /// An answer without the field that may differ between two answers to one request: the time since when the totals
+    /// include the revision.
+    fn comparable(answer: &Answer) -> (u16, &str, &str, Value) {
         let mut body = answer.json();
         let aggregated_at = body["aggregated_at"].take();
         if let Some(time) = aggregated_at.as_str() {

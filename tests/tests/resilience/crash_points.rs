@@ -1,5 +1,5 @@
-//! Every step between a request and the acknowledgement of its announcement: the process dies there, is started again,
-//! and nothing is lost or doubled.
+//! Each step between a request and the acknowledgement of its announcement: the process aborts there and is restarted,
+//! and nothing is lost or duplicated.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::Value;
 use tonghop_tests::{FORM, PERIOD, PROVINCE, Process, TestApp, Way, broadcasts};
 
-/// On the way of a report into the database and of the answer to the caller.
+/// Steps from a request to the commit and the answer.
 const RECORDING: &[&str] = &[
     "request_read",
     "batch_taken",
@@ -20,9 +20,9 @@ const RECORDING: &[&str] = &[
     "committed",
     "answering",
 ];
-/// On the way of an announcement from the outbox to the broker.
+/// Steps of an announcement from the outbox to the broker.
 const RELAYING: &[&str] = &["claimed", "confirmed", "settled"];
-/// On the way from an announcement to the totals.
+/// Steps from an announcement to the totals.
 const REFRESHING: &[&str] = &[
     "delivered",
     "total_locked",
@@ -32,14 +32,14 @@ const REFRESHING: &[&str] = &[
     "refresh_committed",
     "handled",
 ];
-/// Where there is a broker: published and not confirmed yet; acknowledged.
+/// Only with a broker: published but not confirmed yet, and acknowledged.
 const PUBLISHING: &str = "published";
 const ACKNOWLEDGING: &str = "acknowledged";
 
-/// How long a process may take to come to a step.
+/// The deadline for a process to reach a step.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A program of the service and where it listens.
+/// A program of the service and its address.
 #[derive(Clone, Copy)]
 struct Program<'a> {
     name: &'a str,
@@ -58,14 +58,14 @@ impl Program<'_> {
     }
 }
 
-/// What one unit was told to have reported.
+/// The revisions that were acknowledged to one unit.
 #[derive(Default)]
 struct Acknowledged {
     revisions: i64,
     value: i64,
 }
 
-/// Sends one report, again and again with the same key until it is acknowledged.
+/// Sends one report and retries it with the same key until it is acknowledged.
 async fn report(app: &TestApp, acknowledged: &mut Acknowledged) {
     let value = acknowledged.value + 1;
     let key = format!("crash-{value}");
@@ -89,7 +89,7 @@ async fn report(app: &TestApp, acknowledged: &mut Acknowledged) {
                 return;
             }
             Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text),
-            // It died before it answered.
+            // The process aborted before it answered.
             Err(_) => {}
         }
         assert!(start.elapsed() < PATIENCE, "the report is not taken");
@@ -97,7 +97,7 @@ async fn report(app: &TestApp, acknowledged: &mut Acknowledged) {
     }
 }
 
-/// The program dies at the step while reports come in, and is started again.
+/// Aborts the program at the step while reports arrive, and restarts it.
 async fn dies_at(
     step: &str,
     app: &TestApp,
@@ -129,12 +129,12 @@ async fn dies_at(
         () = reports => unreachable!("reports come without end"),
     };
     app.wait_until_ready().await;
-    // The one that was under way when it died, perhaps; the same key tells.
+    // Perhaps the report in flight when it aborted; the same key decides.
     report(app, acknowledged).await;
     revived
 }
 
-async fn assert_nothing_lost_or_doubled(step: &str, app: &TestApp, acknowledged: &Acknowledged) {
+async fn assert_nothing_lost_or_duplicated(step: &str, app: &TestApp, acknowledged: &Acknowledged) {
     for unit in [PROVINCE, "VN"] {
         let totals = app.settled_totals(unit).await;
         assert_eq!(
@@ -168,7 +168,7 @@ async fn assert_history_is_whole(app: &TestApp, acknowledged: &Acknowledged) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embedded_service_that_dies_at_any_step_loses_and_doubles_nothing() {
+async fn an_embedded_service_that_aborts_at_any_step_loses_nothing() {
     let mut app = TestApp::start(Way::Embedded).await;
     app.apis.clear();
     let listen = app.bases[0].trim_start_matches("http://").to_owned();
@@ -180,7 +180,7 @@ async fn an_embedded_service_that_dies_at_any_step_loses_and_doubles_nothing() {
     let mut acknowledged = Acknowledged::default();
     for step in RECORDING.iter().chain(RELAYING).chain(REFRESHING) {
         let process = dies_at(step, &app, program, &mut acknowledged).await;
-        assert_nothing_lost_or_doubled(step, &app, &acknowledged).await;
+        assert_nothing_lost_or_duplicated(step, &app, &acknowledged).await;
         drop(process);
     }
     let _process = program.start(&app, None);
@@ -189,7 +189,7 @@ async fn an_embedded_service_that_dies_at_any_step_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_or_an_aggregator_that_dies_at_any_step_loses_and_doubles_nothing() {
+async fn an_api_or_aggregator_that_aborts_at_any_step_loses_nothing() {
     let mut app = TestApp::start(Way::Servers).await;
     app.apis.clear();
     app.aggregators.clear();
@@ -209,7 +209,7 @@ async fn an_api_or_an_aggregator_that_dies_at_any_step_loses_and_doubles_nothing
     let mut steady = aggregator.start(&app, None);
     for step in RECORDING.iter().chain(RELAYING).chain([&PUBLISHING]) {
         let process = dies_at(step, &app, api, &mut acknowledged).await;
-        assert_nothing_lost_or_doubled(step, &app, &acknowledged).await;
+        assert_nothing_lost_or_duplicated(step, &app, &acknowledged).await;
         drop(process);
     }
     drop(steady);
@@ -217,7 +217,7 @@ async fn an_api_or_an_aggregator_that_dies_at_any_step_loses_and_doubles_nothing
     app.wait_until_ready().await;
     for step in REFRESHING.iter().chain([&ACKNOWLEDGING]) {
         let process = dies_at(step, &app, aggregator, &mut acknowledged).await;
-        assert_nothing_lost_or_doubled(step, &app, &acknowledged).await;
+        assert_nothing_lost_or_duplicated(step, &app, &acknowledged).await;
         drop(process);
     }
     assert_history_is_whole(&app, &acknowledged).await;
@@ -225,7 +225,7 @@ async fn an_api_or_an_aggregator_that_dies_at_any_step_loses_and_doubles_nothing
 }
 
 #[test]
-fn no_step_of_the_programs_is_left_out() {
+fn every_step_of_the_programs_is_tested() {
     let mut named = BTreeSet::new();
     for folder in ["crates", "services"] {
         collect_steps(
@@ -239,7 +239,7 @@ fn no_step_of_the_programs_is_left_out() {
     assert_eq!(named, tested.map(ToString::to_string).collect());
 }
 
-/// The names of the steps in the sources below a folder.
+/// The names of the steps in the sources in a folder.
 fn collect_steps(folder: &Path, named: &mut BTreeSet<String>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();

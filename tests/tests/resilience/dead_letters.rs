@@ -1,4 +1,4 @@
-//! Announcements that nobody could act upon: what becomes of the totals, and what the administrator sees.
+//! Dead letters: what happens to the totals, and what the administrator sees.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ fn dead_letters(app: &TestApp, arguments: &[&str]) -> Ended {
     run_to_end(app.command("tonghop").arg("dead-letters").args(arguments))
 }
 
-/// Lists them again and again until there are so many.
+/// Lists the dead letters until there are this many.
 async fn listed(app: &TestApp, count: usize) -> String {
     let begin = Instant::now();
     loop {
@@ -39,8 +39,8 @@ async fn listed(app: &TestApp, count: usize) -> String {
     }
 }
 
-/// Files two reports whose announcements end as dead letters, with no aggregator there.
-async fn reports_whose_announcements_die(app: &mut TestApp) -> String {
+/// Sends two reports whose announcements become dead letters while no aggregator runs.
+async fn report_into_dead_letters(app: &mut TestApp) -> String {
     app.aggregators.iter().for_each(Process::terminate);
     for aggregator in &mut app.aggregators {
         aggregator.wait();
@@ -64,20 +64,20 @@ async fn reports_whose_announcements_die(app: &mut TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_total_is_right_although_its_announcements_lie_among_the_dead_letters() {
+async fn a_total_is_right_although_its_announcements_are_dead_letters() {
     let mut app = TestApp::start(Way::Servers).await;
-    let output = reports_whose_announcements_die(&mut app).await;
-    let told = format!(
+    let output = report_into_dead_letters(&mut app).await;
+    let expected = format!(
         " rejected x1 in {}.aggregator: vn.tonghop.submission.recorded.v1, form ngay-30-7, period 2021-07, province 87, id ",
         app.setting("TONGHOP_AMQP_NAMESPACE")
     );
     let lines: Vec<&str> = output.lines().collect();
-    assert!(lines[..2].iter().all(|line| line.contains(&told)), "{output}");
+    assert!(lines[..2].iter().all(|line| line.contains(&expected)), "{output}");
     assert_eq!(lines[2], "2 dead letters.");
     let before = app.totals(PROVINCE).await;
     assert!(
         TestApp::value(&before, "TT.PT").is_null() && before["freshness"]["pending"] != 0,
-        "no one has refreshed it: {before}"
+        "nothing has refreshed it: {before}"
     );
 
     app.start_aggregator();

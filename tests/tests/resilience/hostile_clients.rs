@@ -1,4 +1,4 @@
-//! A broken or hostile client does not take the place of the others.
+//! A broken or hostile client does not deprive the others of service.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,20 +10,20 @@ use tokio::net::TcpStream;
 use tonghop_access::Token;
 use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts};
 
-/// Clients that send a byte a second.
-const DRIBBLERS: usize = 1000;
-/// By when each of them must be gone.
+/// Clients that send one byte per second.
+const SLOW_CLIENTS: usize = 1000;
+/// The deadline by which each of their connections must be closed.
 const CLOSED_WITHIN: Duration = Duration::from_secs(15);
-/// How many at a time show keys that nobody knows.
-const STRANGERS: usize = 32;
-/// How many at a time send bodies that no report has.
+/// Concurrent clients with unknown keys.
+const GUESSERS: usize = 32;
+/// Concurrent clients with hostile bodies.
 const HOSTILE_SENDERS: usize = 8;
 
 fn totals() -> String {
     format!("/v1/totals?form={FORM}&period={PERIOD}&unit=VN")
 }
 
-/// Asks again and again until it is over, and answers how long each answer took.
+/// Sends requests until the attack is over, and returns how long each answer took.
 async fn well_behaved(app: Arc<TestApp>, over: Arc<AtomicBool>) -> Vec<Duration> {
     let mut took = Vec::new();
     for number in 0.. {
@@ -53,16 +53,16 @@ fn tell(what: &str, took: &[Duration]) {
         at(99),
         at(100)
     );
-    assert!(took.len() > 50, "it hardly asked");
+    assert!(took.len() > 50, "it sent too few requests");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_tries_keys_that_nobody_knows_is_slowed_down_and_the_others_are_served() {
+async fn a_client_that_guesses_keys_is_limited_and_others_are_served() {
     let app = Arc::new(TestApp::start(Way::Embedded).await);
     let over = Arc::new(AtomicBool::new(false));
     let (unknown, limited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let good = tokio::spawn(well_behaved(app.clone(), over.clone()));
-    let strangers: Vec<_> = (0..STRANGERS)
+    let guessers: Vec<_> = (0..GUESSERS)
         .map(|_| {
             let (app, over, unknown, limited) = (app.clone(), over.clone(), unknown.clone(), limited.clone());
             tokio::spawn(async move {
@@ -83,22 +83,24 @@ async fn whoever_tries_keys_that_nobody_knows_is_slowed_down_and_the_others_are_
     let start = Instant::now();
     tokio::time::sleep(Duration::from_secs(6)).await;
     over.store(true, Ordering::Relaxed);
-    for stranger in strangers {
-        stranger.await.unwrap();
+    for guesser in guessers {
+        guesser.await.unwrap();
     }
     let seconds = start.elapsed().as_secs();
     let (unknown, limited) = (unknown.load(Ordering::Relaxed), limited.load(Ordering::Relaxed));
-    println!("in {seconds} s {unknown} keys were looked for and {limited} were not");
-    // Of those that come at the same moment, all are let in; then none for a second.
-    let most = (20 + STRANGERS as u64) * (seconds + 1);
-    assert!(unknown as u64 <= most, "{unknown} were looked for");
+    println!(
+        "in {seconds} s {unknown} unknown keys were looked up and {limited} were rejected without a lookup"
+    );
+    // Attempts at the same moment are all checked; then none for a second.
+    let most = (20 + GUESSERS as u64) * (seconds + 1);
+    assert!(unknown as u64 <= most, "{unknown} were looked up");
     assert!(limited > 10 * unknown, "only {limited} were limited");
-    tell("meanwhile, a client with a good key", &good.await.unwrap());
+    tell("meanwhile, a client with a valid key", &good.await.unwrap());
     app.settled_totals("VN").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_clients_that_dribble_are_closed_and_the_others_are_served() {
+async fn a_thousand_slow_clients_are_closed_and_others_are_served() {
     let app = Arc::new(TestApp::start(Way::Embedded).await);
     let address = app.bases[0].trim_start_matches("http://").to_owned();
     let over = Arc::new(AtomicBool::new(false));
@@ -108,40 +110,40 @@ async fn a_thousand_clients_that_dribble_are_closed_and_the_others_are_served() 
          Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n",
         app.admin_key
     );
-    let dribblers: Vec<_> = (0..DRIBBLERS)
+    let slow_clients: Vec<_> = (0..SLOW_CLIENTS)
         .map(|at| {
             let address = address.clone();
-            // One half never ends its head, the other never its body.
+            // One half never completes its head, the other half never its body.
             let head = if at % 2 == 0 {
                 String::from("GET /v1/")
             } else {
                 request.clone()
             };
-            tokio::spawn(dribble(address, head))
+            tokio::spawn(send_slowly(address, head))
         })
         .collect();
     let mut longest = Duration::ZERO;
-    for dribbler in dribblers {
-        longest = longest.max(dribbler.await.unwrap());
+    for slow_client in slow_clients {
+        longest = longest.max(slow_client.await.unwrap());
     }
-    println!("the last of {DRIBBLERS} was closed after {longest:?}");
+    println!("the last of {SLOW_CLIENTS} was closed after {longest:?}");
     assert!(longest < CLOSED_WITHIN, "{longest:?}");
     over.store(true, Ordering::Relaxed);
-    tell("meanwhile, a client that does not dribble", &good.await.unwrap());
+    tell("meanwhile, a normal client", &good.await.unwrap());
     app.settled_totals("VN").await;
 }
 
-/// Bodies that are larger, deeper or of more keys than any report, each with how it is refused.
+/// Bodies that are larger, deeper or have more keys than any report, each with the status that rejects it.
 fn hostile_bodies() -> Vec<(String, u16)> {
     let report =
         |rest: String| format!(r#"{{"form":"{FORM}","period":"{PERIOD}","unit":"867","figures":[]{rest}}}"#);
     let keys = |number: usize| -> String { (0..number).map(|key| format!(r#","{key}":0"#)).collect() };
     vec![
-        // Past the largest body, and as deep and as many-keyed as the largest body can be.
+        // Larger than the largest body, and as deep and with as many keys as the largest body can have.
         (report(format!(r#","note":"{}""#, "x".repeat(2 << 20))), 413),
         ("[".repeat(1 << 20), 400),
         (report(keys(100_000)), 413),
-        // The most keys that are read whole, each unknown, and the deepest nesting, in a field that nobody knows.
+        // The largest number of keys that is still read, all unknown, and the deepest nesting, in an unknown field.
         (report(keys(80_000)), 422),
         (
             report(format!(r#","x":{}{}"#, "[".repeat(31), "]".repeat(31))),
@@ -151,7 +153,7 @@ fn hostile_bodies() -> Vec<(String, u16)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_too_large_too_deep_or_of_too_many_keys_are_refused_and_the_others_are_served() {
+async fn hostile_bodies_are_rejected_and_others_are_served() {
     let options = Options {
         key_rate: 100,
         ..Options::default()
@@ -195,21 +197,21 @@ async fn bodies_that_are_too_large_too_deep_or_of_too_many_keys_are_refused_and_
             *sum += number;
         }
     }
-    println!("refused of each kind: {refused:?}");
+    println!("rejected per kind: {refused:?}");
     assert!(refused.iter().all(|number| *number > 0), "{refused:?}");
-    tell("meanwhile, a client with sound reports", &good.await.unwrap());
+    tell("meanwhile, a client with valid reports", &good.await.unwrap());
     app.settled_totals("VN").await;
 }
 
-/// How many connections a process takes; see docs/configure.md.
+/// The connections that a process accepts; see docs/configure.md.
 const CONNECTIONS: usize = 4_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_past_the_bound_wait_outside_until_silent_ones_are_closed() {
+async fn connections_beyond_the_limit_wait_until_silent_ones_are_closed() {
     let app = TestApp::start(Way::Embedded).await;
     let address = app.bases[0].trim_start_matches("http://").to_owned();
     let mut silent = Vec::new();
-    // What waits outside waits in the system, which lets about a hundred in a row.
+    // The others wait in the backlog of the operating system, which has room for at least these.
     for _ in 0..CONNECTIONS + 60 {
         silent.push(TcpStream::connect(&address).await.unwrap());
     }
@@ -220,12 +222,12 @@ async fn connections_past_the_bound_wait_outside_until_silent_ones_are_closed() 
         open = open.max(std::fs::read_dir(&files).unwrap().count());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Its listener, database and log are files, too.
+    // The listener, the database and the log are open files, too.
     assert!(
         (CONNECTIONS..CONNECTIONS + 100).contains(&open),
         "{open} open files"
     );
-    // On a connection of its own: those that are open are served.
+    // On a new connection, because open ones are served.
     let newcomer = tonghop_tests::http_client().build().unwrap();
     let answer = newcomer
         .get(format!("{}/livez", app.bases[0]))
@@ -241,15 +243,15 @@ async fn connections_past_the_bound_wait_outside_until_silent_ones_are_closed() 
     );
 }
 
-/// Sends the head, then a byte a second. Answers how long it took until the service closed the connection.
-async fn dribble(address: String, head: String) -> Duration {
+/// Sends the head, then one byte per second. Returns the time until the service closed the connection.
+async fn send_slowly(address: String, head: String) -> Duration {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let start = Instant::now();
     stream.write_all(head.as_bytes()).await.unwrap();
     let (mut reading, mut writing) = stream.split();
     let closed = async {
         let mut answer = [0; 4096];
-        // What it answers before it closes does not matter here; a reset closes, too.
+        // The answer before the end does not matter here; a reset ends the connection, too.
         while let Ok(1..) = reading.read(&mut answer).await {}
     };
     let sending = async {

@@ -1,4 +1,4 @@
-//! Bad weather: what happens when a part of the system is away.
+//! Outages: what happens when a part of the system is down.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tonghop_tests::{Options, PROVINCE, Process, TestApp, Way, broadcasts, comman
 const AN_HOUR_MS: u64 = 3_600_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_sweep_an_hour_away_a_post_reaches_the_province_at_once_through_the_broker() {
+async fn a_report_reaches_the_province_at_once_without_the_sweep() {
     let options = Options {
         sweep_interval_ms: AN_HOUR_MS,
         ..Options::default()
@@ -21,7 +21,7 @@ async fn with_the_sweep_an_hour_away_a_post_reaches_the_province_at_once_through
     for way in [Way::Servers, Way::Embedded] {
         let app = TestApp::start_with(way, options.clone()).await;
         app.wait_for_queues().await;
-        // The sweep at the start is over by now; whatever it could have found is older than these reports.
+        // The sweep at the start is over by now, and the next one is an hour away.
         for number in 1..=20 {
             app.post(&broadcasts("866", number)).await;
             let totals = app.settled_totals_within(PROVINCE, Duration::from_secs(5)).await;
@@ -31,7 +31,7 @@ async fn with_the_sweep_an_hour_away_a_post_reaches_the_province_at_once_through
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_broker_reports_are_taken_and_the_sweep_brings_the_totals() {
+async fn without_a_broker_reports_are_accepted_and_swept_into_totals() {
     let proxy = FaultProxy::in_front_of(&amqp_url());
     proxy.cut();
     let amqp_url = Some(proxy.url_through(&amqp_url()));
@@ -53,7 +53,7 @@ async fn without_a_broker_reports_are_taken_and_the_sweep_brings_the_totals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_stopped_for_30_seconds_under_load_refuses_nothing_and_loses_nothing() {
+async fn a_broker_stopped_under_load_rejects_and_loses_nothing() {
     let broker = PrivateBroker::start().await;
     let options = Options {
         amqp_url: Some(broker.url()),
@@ -85,7 +85,7 @@ async fn a_broker_stopped_for_30_seconds_under_load_refuses_nothing_and_loses_no
     let during = accepted.load(Ordering::Relaxed) - before;
     assert!(
         during > 1000,
-        "only {during} reports were taken while the broker was away"
+        "only {during} reports were accepted while the broker was down"
     );
     broker.restart().await;
     let back = Instant::now();
@@ -101,7 +101,7 @@ async fn a_broker_stopped_for_30_seconds_under_load_refuses_nothing_and_loses_no
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_database_every_request_is_a_503_with_retry_after_until_it_is_back() {
+async fn without_a_database_every_request_gets_503_with_retry_after() {
     let postgres = PrivatePostgres::start().await;
     let options = Options {
         database_url: Some(postgres.url()),
@@ -134,7 +134,7 @@ async fn without_a_database_every_request_is_a_503_with_retry_after_until_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_service_on_one_sqlite_file_says_so_and_stops() {
+async fn a_second_service_on_one_sqlite_file_reports_that_and_stops() {
     let app = TestApp::start(Way::Embedded).await;
     let second = run_to_end(
         app.command("tonghop")
@@ -151,7 +151,7 @@ async fn a_second_service_on_one_sqlite_file_says_so_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
+async fn sigterm_finishes_requests_in_flight_and_exits_with_0() {
     for way in [Way::Embedded, Way::Servers] {
         let mut app = TestApp::start_with(
             way,
@@ -169,7 +169,7 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
             let reports = (1..=200).map(|number| {
                 let accepted = accepted.clone();
                 async move {
-                    // Those that come after the listener closed are not answered; that is no fault.
+                    // Requests after the listener closed get no answer, as they should.
                     let body = broadcasts(&(866 + number % 12).to_string(), number).to_string();
                     let headers = [("Content-Type", "application/json")];
                     match app
@@ -265,7 +265,7 @@ fn a_wrong_setting_ends_the_start_with_one_sentence_and_code_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_with_another_catalogue_than_the_database_refuses_to_start() {
+async fn a_process_with_another_catalogue_does_not_start() {
     let app = TestApp::start(Way::Servers).await;
     let folder = tempfile::tempdir().unwrap();
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
@@ -289,7 +289,7 @@ async fn a_process_with_another_catalogue_than_the_database_refuses_to_start() {
     assert_eq!(refused.code, Some(2), "{}", refused.error);
     assert!(refused.error.contains("another catalogue"), "{}", refused.error);
     assert_eq!(run("tonghop", &["migrate"]).code, Some(0));
-    // Now the running processes have another one: nothing is taken by rules that no longer hold.
+    // Now the running processes have another catalogue than the database: they accept nothing by outdated rules.
     let answer = app.post(&broadcasts("866", 1)).await;
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(json!(app.get("/readyz").await.status), 503);

@@ -1,5 +1,5 @@
-//! More clients than the service can serve, in front of a database that stalls: whoever is past a bound is refused at
-//! once, memory stays flat, and the service is well as soon as the database is.
+//! More clients than the service can serve while the database stalls: requests beyond a limit are rejected at once,
+//! memory stays flat, and the service recovers as soon as the database does.
 //!
 //! The flood takes 15 seconds; `OVERLOAD_SECONDS=60` makes it longer.
 
@@ -14,30 +14,30 @@ use reqwest::Method;
 use tonghop_testkit::{FaultProxy, postgres_database};
 use tonghop_tests::{Answer, Options, PROVINCE, Process, TestApp, Way, broadcasts};
 
-/// Clients that send large reports: more than there is room for their bodies.
+/// Clients that send large reports: more than the budget for bodies allows.
 const WRITERS: usize = 800;
-/// Clients that read: more than may wait for a connection.
+/// Clients that read: more than may wait for a database connection.
 const READERS: usize = 300;
-/// How long each of them waits after an answer, not to make a load test of it.
+/// The pause of each client after an answer, since this is no load test.
 const PAUSE: Duration = Duration::from_secs(2);
-/// The database stalls for so long, runs for so long, and stalls again.
+/// The database stalls this long, runs this long, and stalls again.
 const STALLED: Duration = Duration::from_secs(3);
 const RUNNING: Duration = Duration::from_secs(1);
-/// An answer that took longer had waited in a queue for its turn; an earlier refusal was given at once.
+/// An answer that took longer had waited in a queue; a faster rejection came at once.
 const WAITED: Duration = Duration::from_secs(2);
-/// How long a refusal at once may take at the 99th percentile. It takes some milliseconds; test machines are slow.
+/// The 99th percentile of rejections at once. They take milliseconds, but test machines are slow.
 const REFUSED_WITHIN: Duration = Duration::from_secs(1);
-/// How long any answer may take on a machine that is as busy as this.
+/// The deadline for any answer on a machine as busy as this.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
-/// A connection that waits for the processor for 10 seconds is closed by the service, and its request not answered.
+/// The service closes a connection that waits 10 seconds for the processor, and does not answer its request.
 const BROKEN_PERCENT: usize = 2;
-/// How much a process may grow in the flood. A leak of the bodies sent would take several times as much.
+/// The limit to the growth of a process in the flood. A leak of the bodies would take several times as much.
 const GROWTH_KB: u64 = 200 * 1024;
-/// How soon all is well after the flood.
+/// The deadline for recovery after the flood.
 const WELL_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_in_front_of_a_stalling_postgres_is_refused_at_once_and_leaves_no_trace() {
+async fn a_flood_on_a_stalled_postgres_is_rejected_at_once() {
     let database = postgres_database().await;
     let proxy = FaultProxy::in_front_of(database.url());
     let log = Log::new();
@@ -46,34 +46,35 @@ async fn a_flood_in_front_of_a_stalling_postgres_is_refused_at_once_and_leaves_n
         ..log.options()
     };
     let proxy = Arc::new(proxy);
-    let weather = proxy.clone();
+    let stalling = proxy.clone();
     let app = TestApp::start_with(Way::Servers, options).await;
     let stall = move |stalled: bool| {
         if stalled {
-            weather.stall()
+            stalling.stall()
         } else {
-            weather.restore()
+            stalling.restore()
         }
     };
     is_survived(app, &log, stall).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_in_front_of_a_sqlite_file_that_a_stranger_writes_to_is_refused_at_once_and_leaves_no_trace()
-{
+async fn a_flood_on_a_locked_sqlite_file_is_rejected_at_once() {
     let log = Log::new();
     let app = TestApp::start_with(Way::Embedded, log.options()).await;
-    let mut stranger =
+    let mut other_session =
         SqliteConnection::establish(app.database_url.strip_prefix("sqlite:").unwrap()).unwrap();
-    stranger.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+    other_session
+        .batch_execute("PRAGMA busy_timeout = 10000")
+        .unwrap();
     let stall = move |stalled: bool| {
         let statement = if stalled { "BEGIN IMMEDIATE" } else { "ROLLBACK" };
-        stranger.batch_execute(statement).unwrap();
+        other_session.batch_execute(statement).unwrap();
     };
     is_survived(app, &log, stall).await;
 }
 
-/// What the clients of a flood saw.
+/// What the clients of the flood received.
 #[derive(Debug, Default)]
 struct Seen {
     answers: Mutex<Vec<(u16, Duration)>>,
@@ -91,8 +92,8 @@ async fn is_survived(app: TestApp, log: &Log, stall: impl FnMut(bool) + Send + '
     let (app, seen) = (Arc::new(app), Arc::new(Seen::default()));
     let seconds = std::env::var("OVERLOAD_SECONDS").map_or(15, |text| text.parse().unwrap());
     let before = memory_kb(&app);
-    let weather = tokio::task::spawn_blocking(change_weather(stall, seen.clone()));
-    // All of them flood one process, so that the bounds that are met are those of one.
+    let stalling = tokio::task::spawn_blocking(alternate_stalls(stall, seen.clone()));
+    // All clients flood one process, because each process has its own limits.
     let clients: Vec<_> = (0..WRITERS + READERS)
         .map(|at| tokio::spawn(flood(app.clone(), seen.clone(), at)))
         .collect();
@@ -102,7 +103,7 @@ async fn is_survived(app: TestApp, log: &Log, stall: impl FnMut(bool) + Send + '
         samples.push(memory_kb(&app));
     }
     seen.ends.store(true, Ordering::Relaxed);
-    weather.await.unwrap();
+    stalling.await.unwrap();
     let over = Instant::now();
     while app
         .post(&broadcasts("866", seen.sent.fetch_add(1, Ordering::Relaxed)))
@@ -113,13 +114,13 @@ async fn is_survived(app: TestApp, log: &Log, stall: impl FnMut(bool) + Send + '
         assert!(over.elapsed() < WELL_WITHIN, "reports are still refused");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("reports are taken again after {:?}", over.elapsed());
+    println!("reports are accepted again after {:?}", over.elapsed());
     for client in clients {
         client.await.unwrap();
     }
     app.wait_until_ready().await;
     app.settled_totals_within("VN", WELL_WITHIN).await;
-    println!("and the totals hold them after {:?}", over.elapsed());
+    println!("the totals include them after {:?}", over.elapsed());
     refusals_were_quick(&log.refusals());
     tell(&seen);
     memory_stayed_flat(&before, &samples);
@@ -127,8 +128,8 @@ async fn is_survived(app: TestApp, log: &Log, stall: impl FnMut(bool) + Send + '
     app.assert_verified("VN").await;
 }
 
-/// Stalls the database again and again until the flood ends; then it runs.
-fn change_weather(
+/// Stalls the database repeatedly until the flood ends.
+fn alternate_stalls(
     mut stall: impl FnMut(bool) + Send + 'static,
     seen: Arc<Seen>,
 ) -> impl FnOnce() + Send + 'static {
@@ -165,7 +166,7 @@ async fn flood(app: Arc<TestApp>, seen: Arc<Seen>, at: usize) {
     }
 }
 
-/// 50 kB, most of them blanks: what is tested is how many bodies are held, not how fast they are read.
+/// 50 kB, mostly spaces: the test is about the number of bodies in memory, not about the speed of reading.
 fn large_report(unit: &str, number: i64) -> String {
     format!("{}{:50000}", broadcasts(unit, number), "")
 }
@@ -195,7 +196,7 @@ impl Seen {
     }
 }
 
-/// What the service itself says of its answers: the clients of a flood wait for the processor as much as it does.
+/// The service's own log of its answers: the clients of a flood wait for the processor as much as the service does.
 struct Log {
     folder: tempfile::TempDir,
 }
@@ -216,7 +217,7 @@ impl Log {
         }
     }
 
-    /// How long each refusal took.
+    /// The duration of each rejection.
     fn refusals(&self) -> Vec<Duration> {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
         let refused = log
@@ -244,7 +245,7 @@ fn refusals_were_quick(refusals: &[Duration]) {
     at_once.sort();
     assert!(
         at_once.len() > 100,
-        "only {} were refused at once: this was no flood",
+        "only {} were rejected at once: this was no flood",
         at_once.len()
     );
     let percentile = |share: usize| at_once[(at_once.len() - 1) * share / 100];
@@ -254,7 +255,7 @@ fn refusals_were_quick(refusals: &[Duration]) {
         waited.len()
     );
     println!(
-        "the p99 of refusals at once: {:?}; p50 {:?}",
+        "p99 of rejections at once: {:?}; p50 {:?}",
         percentile(99),
         percentile(50)
     );
@@ -265,7 +266,7 @@ fn refusals_were_quick(refusals: &[Duration]) {
     );
 }
 
-/// What the clients saw.
+/// What the clients received.
 fn tell(seen: &Seen) {
     let mut answers = seen.answers.lock().unwrap().clone();
     answers.sort_by_key(|(_, took)| *took);
@@ -296,7 +297,7 @@ fn memory_stayed_flat(before: &[u64], samples: &[Vec<u64>]) {
     }
 }
 
-/// VmRSS of each process.
+/// The resident memory of each process.
 fn memory_kb(app: &TestApp) -> Vec<u64> {
     let of = |process: &Process| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
@@ -311,13 +312,13 @@ async fn nothing_is_lost(app: &TestApp, seen: &Seen) {
     let acknowledged = seen.revisions.lock().unwrap().clone();
     assert!(!acknowledged.is_empty());
     for head in list["submissions"].as_array().unwrap() {
-        let told = acknowledged
+        let latest = acknowledged
             .get(head["unit"].as_str().unwrap())
             .copied()
             .unwrap_or_default();
         assert!(
-            head["revision"].as_i64().unwrap() >= told,
-            "revision {told} is lost: {}",
+            head["revision"].as_i64().unwrap() >= latest,
+            "revision {latest} is lost: {}",
             head["unit"]
         );
     }

@@ -1,7 +1,7 @@
-//! What the container files promise: no rights that a service does not need, and no door to it but one.
+//! The container files: no service has privileges that it does not need, and only the api is published.
 //!
-//! The files are read, not run: there is no container engine where these tests run. What they do with PostgreSQL and
-//! RabbitMQ is done on servers outside of containers.
+//! The tests read the files, because they run without a container engine. They run the commands for PostgreSQL and
+//! RabbitMQ on servers outside containers.
 
 mod users;
 
@@ -13,7 +13,7 @@ const COMPOSE: &str = include_str!("../../../../docker-compose.yml");
 const DOCKERFILE: &str = include_str!("../../../../Dockerfile");
 const SETTINGS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configure.md"));
 
-/// A mapping's entries, with those that it takes over by `<<`.
+/// The entries of a mapping, with those merged by `<<`.
 fn entries(mapping: &Yaml) -> BTreeMap<String, Yaml> {
     let mut entries = BTreeMap::new();
     for (key, value) in mapping.as_hash().into_iter().flatten() {
@@ -45,7 +45,7 @@ fn texts(value: Option<&Yaml>) -> Vec<&str> {
 }
 
 #[test]
-fn no_service_has_rights_that_it_does_not_need() {
+fn no_service_has_privileges_that_it_does_not_need() {
     for (name, service) in services() {
         assert_eq!(service.get("read_only"), Some(&Yaml::Boolean(true)), "{name}");
         assert_eq!(texts(service.get("cap_drop")), ["ALL"], "{name}");
@@ -70,7 +70,7 @@ fn no_service_has_rights_that_it_does_not_need() {
             !volumes.iter().any(|volume| volume.starts_with(['/', '.', '~'])),
             "{name}: {volumes:?}"
         );
-        // Ours get their user from the image.
+        // The image sets the user of our services.
         let is_ours = service.contains_key("build");
         let user = service.get("user").and_then(Yaml::as_str);
         assert!(
@@ -102,7 +102,7 @@ fn only_the_api_is_published_and_only_on_this_machine() {
 
 #[test]
 fn no_password_has_a_default_and_every_setting_is_documented() {
-    // What stands between ${ and }.
+    // The text between ${ and }.
     let named = COMPOSE.split("${").skip(1);
     let named = named.map(|text| text.split('}').next().unwrap());
     let passwords: Vec<&str> = named.filter(|text| text.contains("PASSWORD")).collect();
@@ -123,7 +123,7 @@ fn no_password_has_a_default_and_every_setting_is_documented() {
 }
 
 #[test]
-fn the_image_holds_the_programs_that_are_run_and_runs_them_as_nobody() {
+fn the_image_contains_the_programs_and_runs_them_unprivileged() {
     let last = DOCKERFILE.rsplit("\nFROM ").next().unwrap();
     let users: Vec<&str> = last
         .lines()

@@ -1,4 +1,4 @@
-//! The users that docker-compose.yml makes, made by its own commands, and its programs with its settings.
+//! The users that docker-compose.yml creates, created by its commands, and its programs with its settings.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{entries, services, texts};
 
 const GUIDE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/secure.md"));
 
-/// A text of the file with a value for each variable of `.env`: the default if it has one, else one of its own.
+/// Replaces each variable of `.env` in a text: by its default, or by a unique value.
 fn filled_in(text: &str) -> String {
     let Some((before, rest)) = text.split_once("${") else {
         return text.to_owned();
@@ -26,7 +26,7 @@ fn filled_in(text: &str) -> String {
     format!("{before}{value}{}", filled_in(after))
 }
 
-/// Where things are here that are elsewhere inside of containers.
+/// Paths and addresses in containers, with their replacements here.
 struct Places(Vec<(&'static str, String)>);
 
 impl Places {
@@ -35,7 +35,7 @@ impl Places {
         self.0.iter().fold(filled_in(text), replaced)
     }
 
-    /// A program with the environment of a service.
+    /// A command with the environment of a service.
     fn command(&self, service: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, value) in entries(&services()[service]["environment"]) {
@@ -44,7 +44,7 @@ impl Places {
         command
     }
 
-    /// One of ours, as a service runs it.
+    /// One of our programs, as a service runs it.
     fn ours(&self, service: &str) -> Command {
         let services = services();
         let words = texts(services[service].get("command"));
@@ -53,7 +53,7 @@ impl Places {
         command
     }
 
-    /// A service's shell, up to where it becomes the server.
+    /// The shell script of a service, up to the start of the server.
     fn shell(&self, service: &str) -> Command {
         let services = services();
         let [shell, option, script] = texts(services[service].get("command"))[..] else {
@@ -97,7 +97,7 @@ async fn answers(client: &reqwest::Client, url: &str, text: &str) {
     }
 }
 
-/// The rights that the broker's users get are the documented ones.
+/// Fails the test unless the broker's users get the documented permissions.
 fn assert_documented(definitions: &Path) {
     let text = std::fs::read_to_string(definitions).unwrap();
     let definitions: Value = serde_json::from_str(&text).unwrap();
@@ -114,7 +114,7 @@ fn assert_documented(definitions: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_programs_run_as_the_users_that_the_file_makes() {
+async fn the_programs_run_as_the_users_that_the_file_creates() {
     let (database, broker) = tokio::join!(PrivatePostgres::start(), PrivateBroker::start());
     let folder = tempfile::tempdir().unwrap();
     let port = |url: String| {
@@ -130,14 +130,14 @@ async fn the_programs_run_as_the_users_that_the_file_makes() {
     let places = Places(vec![
         ("@postgres:5432", format!("@127.0.0.1:{}", port(database.url()))),
         ("@rabbitmq:5672", format!("@127.0.0.1:{}", port(broker.url()))),
-        // First, since the folder itself may lie there.
+        // First, because the folder itself may be in there.
         ("/tmp/", format!("{}/", folder.path().display())),
         ("/var/lib/tonghop", folder.path().display().to_string()),
         ("0.0.0.0:8080", format!("127.0.0.1:{api}")),
         ("127.0.0.1:8081", format!("127.0.0.1:{aggregator}")),
     ]);
 
-    // As the images do it: the owner is a superuser.
+    // As in the images, the owner is a superuser.
     let server = owner(&database, "postgres").await;
     server
         .batch_execute("CREATE ROLE tonghop LOGIN SUPERUSER")
@@ -167,7 +167,7 @@ async fn the_programs_run_as_the_users_that_the_file_makes() {
         .await;
 
     let _api = Process::start(&mut places.ours("api"));
-    // No sweep: only announcements bring the total.
+    // Without a sweep, totals need announcements.
     let _aggregator = Process::start(
         places
             .ours("aggregator")

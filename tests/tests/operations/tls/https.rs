@@ -1,4 +1,4 @@
-//! HTTPS, as clients and administrators meet it.
+//! HTTPS for clients and administrators.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -14,7 +14,7 @@ use tonghop_tests::{
 
 use super::raw::Raw;
 
-/// A service with a certificate of an authority.
+/// Starts a service with a certificate of an authority.
 pub(crate) async fn served(way: Way, authority: &Authority, folder: &Path) -> TestApp {
     let options = Options {
         settings: authority.sign(&["127.0.0.1"]).write(folder),
@@ -24,9 +24,9 @@ pub(crate) async fn served(way: Way, authority: &Authority, folder: &Path) -> Te
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn https_is_served_to_those_who_know_the_authority_and_to_nobody_else() {
+async fn https_is_served_to_clients_that_trust_the_authority() {
     for way in [Way::Embedded, Way::Servers] {
-        let (authority, stranger) = (Authority::new(), Authority::new());
+        let (authority, other_authority) = (Authority::new(), Authority::new());
         let folder = tempfile::tempdir().unwrap();
         let app = served(way, &authority, folder.path()).await;
         assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
@@ -36,7 +36,7 @@ async fn https_is_served_to_those_who_know_the_authority_and_to_nobody_else() {
         let answer = client.get(format!("{base}/readyz")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["strict-transport-security"], "max-age=31536000");
-        let client = http_client_trusting(&stranger.trust()).build().unwrap();
+        let client = http_client_trusting(&other_authority.trust()).build().unwrap();
         let refused = client.get(format!("{base}/readyz")).send().await;
         assert!(format!("{refused:?}").contains("UnknownIssuer"), "{refused:?}");
         let plain = base.replace("https://", "http://");
@@ -64,8 +64,8 @@ async fn tls_1_3_and_1_2_are_spoken_and_http_1_1_inside() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_commands_speak_https_with_an_authority_of_ones_own() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+async fn the_commands_speak_https_with_a_private_authority() {
+    let (authority, other_authority) = (Authority::new(), Authority::new());
     let folder = tempfile::tempdir().unwrap();
     let app = served(Way::Embedded, &authority, folder.path()).await;
     let file = folder.path().join("report.json");
@@ -75,7 +75,7 @@ async fn the_commands_speak_https_with_an_authority_of_ones_own() {
         command.arg("submit").arg(&file).args(["--url", &app.bases[0]]);
         run_to_end(command.env("TONGHOP_KEY", &app.admin_key).env("TONGHOP_CA", ca))
     };
-    let refused = submit(&stranger.setting());
+    let refused = submit(&other_authority.setting());
     assert_eq!(refused.code, Some(1));
     assert!(
         refused
@@ -102,14 +102,14 @@ async fn the_commands_speak_https_with_an_authority_of_ones_own() {
     assert_eq!(
         healthy(&[]),
         Some(0),
-        "on this machine, whatever the certificate says"
+        "on this machine the certificate is not verified"
     );
     assert_eq!(healthy(&["--ca", &authority.setting()]), Some(0));
-    assert_eq!(healthy(&["--ca", &stranger.setting()]), Some(1));
+    assert_eq!(healthy(&["--ca", &other_authority.setting()]), Some(1));
 }
 
 #[test]
-fn a_certificate_that_cannot_be_shown_ends_the_start_with_one_sentence() {
+fn an_unusable_certificate_ends_the_start_with_one_sentence() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
@@ -128,7 +128,7 @@ fn a_certificate_that_cannot_be_shown_ends_the_start_with_one_sentence() {
             "gone.pem: No such file",
         ),
     ];
-    for (settings, told) in cases {
+    for (settings, message) in cases {
         for (name, arguments) in [
             ("tonghop", ["serve"].as_slice()),
             ("tonghop", &["demo"]),
@@ -139,7 +139,7 @@ fn a_certificate_that_cannot_be_shown_ends_the_start_with_one_sentence() {
                 command
                     .args(arguments)
                     .env("TONGHOP_LISTEN", format!("127.0.0.1:{}", free_port()))
-                    // Neither is reached.
+                    // Neither server is contacted.
                     .env("TONGHOP_AMQP_URL", "amqp://127.0.0.1:1")
                     .env(
                         "TONGHOP_DATABASE_URL",
@@ -153,14 +153,14 @@ fn a_certificate_that_cannot_be_shown_ends_the_start_with_one_sentence() {
             );
             assert_eq!(ended.code, Some(2), "{name} {arguments:?}: {ended:?}");
             assert!(
-                ended.error.contains(told) && ended.error.lines().count() == 1,
+                ended.error.contains(message) && ended.error.lines().count() == 1,
                 "{ended:?}"
             );
         }
     }
 }
 
-/// What a service logs until it is ready on an address.
+/// The log of a service until it is ready.
 async fn logged(address: &str, settings: Vec<(&'static str, String)>) -> String {
     let database = sqlite_database();
     let folder = tempfile::tempdir().unwrap();
@@ -199,7 +199,7 @@ async fn logged(address: &str, settings: Vec<(&'static str, String)>) -> String 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serving_others_without_tls_is_warned_of() {
+async fn a_service_without_tls_on_the_network_logs_a_warning() {
     let warning = "HTTP is served without TLS beyond this machine";
     let folder = tempfile::tempdir().unwrap();
     let pair = Authority::new().sign(&["127.0.0.1"]).write(folder.path());
@@ -211,10 +211,10 @@ async fn serving_others_without_tls_is_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demonstration_can_be_shown_by_https() {
+async fn the_demonstration_can_use_https() {
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
-    // Its name is another than the address, as it is on a server.
+    // The certificate's name differs from the address, as on a server.
     let pair = Authority::new().sign(&["tonghop.example"]).write(folder.path());
     let address = format!("127.0.0.1:{}", free_port());
     let mut command = command("tonghop");
@@ -223,15 +223,16 @@ async fn the_demonstration_can_be_shown_by_https() {
         .envs(pair);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let told: Vec<String> = lines
+    let message: Vec<String> = lines
         .map_while(Result::ok)
         .take_while(|line| !line.contains("/docs"))
         .collect();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(
-        told.iter()
+        message
+            .iter()
             .any(|line| line.contains("14 illustrative submissions")),
-        "{told:?}"
+        "{message:?}"
     );
 }

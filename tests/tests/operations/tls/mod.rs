@@ -1,8 +1,8 @@
-//! What goes over the network is encrypted, and goes to nobody else than was meant.
+//! TLS: connections are encrypted and lead to the intended server.
 
-mod dribbling;
 mod https;
 mod postgres;
 mod rabbitmq;
 mod raw;
 mod reload;
+mod slow_clients;

@@ -1,10 +1,10 @@
-//! TLS to PostgreSQL, as its URL and its authority have it.
+//! TLS to PostgreSQL, by the URL and the certificate authority.
 
 use tokio_postgres::NoTls;
 use tonghop_testkit::{PrivatePostgres, namespace, postgres_database};
 use tonghop_tests::{Authority, Ended, Options, TestApp, Way, broadcasts, command, run_to_end};
 
-/// A server with a certificate for its address.
+/// Starts a server with a certificate for its address.
 async fn server(authority: &Authority) -> PrivatePostgres {
     let pair = authority.sign(&["127.0.0.1"]);
     PrivatePostgres::start_with_tls(&pair.certificate, &pair.key).await
@@ -16,11 +16,11 @@ fn migrate(url: &str, authority: Option<&str>) -> Ended {
     if let Some(file) = authority {
         command.args(["--database-ca", file]);
     }
-    // What the operating system trusts, whatever that is on this machine: nobody of ours.
+    // The authorities of the operating system, which do not include ours.
     run_to_end(&mut command)
 }
 
-/// How many sessions of the service in a database are encrypted, and how many are not.
+/// The numbers of encrypted and of unencrypted sessions of the service in a database.
 async fn sessions(url: &str) -> (i64, i64) {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -32,7 +32,7 @@ async fn sessions(url: &str) -> (i64, i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_session_of_every_program_is_encrypted_and_the_server_is_known() {
+async fn every_session_of_every_program_is_encrypted_and_verified() {
     let authority = Authority::new();
     let postgres = server(&authority).await;
     let options = Options {
@@ -51,16 +51,16 @@ async fn every_session_of_every_program_is_encrypted_and_the_server_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_another_is_refused_with_one_sentence() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+async fn another_server_is_rejected_with_one_sentence() {
+    let (authority, other_authority) = (Authority::new(), Authority::new());
     let postgres = server(&authority).await;
     let url = postgres.url();
     let other_name = url.replace("127.0.0.1", "localhost");
-    for (url, authority, told) in [
-        (url.clone(), Some(stranger.setting()), "UnknownIssuer"),
+    for (url, authority, message) in [
+        (url.clone(), Some(other_authority.setting()), "UnknownIssuer"),
         (
             format!("{url}?sslmode=require"),
-            Some(stranger.setting()),
+            Some(other_authority.setting()),
             "UnknownIssuer",
         ),
         (other_name, Some(authority.setting()), "not valid for name"),
@@ -68,17 +68,17 @@ async fn a_server_that_is_another_is_refused_with_one_sentence() {
         let refused = migrate(&url, authority.as_deref());
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(
-            refused.error.contains(told) && refused.error.lines().count() == 1,
+            refused.error.contains(message) && refused.error.lines().count() == 1,
             "{refused:?}"
         );
         assert!(refused.error.contains("certificate"), "{refused:?}");
     }
-    // Against the operating system's authorities, if it has any: a small container has none, and says so.
+    // By the authorities of the operating system; a small container has none, and the error says so.
     let refused = migrate(&format!("{url}?sslmode=require"), None);
     assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
-    let told = ["UnknownIssuer", "no list of certificate authorities"];
+    let message = ["UnknownIssuer", "no list of certificate authorities"];
     assert!(
-        told.iter().any(|told| refused.error.contains(told)),
+        message.iter().any(|message| refused.error.contains(message)),
         "{refused:?}"
     );
     assert_eq!(migrate(&url, Some(&authority.setting())).code, Some(0));
@@ -99,12 +99,12 @@ async fn sslmode_is_honoured() {
         let app = TestApp::start_with(Way::Embedded, options).await;
         assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
         let (tls, plain) = sessions(&database).await;
-        let told = format!("{mode}: {tls} with TLS, {plain} without");
-        assert_eq!((tls > 0, plain > 0), (encrypted, !encrypted), "{told}");
+        let message = format!("{mode}: {tls} with TLS, {plain} without");
+        assert_eq!((tls > 0, plain > 0), (encrypted, !encrypted), "{message}");
     }
 }
 
-/// An empty database of its own on the server.
+/// Creates an empty database on the server.
 async fn fresh(postgres: &PrivatePostgres) -> String {
     let url = postgres.url();
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
@@ -118,7 +118,7 @@ async fn fresh(postgres: &PrivatePostgres) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_serves_who_prefers_it_and_nobody_who_requires_it() {
+async fn a_server_without_tls_is_rejected_only_where_tls_is_required() {
     let (database, authority) = (postgres_database().await, Authority::new());
     let url = database.url();
     assert_eq!(migrate(url, None).code, Some(0));
@@ -137,11 +137,11 @@ async fn a_server_without_tls_serves_who_prefers_it_and_nobody_who_requires_it()
 }
 
 #[test]
-fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
+fn an_unusable_authority_ends_the_start_with_one_sentence() {
     let authority = Authority::new();
     let empty = tempfile::NamedTempFile::new().unwrap();
     let empty = empty.path().display().to_string();
-    for (url, file, told) in [
+    for (url, file, message) in [
         ("postgres://127.0.0.1:1/x", "gone.pem", "gone.pem: No such file"),
         (
             "postgres://127.0.0.1:1/x",
@@ -166,7 +166,7 @@ fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
             let ended = run_to_end(command.envs(settings));
             assert_eq!(ended.code, Some(2), "{ended:?}");
             assert!(
-                ended.error.contains(told) && ended.error.lines().count() == 1,
+                ended.error.contains(message) && ended.error.lines().count() == 1,
                 "{ended:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! TLS to RabbitMQ, by amqps.
+//! TLS to RabbitMQ (amqps).
 
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,12 @@ async fn metrics(app: &TestApp) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn announcements_go_by_amqps_to_the_broker_that_is_meant_and_to_no_other() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+async fn announcements_go_by_amqps_only_to_the_intended_broker() {
+    let (authority, other_authority) = (Authority::new(), Authority::new());
     let pair = authority.sign(&["127.0.0.1"]);
     let broker = PrivateBroker::start_with_tls(&pair.certificate, &pair.key).await;
 
-    // No sweep for a minute: only an announcement brings the total.
+    // No sweep for a minute: totals need an announcement.
     let app = TestApp::start_with(Way::Servers, options(broker.tls_url(), &authority, 60_000)).await;
     let start = Instant::now();
     while !metrics(&app)
@@ -51,14 +51,14 @@ async fn announcements_go_by_amqps_to_the_broker_that_is_meant_and_to_no_other()
     assert_eq!(listed.code, Some(0), "{listed:?}");
     drop(app);
 
-    // A broker that cannot be trusted is as one that is away.
-    let app = TestApp::start_with(Way::Servers, options(broker.tls_url(), &stranger, 1000)).await;
+    // An untrusted broker has the same effect as an unreachable one.
+    let app = TestApp::start_with(Way::Servers, options(broker.tls_url(), &other_authority, 1000)).await;
     assert_eq!(app.post(&broadcasts("866", 63)).await.status, 201);
     app.settled_totals("VN").await;
-    let told = metrics(&app).await;
+    let message = metrics(&app).await;
     assert!(
-        told.contains("tonghop_broker_connected{role=\"consumer\"} 0"),
-        "{told}"
+        message.contains("tonghop_broker_connected{role=\"consumer\"} 0"),
+        "{message}"
     );
     let refused = run_to_end(app.command("tonghop").args(["dead-letters", "list"]));
     assert_eq!(
@@ -73,9 +73,9 @@ async fn announcements_go_by_amqps_to_the_broker_that_is_meant_and_to_no_other()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
+async fn an_unusable_authority_ends_the_start_with_one_sentence() {
     let authority = Authority::new();
-    for (url, file, told) in [
+    for (url, file, message) in [
         (
             "amqps://127.0.0.1:1",
             "gone.pem".to_owned(),
@@ -102,7 +102,7 @@ async fn an_authority_that_cannot_be_used_ends_the_start_with_one_sentence() {
             );
             assert_eq!(ended.code, Some(2), "{name}: {ended:?}");
             assert!(
-                ended.error.contains(told) && ended.error.lines().count() == 1,
+                ended.error.contains(message) && ended.error.lines().count() == 1,
                 "{ended:?}"
             );
         }

@@ -1,4 +1,4 @@
-//! TLS connections by hand, to see what a browser would not show.
+//! TLS connections that show the details of the handshake.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use tonghop_tls::Trust;
 pub(crate) struct Raw(TlsStream<TcpStream>);
 
 impl Raw {
-    /// Connects, offering HTTP/2 and HTTP/1.1.
+    /// Connects and offers HTTP/2 and HTTP/1.1.
     pub(crate) async fn connect(address: &str, trust: &Trust) -> std::io::Result<Self> {
         Self::connect_with(address, trust.client_config()).await
     }
 
-    /// The same by TLS 1.2 only.
+    /// Connects with TLS 1.2 only.
     pub(crate) async fn connect_by_tls_1_2(address: &str, authority: &Authority) -> std::io::Result<Self> {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_file(authority.file()).unwrap();
@@ -44,7 +44,7 @@ impl Raw {
         Ok(Self(connected))
     }
 
-    /// Asks on this connection, and answers the head of the response.
+    /// Sends a request on this connection and returns the head of the response.
     pub(crate) async fn get(&mut self, path: &str) -> String {
         let request = format!("GET {path} HTTP/1.1\r\nHost: tonghop\r\n\r\n");
         self.0.write_all(request.as_bytes()).await.unwrap();
@@ -53,7 +53,7 @@ impl Raw {
         String::from_utf8_lossy(&answer[..read]).into_owned()
     }
 
-    /// The certificate that the service showed.
+    /// The certificate that the service presented.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         self.0.get_ref().1.peer_certificates().unwrap()[0].to_vec()
     }

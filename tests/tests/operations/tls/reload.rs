@@ -1,4 +1,4 @@
-//! A certificate that runs out is replaced while the service goes on.
+//! An expiring certificate is replaced while the service runs.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ async fn shown(app: &TestApp, authority: &Authority) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_shows_the_new_certificate_and_open_connections_go_on() {
+async fn sighup_loads_the_new_certificate_and_keeps_connections() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let app = served(Way::Servers, &authority, folder.path()).await;
@@ -34,18 +34,18 @@ async fn sighup_shows_the_new_certificate_and_open_connections_go_on() {
     while shown(&app, &authority).await == old.certificate() {
         assert!(
             start.elapsed() < Duration::from_secs(5),
-            "the old certificate is still shown"
+            "the old certificate is still presented"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(
         old.get("/livez").await.starts_with("HTTP/1.1 200"),
-        "the old connection goes on"
+        "the old connection stays open"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_replacement_is_not_shown() {
+async fn an_invalid_replacement_is_not_loaded() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let mut app = served(Way::Embedded, &authority, folder.path()).await;
@@ -63,7 +63,7 @@ async fn a_bad_replacement_is_not_shown() {
     while shown(&app, &authority).await == good {
         assert!(
             start.elapsed() < Duration::from_secs(5),
-            "a good one after it is not shown"
+            "a valid one after it is not presented"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

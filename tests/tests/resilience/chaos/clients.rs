@@ -1,4 +1,4 @@
-//! District offices that report, correct, and send every request again with its key until it is answered.
+//! District offices that report, correct, and retry every request with its key until it is answered.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,20 +11,20 @@ use tokio::sync::RwLock;
 use tokio::time::sleep;
 use tonghop_tests::submission;
 
-/// How many clients there are.
+/// The number of clients.
 pub(crate) const CLIENTS: usize = 16;
-/// Eight of them have a unit of their own, the others share one with another.
+/// Eight clients have their own unit, the others share one with another client.
 const UNITS: [&str; 12] = [
     "866", "867", "868", "869", "870", "871", "872", "873", "874", "875", "876", "877",
 ];
-/// What they report.
+/// The indicators that they report.
 pub(crate) const INDICATOR: &str = "TT.PT";
-/// What takes longer hangs.
+/// A wait that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a client was told: this value is this revision.
+/// An acknowledgement: this value is this revision.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Acknowledgement {
     pub(crate) sender: usize,
     pub(crate) unit: &'static str,
     pub(crate) indicator: &'static str,
@@ -33,24 +33,27 @@ pub(crate) struct Told {
     pub(crate) revision: i64,
 }
 
-/// All that anyone was told.
+/// All acknowledgements to all clients.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    pub(crate) told: Vec<Told>,
+    pub(crate) acknowledged: Vec<Acknowledgement>,
     /// The last revision of each unit.
-    heads: BTreeMap<&'static str, Told>,
+    heads: BTreeMap<&'static str, Acknowledgement>,
 }
 
 impl Ledger {
-    fn note(&mut self, told: Told) {
-        let head = self.heads.entry(told.unit).or_insert_with(|| told.clone());
-        if head.revision < told.revision {
-            *head = told.clone();
+    fn add(&mut self, acknowledged: Acknowledgement) {
+        let head = self
+            .heads
+            .entry(acknowledged.unit)
+            .or_insert_with(|| acknowledged.clone());
+        if head.revision < acknowledged.revision {
+            *head = acknowledged.clone();
         }
-        self.told.push(told);
+        self.acknowledged.push(acknowledged);
     }
 
-    /// What the totals must be: the sum, by indicator, of what each unit was told last.
+    /// What the totals must be: the sum, by indicator, of each unit's last acknowledged revision.
     pub(crate) fn sums(&self) -> BTreeMap<&'static str, i64> {
         let mut sums = BTreeMap::new();
         for head in self.heads.values() {
@@ -160,7 +163,7 @@ impl Request {
 
     /// Notes what was answered.
     pub(crate) fn answered(self, traffic: &Traffic, (submission, revision): (String, i64)) {
-        traffic.ledger().note(Told {
+        traffic.ledger().add(Acknowledgement {
             sender: self.sender,
             unit: self.unit,
             indicator: self.indicator,
@@ -193,7 +196,7 @@ pub(crate) async fn client(traffic: Arc<Traffic>, number: usize) {
     }
 }
 
-/// Sends a request to one api process or another until it is answered.
+/// Sends a request to alternating api processes until it is answered.
 async fn insist(traffic: &Traffic, request: &Request, random: &mut Rng) -> (String, i64) {
     let start = Instant::now();
     loop {
@@ -215,7 +218,7 @@ async fn insist(traffic: &Traffic, request: &Request, random: &mut Rng) -> (Stri
         }
         assert!(
             start.elapsed() < PATIENCE,
-            "never answered in {PATIENCE:?}: {request:?}"
+            "not answered in {PATIENCE:?}: {request:?}"
         );
         traffic.retries.fetch_add(1, Ordering::Relaxed);
         sleep(Duration::from_millis(random.u64(20..200))).await;

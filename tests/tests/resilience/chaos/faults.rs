@@ -1,11 +1,11 @@
-//! Which faults strike, whom and when: a function of the seed alone.
+//! Which faults occur, where and when: a function of the seed alone.
 
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     KillApi,
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Duplicates,
 }
 
-/// What a fault takes hold of. Two faults never hold the same at once.
+/// The part that a fault affects. Two faults never affect the same part at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Apis,
@@ -38,7 +38,7 @@ enum Subject {
     Clients,
 }
 
-/// Which of the processes a fault strikes.
+/// The processes that a fault affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reach {
     One(usize),
@@ -49,12 +49,12 @@ pub(crate) enum Reach {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
-    /// For a process, or its connections.
+    /// For a process or its connections.
     pub(crate) reach: Reach,
     pub(crate) lasts: Duration,
 }
 
-/// One fault, or two of which the second begins before the first has ended; then a calm.
+/// One fault, or two of which the second begins before the first has ended; then a pause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Episode {
     pub(crate) first: Fault,
@@ -66,15 +66,15 @@ pub(crate) struct Episode {
 pub(crate) const PARTS: usize = 4;
 
 impl Kind {
-    /// Every kind, what it is called, how often it comes and how many milliseconds it lasts at the least and most. A
-    /// restart of the broker takes longest, so it comes least often.
+    /// Every kind with its name, its frequency, and its shortest and longest duration in milliseconds. A restart of the
+    /// broker takes longest, so it is the rarest.
     const ALL: [(Kind, &str, u32, (u64, u64)); 16] = [
         (Kind::KillApi, "kill -9 of an api", 4, (0, 1000)),
         (Kind::KillAggregator, "kill -9 of an aggregator", 4, (0, 1000)),
-        (Kind::FreezeApi, "an api stands still (SIGSTOP)", 3, (1000, 5000)),
+        (Kind::FreezeApi, "an api is frozen (SIGSTOP)", 3, (1000, 5000)),
         (
             Kind::FreezeAggregator,
-            "an aggregator stands still (SIGSTOP)",
+            "an aggregator is frozen (SIGSTOP)",
             3,
             (1000, 5000),
         ),
@@ -151,13 +151,13 @@ impl Fault {
     }
 }
 
-/// So many faults, in episodes, of the kinds whose name contains `only`. Each kind comes once before any comes again,
-/// and a longer storm begins like a shorter one of the same seed.
+/// This many faults, in episodes, of the kinds whose name contains `only`. Each kind occurs once before any occurs
+/// again, and a longer schedule begins like a shorter one of the same seed.
 pub(crate) fn schedule(seed: u64, count: usize, only: &str) -> Vec<Episode> {
     let mut random = Rng::with_seed(seed);
     let wanted = || Kind::ALL.iter().filter(|(_, name, ..)| name.contains(only));
     let mut first: Vec<Kind> = wanted().map(|(kind, ..)| *kind).collect();
-    assert!(!first.is_empty(), "no kind of fault is called {only}");
+    assert!(!first.is_empty(), "no kind of fault has {only} in its name");
     random.shuffle(&mut first);
     let urn: Vec<Kind> = wanted()
         .flat_map(|(kind, _, weight, _)| vec![*kind; *weight as usize])
@@ -170,7 +170,7 @@ pub(crate) fn schedule(seed: u64, count: usize, only: &str) -> Vec<Episode> {
     pair(&faults, &mut Rng::with_seed(!seed))
 }
 
-/// Lets some faults begin before the one before has ended.
+/// Lets some faults begin before the previous one has ended.
 fn pair(faults: &[Fault], random: &mut Rng) -> Vec<Episode> {
     let mut episodes = Vec::new();
     let mut rest = faults;
@@ -190,16 +190,16 @@ fn pair(faults: &[Fault], random: &mut Rng) -> Vec<Episode> {
 
 #[test]
 fn a_seed_has_one_schedule_in_which_every_kind_occurs() {
-    let told = |seed: u64, count: usize| {
+    let printed = |seed: u64, count: usize| {
         let episodes = schedule(seed, count, "").into_iter();
         episodes
             .map(|episode| format!("{episode:?}"))
             .collect::<Vec<String>>()
     };
-    assert_eq!(told(17, 200), told(17, 200));
-    assert_ne!(told(17, 200), told(18, 200));
-    let short = told(17, 20);
-    assert!(told(17, 200).starts_with(&short[..short.len() - 1]));
+    assert_eq!(printed(17, 200), printed(17, 200));
+    assert_ne!(printed(17, 200), printed(18, 200));
+    let short = printed(17, 20);
+    assert!(printed(17, 200).starts_with(&short[..short.len() - 1]));
     for seed in 0..100 {
         let episodes = schedule(seed, 20, "");
         let seconds = episodes.iter().filter_map(|episode| episode.second);

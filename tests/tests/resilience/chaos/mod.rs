@@ -1,15 +1,17 @@
-//! Real faults on real servers: processes, broker and database are killed, stopped and cut off, by a seed, while
-//! clients report and correct. In the end every figure that was acknowledged must be there, once, and in every total.
+//! Real faults on real servers: a seed decides which processes, brokers and databases are killed, stopped or cut off
+//! while clients report and correct. In the end every acknowledged figure must be stored once and be part of every
+//! total.
 //!
-//! `CHAOS_FAULTS=200` lets more faults strike than the 20 of each `tests/run`; `CHAOS_SEED=17` chooses them;
-//! `CHAOS_ONLY=half-open` leaves out those not called so; `CHAOS_REPORT=FILE` writes the table of recovery times there; `CHAOS_LOG=warn` lets the processes say more.
+//! `CHAOS_FAULTS=200` sets the number of faults, 20 by default; `CHAOS_SEED=17` chooses them; `CHAOS_ONLY=half-open`
+//! selects kinds by their name; `CHAOS_REPORT=FILE` writes the table of recovery times into a file; `CHAOS_LOG=warn`
+//! sets the log level of the processes.
 
 mod clients;
 mod faults;
+mod injector;
 mod oracle;
 mod report;
 mod site;
-mod storm;
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -18,14 +20,14 @@ use tokio::time::sleep;
 
 use clients::{CLIENTS, Traffic, client};
 use faults::{Episode, schedule};
+use injector::Injector;
 use report::{Report, Summary};
 use site::Site;
-use storm::Storm;
 
-/// How many faults strike in each run of the tests.
+/// The number of faults by default.
 const FAULTS: usize = 20;
 
-/// Names the seed when the test fails, after all that was said meanwhile.
+/// Prints the seed when the test fails.
 struct Named(u64, usize);
 
 impl Drop for Named {
@@ -44,7 +46,7 @@ fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() {
+async fn no_fault_loses_or_duplicates_a_figure() {
     let count = setting("CHAOS_FAULTS").unwrap_or(FAULTS);
     let seed = setting("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
     let _named = Named(seed, count);
@@ -57,7 +59,7 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
         .collect();
     let start = Instant::now();
     eprintln!("CHAOS_SEED={seed} CHAOS_FAULTS={count}");
-    let storm = Storm {
+    let injector = Injector {
         site: &site,
         traffic: &traffic,
     };
@@ -65,9 +67,9 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
     for (number, episode) in episodes.iter().enumerate() {
         sleep(episode.calm).await;
         tell(start, number, episode);
-        let ended = storm.strike(episode).await;
-        let recovery = storm.recover(ended, number).await;
-        eprintln!("{:>29} ms until all is well", recovery.as_millis());
+        let ended = injector.strike(episode).await;
+        let recovery = injector.recover(ended, number).await;
+        eprintln!("{:>29} ms until recovery", recovery.as_millis());
         report.add(episode, recovery);
         oracle::assert_right_in_silence(&traffic, number % 2).await;
         site.assert_all_run();
@@ -78,16 +80,16 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
     }
     traffic.end();
     for client in clients {
-        client.await.expect("a client was told what it must not be told");
+        client.await.expect("no client received a wrong answer");
     }
     let calm = Instant::now();
     oracle::drain(&site, &traffic).await;
     eprintln!("drained after {:.1} s", calm.elapsed().as_secs_f32());
-    oracle::judge(&site, &traffic).await;
+    oracle::assert_everything_acknowledged_is_stored(&site, &traffic).await;
     let summary = Summary {
         seed,
         duration: start.elapsed(),
-        acknowledged: traffic.ledger().told.len(),
+        acknowledged: traffic.ledger().acknowledged.len(),
         retries: traffic.retries.load(Ordering::Relaxed),
     };
     let table = report.table(&summary);
@@ -97,12 +99,12 @@ async fn no_fault_of_a_process_server_or_connection_loses_or_doubles_a_figure() 
     }
 }
 
-/// Says what strikes now, so that a run that fails can be understood.
+/// Prints which fault begins, to explain a failing run.
 fn tell(start: Instant, number: usize, episode: &Episode) {
-    let told = |fault: &faults::Fault| format!("{} ({:?}, {:?})", fault.kind, fault.reach, fault.lasts);
+    let describe = |fault: &faults::Fault| format!("{} ({:?}, {:?})", fault.kind, fault.reach, fault.lasts);
     let second = episode.second.map_or_else(String::new, |(wait, fault)| {
-        format!(", after {wait:?} {}", told(&fault))
+        format!(", after {wait:?} {}", describe(&fault))
     });
     let seconds = start.elapsed().as_secs_f32();
-    eprintln!("{seconds:7.1} s {number:4}: {}{second}", told(&episode.first));
+    eprintln!("{seconds:7.1} s {number:4}: {}{second}", describe(&episode.first));
 }

@@ -1,4 +1,4 @@
-//! What must be true when the storm is over: it knows what the clients were told, and nothing of how it was done.
+//! What must be true after the last fault, derived only from what was acknowledged to the clients.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tonghop_tests::{FORM, PERIOD, PROVINCE};
 
-use super::clients::{Told, Traffic};
+use super::clients::{Acknowledgement, Traffic};
 use super::site::Site;
 
-/// A claim on the outbox lapses after 15 s, and the broker gives up a silent consumer after 20 s; what takes longer
-/// hangs.
+/// A claim on the outbox expires after 15 s, and the broker closes a silent consumer after 20 s; a longer wait has
+/// hung.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
-/// Waits until nothing is on its way any more: no mark, no announcement, no message.
+/// Waits until no mark, announcement or message is left.
 pub(crate) async fn drain(site: &Site, traffic: &Traffic) {
     let start = Instant::now();
     loop {
@@ -39,8 +39,8 @@ pub(crate) async fn drain(site: &Site, traffic: &Traffic) {
     }
 }
 
-/// Lets the clients fall silent for a moment. As soon as nothing is pending, the province's total must be right: a
-/// change that was forgotten on its way shows now, before the next one mends it.
+/// Pauses the clients. As soon as nothing is pending, the province's total must be right: a lost change shows now,
+/// before the next change repairs it.
 pub(crate) async fn assert_right_in_silence(traffic: &Traffic, api: usize) {
     let silence = traffic.silence.write().await;
     let (start, sums) = (Instant::now(), traffic.ledger().sums());
@@ -55,18 +55,18 @@ pub(crate) async fn assert_right_in_silence(traffic: &Traffic, api: usize) {
     }
 }
 
-/// Fails the test unless everything that was told is so.
-pub(crate) async fn judge(site: &Site, traffic: &Traffic) {
-    let (told, sums) = {
+/// Fails the test unless everything that was acknowledged is stored.
+pub(crate) async fn assert_everything_acknowledged_is_stored(site: &Site, traffic: &Traffic) {
+    let (acknowledged, sums) = {
         let ledger = traffic.ledger();
-        (ledger.told.clone(), ledger.sums())
+        (ledger.acknowledged.clone(), ledger.sums())
     };
-    let mut units: BTreeMap<&str, Vec<&Told>> = BTreeMap::new();
-    for one in &told {
+    let mut units: BTreeMap<&str, Vec<&Acknowledgement>> = BTreeMap::new();
+    for one in &acknowledged {
         units.entry(one.unit).or_default().push(one);
     }
-    for (unit, told) in &units {
-        assert_history(traffic, unit, told).await;
+    for (unit, acknowledged) in &units {
+        assert_history(traffic, unit, acknowledged).await;
     }
     for api in 0..traffic.apis.len() {
         for unit in [PROVINCE, "VN"] {
@@ -86,28 +86,35 @@ pub(crate) async fn judge(site: &Site, traffic: &Traffic) {
     }
     assert_eq!(
         count(site, "idempotency_keys").await,
-        told.len() as i64,
+        acknowledged.len() as i64,
         "one key a request"
     );
     let queues = site.broker.queues().await;
     assert_eq!(queue(&queues, "tonghop.dead-letters"), 0, "{queues:?}");
 }
 
-/// Each revision is one that a client was told of, and each that a client was told of is there, once, in order.
-async fn assert_history(traffic: &Traffic, unit: &str, told: &[&Told]) {
+/// Every stored revision was acknowledged or may have been, and every acknowledged one is stored once, in order.
+async fn assert_history(traffic: &Traffic, unit: &str, acknowledged: &[&Acknowledgement]) {
     let mut expected = BTreeMap::new();
     let mut last: BTreeMap<usize, i64> = BTreeMap::new();
-    for one in told {
+    for one in acknowledged {
         let before = expected.insert(one.revision, one.value);
-        assert_eq!(before, None, "revision {} of {unit} was told twice", one.revision);
-        assert_eq!(one.submission, told[0].submission, "{unit} has two submissions");
+        assert_eq!(
+            before, None,
+            "revision {} of {unit} was acknowledged twice",
+            one.revision
+        );
+        assert_eq!(
+            one.submission, acknowledged[0].submission,
+            "{unit} has two submissions"
+        );
         let earlier = last.insert(one.sender, one.revision);
         assert!(
             earlier < Some(one.revision),
             "{one:?} is no later than {earlier:?}"
         );
     }
-    let history = history(traffic, &told[0].submission).await;
+    let history = history(traffic, &acknowledged[0].submission).await;
     let found: BTreeMap<i64, i64> = history
         .iter()
         .map(|entry| (number(&entry["revision"]), number(&entry["figures"][0]["value"])))
@@ -122,7 +129,7 @@ async fn assert_history(traffic: &Traffic, unit: &str, told: &[&Told]) {
         .collect();
     assert!(
         lost.is_empty() && extra.is_empty(),
-        "{unit}: told and not recorded so: {lost:?}; recorded and told to nobody: {extra:?}"
+        "{unit}: acknowledged and not stored: {lost:?}; stored and not acknowledged: {extra:?}"
     );
     assert_eq!(history.len(), found.len(), "{unit}: a revision is there twice");
     let numbers: Vec<i64> = found.into_keys().collect();
@@ -140,7 +147,7 @@ async fn assert_history(traffic: &Traffic, unit: &str, told: &[&Told]) {
     );
 }
 
-/// All revisions of a submission, the newest first.
+/// All revisions of a submission, newest first.
 async fn history(traffic: &Traffic, submission: &str) -> Vec<Value> {
     let mut revisions = Vec::new();
     let mut cursor = String::new();
@@ -155,7 +162,7 @@ async fn history(traffic: &Traffic, submission: &str) -> Vec<Value> {
     }
 }
 
-/// The numbers in totals.
+/// The values of a total.
 fn served(totals: &Value) -> BTreeMap<&str, i64> {
     let lines = totals["totals"].as_array().into_iter().flatten();
     lines
@@ -168,7 +175,7 @@ async fn totals(traffic: &Traffic, api: usize, unit: &str) -> Value {
     traffic.read(api, &path).await.unwrap_or_default()
 }
 
-/// How many rows a table has, asked of the database itself.
+/// The number of rows of a table, read from the database itself.
 async fn count(site: &Site, table: &str) -> i64 {
     let (client, connection) = tokio_postgres::connect(&site.database.url(), tokio_postgres::NoTls)
         .await

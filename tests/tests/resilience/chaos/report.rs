@@ -1,4 +1,4 @@
-//! What a run has measured, as a table.
+//! The measurements of a run, as a table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ pub(crate) struct Report {
     together: Vec<Duration>,
 }
 
-/// What a run did besides.
+/// The other figures of a run.
 pub(crate) struct Summary {
     pub(crate) seed: u64,
     pub(crate) duration: Duration,
@@ -33,7 +33,7 @@ impl Report {
         }
     }
 
-    /// As Markdown.
+    /// The table in Markdown.
     pub(crate) fn table(&self, summary: &Summary) -> String {
         let faults: usize = self.counts.values().sum();
         let mut text = format!(
@@ -61,8 +61,8 @@ impl Report {
 fn line(text: &mut String, name: &str, count: usize, recoveries: &[Duration]) {
     let mut sorted_ms: Vec<u128> = recoveries.iter().map(Duration::as_millis).collect();
     sorted_ms.sort_unstable();
-    let told = |at: Option<&u128>| at.map_or_else(|| "–".to_owned(), ToString::to_string);
-    let (median, worst) = (told(sorted_ms.get(sorted_ms.len() / 2)), told(sorted_ms.last()));
+    let cell = |at: Option<&u128>| at.map_or_else(|| "–".to_owned(), ToString::to_string);
+    let (median, worst) = (cell(sorted_ms.get(sorted_ms.len() / 2)), cell(sorted_ms.last()));
     let measured = sorted_ms.len();
     writeln!(text, "| {name} | {count} | {measured} | {median} | {worst} |").expect("text can be written");
 }

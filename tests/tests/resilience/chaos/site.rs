@@ -1,5 +1,5 @@
-//! The system under fire: two api and two aggregator processes, each with connections of its own to a database and a
-//! broker that nobody else uses.
+//! The system under test: two api and two aggregator processes, each with its own connections to a database and a
+//! broker that no other test uses.
 
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +12,12 @@ use tonghop_tests::{Process, command, program, run_to_end};
 
 use super::faults::PARTS;
 
-/// How long a supervisor waits before it starts a process again that ended.
+/// The pause of the supervisor before it restarts a process.
 const SUPERVISOR_PAUSE: Duration = Duration::from_millis(200);
-/// For about three seconds RabbitMQ 3.10 keeps in memory that a quorum queue was declared. Killed before, it has lost
-/// that queue for good, and only deleting it helps (docs/troubleshoot.md); so the storm begins later.
+/// RabbitMQ 3.10 keeps the declaration of a quorum queue in memory for about three seconds. A broker that is killed
+/// earlier loses the queue for good, and only deleting it helps (docs/troubleshoot.md); so faults begin later.
 const BROKER_REMEMBERS: Duration = Duration::from_secs(4);
-/// What takes longer hangs.
+/// A wait that takes longer has hung.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
@@ -27,10 +27,10 @@ pub(crate) struct Site {
     pub(crate) parts: Vec<Part>,
 }
 
-/// A process and its ways to the servers.
+/// A process with its proxies to the servers.
 pub(crate) struct Part {
     name: String,
-    /// Where it answers over HTTP.
+    /// Its address for HTTP.
     pub(crate) base: String,
     pub(crate) to_database: FaultProxy,
     pub(crate) to_broker: FaultProxy,
@@ -41,7 +41,7 @@ pub(crate) struct Part {
 }
 
 impl Site {
-    /// Starts servers and processes, and waits until these live.
+    /// Starts servers and processes, and waits until the processes are live.
     pub(crate) async fn start() -> Self {
         let (database, broker) = tokio::join!(PrivatePostgres::start(), PrivateBroker::start());
         slow_commits(&database.url()).await;
@@ -71,7 +71,7 @@ impl Site {
         }
     }
 
-    /// The api processes' addresses.
+    /// The addresses of the api processes.
     pub(crate) fn apis(&self) -> Vec<String> {
         self.parts[..2].iter().map(|part| part.base.clone()).collect()
     }
@@ -85,7 +85,7 @@ impl Site {
         made.output.lines().last().expect("a token").to_owned()
     }
 
-    /// No fault may end a process that it did not kill.
+    /// Fails the test if a process ended that no fault killed.
     pub(crate) fn assert_all_run(&self) {
         for part in &self.parts {
             assert!(part.is_running(), "{} ended by itself", part.name);
@@ -93,7 +93,7 @@ impl Site {
     }
 }
 
-/// Lets each commit take a while, as on a slow disk, so that crashes often fall into one.
+/// Slows commits down as a slow disk does, so that crashes often interrupt one.
 async fn slow_commits(url: &str) {
     let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
     let (client, connection) = connected.expect("the database answers");
@@ -137,8 +137,8 @@ impl Part {
         }
     }
 
-    /// Starts the process and waits until it lives; answers when it was started. One that ends, since it finds no
-    /// database, is started again, as any supervisor would.
+    /// Starts the process, waits until it is live and returns when it was started. Restarts a process that ends because
+    /// it finds no database, as a supervisor would.
     pub(crate) async fn run(&self) -> Instant {
         let begun = Instant::now();
         loop {
@@ -165,12 +165,12 @@ impl Part {
         self.process().as_mut().is_some_and(Process::is_running)
     }
 
-    /// Kills it, with no chance to put anything in order.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&self) {
         drop(self.process().take());
     }
 
-    /// Sends it a signal by name.
+    /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
         if let Some(process) = self.process().as_ref() {
             process.signal(name);

@@ -1,13 +1,13 @@
-//! Transactions that the database ends because they collide.
+//! Transactions that the database aborts because of a conflict.
 
 use tokio_postgres::NoTls;
 use tonghop_tests::{TestApp, Way};
 
 use super::ledger::{Ledger, UNITS};
 
-/// Every third batch and refresh fails as those do that cannot be put in a row with others.
+/// Every third batch and refresh fails with a serialization failure.
 #[tokio::test(flavor = "multi_thread")]
-async fn serialization_failures_are_tried_again_and_nobody_notices() {
+async fn serialization_failures_are_retried_and_no_client_notices() {
     let mut app = TestApp::start(Way::Servers).await;
     let ledger = Ledger::default();
     let (operator, connection) = tokio_postgres::connect(&app.database_url, NoTls).await.unwrap();
@@ -25,20 +25,20 @@ async fn serialization_failures_are_tried_again_and_nobody_notices() {
         .batch_execute("DROP TRIGGER fail ON marks")
         .await
         .unwrap();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
 }
 
-/// A stranger locks submissions against the order that the service keeps, so that each deadlock ends one of them.
+/// Another session locks submissions in the wrong order, so that each deadlock aborts one transaction.
 #[tokio::test(flavor = "multi_thread")]
-async fn deadlocks_lose_nothing_and_leave_nothing_stuck() {
+async fn deadlocks_lose_nothing_and_block_nothing() {
     let mut app = TestApp::start(Way::Servers).await;
     let ledger = Ledger::default();
-    ledger.is_well_soon(&app).await;
-    let (stranger, connection) = tokio_postgres::connect(&app.database_url, NoTls).await.unwrap();
+    ledger.recovers(&app).await;
+    let (other_session, connection) = tokio_postgres::connect(&app.database_url, NoTls).await.unwrap();
     tokio::spawn(connection);
-    // It finds a deadlock before the service, which gives a lock up after half a second.
-    stranger
+    // PostgreSQL detects the deadlock before the service's lock timeout of half a second.
+    other_session
         .batch_execute("SET deadlock_timeout = '100ms'")
         .await
         .unwrap();
@@ -49,16 +49,16 @@ async fn deadlocks_lose_nothing_and_leave_nothing_stuck() {
         )
     };
     for _ in 0..8 {
-        stranger.batch_execute("BEGIN").await.unwrap();
-        stranger.batch_execute(&lock("DESC")).await.unwrap();
+        other_session.batch_execute("BEGIN").await.unwrap();
+        other_session.batch_execute(&lock("DESC")).await.unwrap();
         let against = async {
-            // The service waits for the last one by now, and holds the first.
+            // By now the service waits for the last lock and holds the first.
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            stranger.batch_execute(&lock("ASC")).await.is_err()
+            other_session.batch_execute(&lock("ASC")).await.is_err()
         };
         let ending = async {
             let ended = against.await;
-            stranger.batch_execute("ROLLBACK").await.unwrap();
+            other_session.batch_execute("ROLLBACK").await.unwrap();
             ended
         };
         let (sent, ended) = tokio::join!(ledger.round(&app), ending);
@@ -66,9 +66,11 @@ async fn deadlocks_lose_nothing_and_leave_nothing_stuck() {
         broken += i32::from(ended);
     }
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let deadlocks: i64 = stranger.query_one(deadlocks, &[]).await.unwrap().get(0);
-    println!("{deadlocks} deadlocks, {broken} of them ended the stranger; {taken} reports taken meanwhile");
+    let deadlocks: i64 = other_session.query_one(deadlocks, &[]).await.unwrap().get(0);
+    println!(
+        "{deadlocks} deadlocks, {broken} of them ended the other session; {taken} reports accepted meanwhile"
+    );
     assert!(deadlocks > 0 && taken > 0);
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
 }

@@ -6,9 +6,8 @@ use tonghop_tests::{Options, TestApp, Volume, Way};
 use super::ledger::{Ledger, is_not_ready, reads_go_on};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_is_room() {
-    let name =
-        "storage_faults::disk::on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_is_room";
+async fn sqlite_rejects_reports_only_while_the_disk_is_full() {
+    let name = "storage_faults::disk::sqlite_rejects_reports_only_while_the_disk_is_full";
     let Some(volume) = Volume::mount(32, name) else {
         return;
     };
@@ -18,22 +17,22 @@ async fn on_a_full_disk_sqlite_refuses_reports_and_takes_them_again_when_there_i
     };
     let mut app = TestApp::start_with(Way::Embedded, options).await;
     let ledger = Ledger::default();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     for _ in 0..2 {
         volume.fill();
         ledger.until_all_are_refused(&app).await;
         is_not_ready(&app).await;
         reads_go_on(&app).await;
         volume.free();
-        ledger.is_well_soon(&app).await;
+        ledger.recovers(&app).await;
     }
     ledger.is_kept(&mut app, Way::Embedded).await;
 }
 
-/// A full disk may make PostgreSQL stop itself; then its operator starts it again, and nobody touches the service.
+/// A full disk may make PostgreSQL shut down. Its operator then restarts it; the service needs no attention.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_postgres_refuses_reports_and_takes_them_again_when_there_is_room() {
-    let name = "storage_faults::disk::on_a_full_disk_postgres_refuses_reports_and_takes_them_again_when_there_is_room";
+async fn postgres_rejects_reports_only_while_the_disk_is_full() {
+    let name = "storage_faults::disk::postgres_rejects_reports_only_while_the_disk_is_full";
     let Some(volume) = Volume::mount(256, name) else {
         return;
     };
@@ -44,7 +43,7 @@ async fn on_a_full_disk_postgres_refuses_reports_and_takes_them_again_when_there
     };
     let mut app = TestApp::start_with(Way::Servers, options).await;
     let ledger = Ledger::default();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     volume.fill();
     ledger.until_all_are_refused(&app).await;
     is_not_ready(&app).await;
@@ -62,6 +61,6 @@ async fn on_a_full_disk_postgres_refuses_reports_and_takes_them_again_when_there
         postgres.kill().await;
         postgres.restart().await;
     }
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
 }

@@ -1,4 +1,4 @@
-//! A SQLite file that is moved, deleted or replaced under the running service.
+//! A SQLite file that is moved, deleted or replaced while the service runs.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Nothing is taken and nothing is read, since nobody knows what file that would be.
+/// Nothing is accepted and nothing is read, because the file may be another one.
 async fn nothing_is_answered(app: &TestApp, ledger: &Ledger) {
     for _ in 0..3 {
         assert_eq!(ledger.round(app).await, 0, "a report was acknowledged");
@@ -27,25 +27,25 @@ async fn nothing_is_answered(app: &TestApp, ledger: &Ledger) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_sqlite_file_is_moved_away_nothing_is_acknowledged() {
+async fn nothing_is_acknowledged_while_the_sqlite_file_is_moved() {
     let mut app = TestApp::start(Way::Embedded).await;
     let (path, ledger) = (path_of(&app), Ledger::default());
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     for _ in 0..2 {
         std::fs::rename(&path, beside(&path, ".away")).unwrap();
         nothing_is_answered(&app, &ledger).await;
         assert!(!path.exists(), "a new file was made");
         std::fs::rename(beside(&path, ".away"), &path).unwrap();
-        ledger.is_well_soon(&app).await;
+        ledger.recovers(&app).await;
     }
     ledger.is_kept(&mut app, Way::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beside_a_file_that_is_not_its_own_the_service_acknowledges_nothing_and_harms_nothing() {
+async fn nothing_is_written_to_another_file_in_place_of_the_sqlite_file() {
     let mut app = TestApp::start(Way::Embedded).await;
     let (path, ledger) = (path_of(&app), Ledger::default());
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     std::fs::rename(&path, beside(&path, ".away")).unwrap();
     std::fs::write(&path, b"").unwrap();
     nothing_is_answered(&app, &ledger).await;
@@ -55,31 +55,31 @@ async fn beside_a_file_that_is_not_its_own_the_service_acknowledges_nothing_and_
         "the other file was written to"
     );
     std::fs::rename(beside(&path, ".away"), &path).unwrap();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Embedded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_sqlite_file_was_deleted_nothing_is_acknowledged() {
+async fn nothing_is_acknowledged_after_the_sqlite_file_was_deleted() {
     let app = TestApp::start(Way::Embedded).await;
     let (path, ledger) = (path_of(&app), Ledger::default());
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     std::fs::remove_file(&path).unwrap();
     nothing_is_answered(&app, &ledger).await;
     assert!(!path.exists(), "a new file was made");
 }
 
-/// What was committed last is in the log alone. A stop in good order writes it into the file.
+/// The last commits are only in the log. A clean stop writes them into the file.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_log_of_the_sqlite_file_was_deleted_a_stop_in_good_order_keeps_everything() {
+async fn a_clean_stop_keeps_everything_after_the_log_was_deleted() {
     let mut app = TestApp::start(Way::Embedded).await;
     let (path, ledger) = (path_of(&app), Ledger::default());
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     std::fs::remove_file(beside(&path, "-wal")).unwrap();
     nothing_is_answered(&app, &ledger).await;
     app.apis[0].terminate();
     assert_eq!(app.apis[0].wait().code(), Some(0));
     app.restart(Way::Embedded).await;
     ledger.is_stored(&app).await;
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
 }

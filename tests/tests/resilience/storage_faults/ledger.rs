@@ -1,4 +1,4 @@
-//! What clients were told, held against what is stored.
+//! What was acknowledged to clients, compared with what is stored.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tonghop_tests::{Answer, PROVINCE, TestApp, Way, submission};
 use uuid::Uuid;
 
-/// How long any request may take, whatever is wrong.
+/// The deadline for any request, whatever is wrong.
 pub(crate) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// How long the service may take to be well again after the fault is gone.
+/// The deadline for recovery after the fault has ended.
 pub(crate) const WELL_WITHIN: Duration = Duration::from_secs(5);
-/// The units that report here.
+/// The units that report.
 pub(crate) const UNITS: [&str; 4] = ["866", "867", "868", "869"];
 
 /// Sends reports and remembers those that were acknowledged.
@@ -24,8 +24,8 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Sends the next report of a unit to one api process, about 10 kB that cannot be compressed; whether it was
-    /// acknowledged. It may only be that or refused in good form, and in time.
+    /// Sends the next report of a unit, about 10 kB that cannot be compressed, to one api process. Returns whether it
+    /// was acknowledged, and fails the test if it was neither acknowledged nor properly rejected in time.
     pub(crate) async fn report(&self, app: &TestApp, base: &str, unit: &str) -> bool {
         let number = {
             let mut sent = self.sent.lock().unwrap();
@@ -44,9 +44,9 @@ impl Ledger {
             .unwrap();
         assert!(start.elapsed() < ANSWERED_WITHIN, "{:?}", start.elapsed());
         if answer.status == 201 {
-            let told = answer.json();
-            let id = told["id"].as_str().unwrap().to_owned();
-            let revision = told["revision"].as_i64().unwrap();
+            let body = answer.json();
+            let id = body["id"].as_str().unwrap().to_owned();
+            let revision = body["revision"].as_i64().unwrap();
             let before = self.acknowledged.lock().unwrap().insert((id, revision), number);
             assert_eq!(before, None, "revision {revision} was acknowledged twice");
             return true;
@@ -55,15 +55,18 @@ impl Ledger {
         false
     }
 
-    /// Sends one report of each unit through each api process; how many were acknowledged.
+    /// Sends one report of each unit to each api process and returns the number of acknowledged ones.
     pub(crate) async fn round(&self, app: &TestApp) -> usize {
         let everywhere = app.bases.iter().flat_map(|base| UNITS.map(|unit| (base, unit)));
         let reports = everywhere.map(|(base, unit)| self.report(app, base, unit));
-        let told = futures_util::future::join_all(reports).await;
-        told.into_iter().filter(|acknowledged| *acknowledged).count()
+        let acknowledged = futures_util::future::join_all(reports).await;
+        acknowledged
+            .into_iter()
+            .filter(|acknowledged| *acknowledged)
+            .count()
     }
 
-    /// Sends reports until none is taken any longer.
+    /// Sends reports until all are rejected.
     pub(crate) async fn until_all_are_refused(&self, app: &TestApp) {
         let start = Instant::now();
         while self.round(app).await > 0 {
@@ -74,8 +77,8 @@ impl Ledger {
         }
     }
 
-    /// That everything is well soon: reports are taken everywhere, every process is ready, the totals are right.
-    pub(crate) async fn is_well_soon(&self, app: &TestApp) {
+    /// Fails the test unless every process is ready and accepts reports, and the totals are right, within the deadline.
+    pub(crate) async fn recovers(&self, app: &TestApp) {
         let start = Instant::now();
         let everyone = app.bases.len() * UNITS.len();
         loop {
@@ -98,7 +101,7 @@ impl Ledger {
         app.assert_verified(PROVINCE).await;
     }
 
-    /// That everything acknowledged is stored, also after every process was killed and started again.
+    /// Fails the test unless everything acknowledged is stored, before and after a restart of every process.
     pub(crate) async fn is_kept(&self, app: &mut TestApp, way: Way) {
         for process in app.apis.iter_mut().chain(&mut app.aggregators) {
             process.signal("KILL");
@@ -110,7 +113,7 @@ impl Ledger {
         app.assert_verified("VN").await;
     }
 
-    /// That everything acknowledged is stored.
+    /// Fails the test unless everything acknowledged is stored.
     pub(crate) async fn is_stored(&self, app: &TestApp) {
         let acknowledged = self.acknowledged.lock().unwrap().clone();
         for ((id, revision), number) in &acknowledged {
@@ -124,7 +127,7 @@ impl Ledger {
     }
 }
 
-/// A 503 that says what is wrong and when to try again.
+/// Fails the test unless the answer is a 503 with a reason and Retry-After.
 pub(crate) fn is_refused_in_good_form(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert!(
@@ -140,7 +143,7 @@ pub(crate) fn is_refused_in_good_form(answer: &Answer) {
     );
 }
 
-/// Asks one process and answers within the limit.
+/// Sends a request to one process and fails the test if the answer is late.
 pub(crate) async fn get_at(app: &TestApp, base: &str, path: &str) -> Answer {
     let start = Instant::now();
     let answer = app.try_ask_at(base, Method::GET, path, &[], None).await.unwrap();
@@ -148,7 +151,7 @@ pub(crate) async fn get_at(app: &TestApp, base: &str, path: &str) -> Answer {
     answer
 }
 
-/// That no api process says that it is ready.
+/// Fails the test if an api process reports that it is ready.
 pub(crate) async fn is_not_ready(app: &TestApp) {
     for base in &app.bases {
         assert_eq!(get_at(app, base, "/readyz").await.status, 503, "{base}");
@@ -156,7 +159,7 @@ pub(crate) async fn is_not_ready(app: &TestApp) {
     }
 }
 
-/// That totals are answered by every api process.
+/// Fails the test unless every api process serves totals.
 pub(crate) async fn reads_go_on(app: &TestApp) {
     for base in &app.bases {
         let totals = get_at(app, base, "/v1/totals?form=ngay-30-7&period=2021-07&unit=87").await;

@@ -1,6 +1,6 @@
-//! Storage that fails: a full disk, a database that takes no changes, a file that is gone, locks that somebody else
-//! holds, collisions. What was acknowledged is there afterwards, what could not be stored was refused in time, and the
-//! service recovers by itself.
+//! Storage faults: a full disk, a read-only database, a missing file, locks held by another session, conflicts.
+//! Everything acknowledged is stored afterwards, everything else was rejected in time, and the service recovers by
+//! itself.
 
 mod collisions;
 mod disk;

@@ -1,4 +1,4 @@
-//! A database that can be read and takes no changes.
+//! A database that is read-only.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use tonghop_tests::{Options, TestApp, Way};
 use super::ledger::{Ledger, is_not_ready, reads_go_on};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_postgres_is_read_only_reports_are_refused_and_reads_go_on() {
+async fn while_postgres_is_read_only_only_reads_are_served() {
     let postgres = PrivatePostgres::start().await;
     let (operator, connection) = tokio_postgres::connect(&postgres.url(), tokio_postgres::NoTls)
         .await
@@ -20,11 +20,11 @@ async fn while_postgres_is_read_only_reports_are_refused_and_reads_go_on() {
     };
     let mut app = TestApp::start_with(Way::Servers, options).await;
     let ledger = Ledger::default();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     for setting in ["on", "off"] {
-        // The parts are statements of their own: ALTER SYSTEM runs in no transaction.
+        // Separate statements, because ALTER SYSTEM cannot run in a transaction.
         let set = format!("ALTER SYSTEM SET default_transaction_read_only = {setting}");
-        // The operator's own session is not to be caught by it.
+        // Exempts the operator's own session.
         operator
             .batch_execute("SET default_transaction_read_only = off")
             .await
@@ -37,17 +37,17 @@ async fn while_postgres_is_read_only_reports_are_refused_and_reads_go_on() {
             reads_go_on(&app).await;
         }
     }
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
 }
 
-/// Linux remounts no file system read-only on which a file is open for writing, and one that it made read-only itself
-/// after an error stays so until it is mounted anew. What a process sees of either is that its writes fail, and that is
-/// what a limit on the size of its files does, which can be lifted again.
+/// Linux does not remount a file system read-only while a file on it is open for writing, and a file system that it
+/// made read-only after an error stays so until it is mounted again. A process only sees that its writes fail. A limit
+/// on the size of its files has the same effect, and can be lifted.
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_sqlite_file_takes_no_writes_reports_are_refused_and_reads_go_on() {
+async fn while_the_sqlite_file_is_read_only_only_reads_are_served() {
     let options = Options {
-        // The signal that comes with the limit would end the process.
+        // The limit comes with a signal that would end the process.
         under: ["sh", "-c", "trap '' XFSZ; exec \"$@\"", "sh"]
             .map(String::from)
             .into(),
@@ -55,14 +55,14 @@ async fn while_the_sqlite_file_takes_no_writes_reports_are_refused_and_reads_go_
     };
     let mut app = TestApp::start_with(Way::Embedded, options).await;
     let ledger = Ledger::default();
-    ledger.is_well_soon(&app).await;
+    ledger.recovers(&app).await;
     for _ in 0..2 {
         limit_file_size(&app, "0");
         ledger.until_all_are_refused(&app).await;
         is_not_ready(&app).await;
         reads_go_on(&app).await;
         limit_file_size(&app, "unlimited");
-        ledger.is_well_soon(&app).await;
+        ledger.recovers(&app).await;
     }
     ledger.is_kept(&mut app, Way::Embedded).await;
 }

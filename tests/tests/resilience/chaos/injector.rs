@@ -1,4 +1,4 @@
-//! Lets faults strike, and measures how long the service needs after each.
+//! Causes faults, and measures how long the service needs to recover from each.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,21 +11,21 @@ use super::clients::{CLIENTS, Request, Traffic};
 use super::faults::{Episode, Fault, Kind, Reach};
 use super::site::{Part, Site};
 
-/// Who reports to each api process after a fault, and what: nobody else reports these, so the province's total of
-/// each is what was reported last.
+/// The unit and the indicator that are reported to each api process after a fault. No other client reports them, so the
+/// province's total of each equals the last report.
 const PROBES: [(&str, &str); 2] = [("87-SLDTBXH", "TT.PANO"), ("87-TTBTXH", "TT.APPHICH")];
-/// How long one answer is waited for: longer than the service lets anyone wait.
+/// The timeout of a request, longer than any deadline of the service.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// What takes longer hangs.
+/// A wait that takes longer has hung.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 
-pub(crate) struct Storm<'a> {
+pub(crate) struct Injector<'a> {
     pub(crate) site: &'a Site,
     pub(crate) traffic: &'a Traffic,
 }
 
-impl Storm<'_> {
-    /// Lets the faults of an episode strike; answers when the last of them had ended.
+impl Injector<'_> {
+    /// Causes the faults of an episode and returns when the last of them ended.
     pub(crate) async fn strike(&self, episode: &Episode) -> Instant {
         let second = async {
             match &episode.second {
@@ -40,7 +40,7 @@ impl Storm<'_> {
         second.map_or(first, |second| first.max(second))
     }
 
-    /// One fault from its beginning to its end.
+    /// Causes one fault from its beginning to its end.
     async fn strike_once(&self, fault: &Fault) -> Instant {
         let (database, broker) = (&self.site.database, &self.site.broker);
         let parts: Vec<&Part> = match fault.reach {
@@ -97,8 +97,8 @@ impl Storm<'_> {
         Instant::now()
     }
 
-    /// Waits until each api process, asked directly, has taken a report and serves the province's total with it, while
-    /// the clients go on; answers how long after `ended` the slower one did.
+    /// Waits until each api process has accepted a report and serves the province's total with it, while the clients
+    /// continue. Returns how long after `ended` the slower process did.
     pub(crate) async fn recover(&self, ended: Instant, number: usize) -> Duration {
         tokio::join!(self.probe(0, ended, number), self.probe(1, ended, number));
         ended.elapsed()
@@ -137,7 +137,7 @@ impl Storm<'_> {
     }
 }
 
-/// One kind of fault on several connections at once.
+/// Applies one kind of fault to several connections at once.
 async fn break_links(links: &[&tonghop_testkit::FaultProxy], kind: Kind, lasts: impl Future<Output = ()>) {
     match kind {
         Kind::HalfOpenDatabase | Kind::HalfOpenBroker => {
