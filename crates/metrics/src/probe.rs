@@ -14,4 +14,9 @@ impl ProbeBody {
     pub fn ok() -> Self {
         Self { status: "ok" }
     }
+
+    /// The status of the program.
+    pub fn status(self) -> &'static str {
+        self.status
+    }
 }

@@ -192,6 +192,18 @@ async fn dashboard_alerts_and_document_name_existing_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_probes_of_all_programs_have_the_same_body() {
+    let app = TestApp::start(Way::Servers).await;
+    for base in app.bases.iter().chain(&app.aggregator_bases) {
+        for probe in ["/livez", "/readyz"] {
+            let response = app.try_ask_at(base, Method::GET, probe, &[], None).await.unwrap();
+            assert_eq!(response.status, 200, "{base}{probe}: {}", response.text);
+            assert_eq!(response.text, r#"{"status":"ok"}"#, "{base}{probe}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_count_what_happened() {
     let app = TestApp::start(Way::Servers).await;
     app.wait_for_queues().await;

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
 use tokio::time::timeout;
 use tonghop_access::Gate;
+use tonghop_metrics::ProbeBody;
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, Unavailable};
@@ -25,6 +26,14 @@ pub(crate) struct HealthBody {
     status: &'static str,
 }
 
+impl From<ProbeBody> for HealthBody {
+    fn from(body: ProbeBody) -> Self {
+        Self {
+            status: body.status(),
+        }
+    }
+}
+
 /// Is the process alive?
 ///
 /// Answers as long as the process does anything at all. It does not ask the database.
@@ -32,7 +41,7 @@ pub(crate) struct HealthBody {
 #[get("/livez")]
 pub(crate) async fn get_liveness(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    Ok(HttpResponse::Ok().json(HealthBody { status: "ok" }))
+    Ok(HttpResponse::Ok().json(HealthBody::from(ProbeBody::ok())))
 }
 
 /// Can the process work?
@@ -46,5 +55,5 @@ pub(crate) async fn get_readiness(request: HttpRequest, gate: Data<Gate>) -> Res
         Ok(pong) => pong?,
         Err(_) => return Err(Problem::Unavailable("the database did not answer in time".into())),
     }
-    Ok(HttpResponse::Ok().json(HealthBody { status: "ok" }))
+    Ok(HttpResponse::Ok().json(HealthBody::from(ProbeBody::ok())))
 }
