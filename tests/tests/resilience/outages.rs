@@ -120,6 +120,16 @@ async fn without_a_database_every_request_gets_503_with_retry_after() {
         assert_eq!(app.get("/readyz").await.status, 503);
         assert_eq!(app.get("/livez").await.status, 200);
     }
+    for base in &app.aggregator_bases {
+        let unready = app
+            .try_ask_at(base, Method::GET, "/readyz", &[], None)
+            .await
+            .unwrap();
+        assert_eq!(unready.status, 503, "{}", unready.text);
+        assert!(!unready.header("retry-after").is_empty());
+        assert_eq!(unready.header("content-type"), "application/problem+json");
+        assert_eq!(unready.json()["status"], 503, "{}", unready.text);
+    }
     postgres.restart().await;
     let back = Instant::now();
     while app.post(&broadcasts("866", 2)).await.status != 201 {
