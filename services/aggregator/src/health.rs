@@ -16,7 +16,10 @@ pub enum HealthError {
     Serve(std::io::Error),
 }
 
-/// The server failed.
+/// Serves `/livez`, `/readyz` and `/metrics` until `stop`.
+///
+/// The worker is ready if the database is available and accepts writes. It also works without the broker, by the sweep; the
+/// metrics tell whether the broker is connected.
 ///
 /// # Errors
 /// Fails if the server does.

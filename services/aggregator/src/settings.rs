@@ -13,7 +13,7 @@ pub struct AggregatorOptions {
 }
 
 impl AggregatorOptions {
-    /// The settings that these options stand for.
+    /// Returns the settings of the worker.
     pub fn settings(self) -> Settings {
         Settings {
             sweep_interval: Duration::from_millis(self.sweep_interval_ms),
