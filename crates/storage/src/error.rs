@@ -47,9 +47,23 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// What an error of PostgreSQL's means (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). One that is
+    /// neither a collision nor caused by the change itself passes: a full disk, a server that shuts down.
+    pub(crate) fn of_sqlstate(code: [u8; 5], message: String) -> Self {
+        match &code {
+            // serialization_failure, deadlock_detected, lock_not_available
+            b"40001" | b"40P01" | b"55P03" => Self::Contention(message),
+            // Data exceptions, integrity constraints, program limits; and insufficient_privilege, which policies on rows raise.
+            [b'2', b'2' | b'3', ..] | [b'5', b'4', ..] | b"42501" => Self::ConstraintViolated(message),
+            _ => Self::Unavailable(message),
+        }
+    }
+}
+
 impl From<diesel::result::Error> for StoreError {
-    /// What is no collision and no fault of the statement or the row is the database's own: a full disk, a database
-    /// made read-only, a device that fails, a connection that is gone. It passes, and the caller may try again.
+    /// Errors that diesel has no kind for are taken for the database's own: a full disk, a database made read-only, a
+    /// device that fails, a connection that is gone. The transaction that they end in looks closer.
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind as Kind, Error};
         let text = error.to_string();
@@ -68,60 +82,40 @@ impl From<diesel::result::Error> for StoreError {
             | Error::QueryBuilderError(_)
             | Error::SerializationError(_) => Self::ConstraintViolated(text),
             Error::DeserializationError(_) | Error::NotFound => Self::Corrupt(text),
-            // The policies on rows refuse what the service should have refused.
-            _ if text.contains("row-level security") => Self::ConstraintViolated(text),
-            _ if COLLISIONS.iter().any(|words| text.contains(words)) => Self::Contention(text),
             _ => Self::Unavailable(text),
         }
     }
 }
 
-/// What databases say of collisions for which diesel has no kind.
-const COLLISIONS: [&str; 3] = ["deadlock detected", "lock timeout", "database is locked"];
-
 #[cfg(test)]
 mod tests {
-    use diesel::result::{DatabaseErrorKind as Kind, Error};
-
     use super::*;
 
-    fn database_error(kind: Kind, text: &str) -> StoreError {
-        Error::DatabaseError(kind, Box::new(text.to_owned())).into()
-    }
-
     #[test]
-    fn what_passes_is_told_from_what_collides_and_from_what_is_a_fault_of_ours() {
-        for passing in [
-            "could not extend file \"base/5/16402\": No space left on device",
-            "database or disk is full",
-            "disk I/O error",
-            "attempt to write a readonly database",
-            "sorry, too many clients already",
-            "unable to open database file",
+    fn errors_of_postgres_are_told_apart_by_sqlstate() {
+        for (code, expected) in [
+            (b"40001", "Contention"),
+            (b"40P01", "Contention"),
+            (b"55P03", "Contention"),
+            (b"22021", "ConstraintViolated"),
+            (b"23505", "ConstraintViolated"),
+            (b"42501", "ConstraintViolated"),
+            (b"54000", "ConstraintViolated"),
+            (b"25006", "Unavailable"),
+            (b"53100", "Unavailable"),
+            (b"53300", "Unavailable"),
+            (b"57014", "Unavailable"),
+            (b"57P01", "Unavailable"),
+            (b"58030", "Unavailable"),
         ] {
-            let error = database_error(Kind::Unknown, passing);
-            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-        }
-        let error = database_error(
-            Kind::ReadOnlyTransaction,
-            "cannot execute INSERT in a read-only transaction",
-        );
-        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-        for collision in [
-            "deadlock detected",
-            "canceling statement due to lock timeout",
-            "database is locked",
-        ] {
-            let error = database_error(Kind::Unknown, collision);
-            assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
-        }
-        for kind in [
-            Kind::UniqueViolation,
-            Kind::ForeignKeyViolation,
-            Kind::CheckViolation,
-        ] {
-            let error = database_error(kind, "violates constraint");
-            assert!(matches!(error, StoreError::ConstraintViolated(_)), "{error:?}");
+            let error = StoreError::of_sqlstate(*code, "Meldung".to_owned());
+            let name = format!("{error:?}");
+            assert_eq!(
+                name,
+                format!("{expected}(\"Meldung\")"),
+                "{}",
+                code.escape_ascii()
+            );
         }
     }
 }

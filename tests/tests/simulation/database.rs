@@ -272,6 +272,11 @@ impl tonghop_storage::Transaction for Transaction {
         if answer_is_lost { Err(gone()) } else { Ok(()) }
     }
 
+    async fn abort(mut self, error: StoreError) -> StoreError {
+        self.step().await.ok();
+        error
+    }
+
     async fn rollback(mut self) -> Result<(), StoreError> {
         self.step().await
     }

@@ -4,6 +4,7 @@ pub(crate) mod acting_as;
 pub(crate) mod backup;
 pub(crate) mod clock;
 pub(crate) mod pool;
+pub(crate) mod postgres;
 pub(crate) mod roles;
 pub(crate) mod row_security;
 pub(crate) mod schema;

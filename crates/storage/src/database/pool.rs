@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool::managed;
 use diesel::SqliteConnection;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database::acting_as::ActingAs;
+use crate::database::postgres::{PgManager, PooledPgConnection};
 use crate::database::sqlite_file::DatabaseFile;
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
-use crate::database::url::{DatabaseUrl, PostgresUrl};
+use crate::database::url::DatabaseUrl;
 use crate::error::StoreError;
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
 
+/// What SQLite says when another connection writes.
+const SQLITE_BUSY: &str = "database is locked";
 /// Nothing is easier than to begin a transaction: a connection on which this takes longer has fallen silent.
 const SILENCE: Duration = Duration::from_secs(1);
 /// How long a caller waits for a connection.
@@ -44,8 +47,33 @@ const KEPT_PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
     reason = "there are few, each lives for one transaction"
 )]
 pub(crate) enum Conn {
-    Pg(Object<AsyncPgConnection>),
+    Pg(PooledPgConnection),
     Lite(Object<Lite>),
+}
+
+impl Conn {
+    /// Forgets the errors of earlier transactions.
+    fn forget_errors(&self) {
+        if let Self::Pg(object) = self {
+            object.0.last_error().take();
+        }
+    }
+
+    /// What an error of a statement in this transaction means. Most that diesel has no kind for are taken for
+    /// `Unavailable`; PostgreSQL's SQLSTATE knows better. SQLite's library, which is compiled in, has one text for a
+    /// collision.
+    fn classify(&self, error: StoreError) -> StoreError {
+        match (self, error) {
+            (Self::Pg(object), StoreError::Unavailable(message)) => match object.0.last_error().take() {
+                Some(code) => StoreError::of_sqlstate(code, message),
+                None => StoreError::Unavailable(message),
+            },
+            (Self::Lite(_), StoreError::Unavailable(message)) if message == SQLITE_BUSY => {
+                StoreError::Contention(message)
+            }
+            (_, error) => error,
+        }
+    }
 }
 
 /// Runs one expression on whichever database the connection leads to.
@@ -69,7 +97,7 @@ pub(crate) use on;
 /// The pools of a process.
 #[derive(Clone)]
 pub(crate) enum Pools {
-    Pg(Pool<AsyncPgConnection>),
+    Pg(managed::Pool<PgManager>),
     Lite {
         writer: Pool<Lite>,
         readers: Pool<Lite>,
@@ -111,9 +139,13 @@ impl Pools {
     pub(crate) fn new(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Postgres(url) => {
-                let manager =
-                    AsyncDieselConnectionManager::new_with_config(url.as_str(), postgres_config(url.clone()));
-                let pool = Pool::builder(manager).max_size(POSTGRES_CONNECTIONS).build();
+                let manager = PgManager {
+                    url: url.clone(),
+                    settings: POSTGRES_SETTINGS,
+                };
+                let pool = managed::Pool::builder(manager)
+                    .max_size(POSTGRES_CONNECTIONS)
+                    .build();
                 Ok(Self::Pg(pool.map_err(StoreError::unavailable)?))
             }
             DatabaseUrl::Sqlite(path) => {
@@ -223,6 +255,7 @@ impl Pools {
                 (Conn::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
                 (Conn::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),
             };
+            conn.forget_errors();
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
                 Self::Pg(_) => tokio::time::timeout(SILENCE, beginning).await,
@@ -236,7 +269,9 @@ impl Pools {
             let failed = match begun {
                 Ok(Ok(())) => return Ok(tx),
                 // A SQLite connection does not die: somebody else writes, and was waited for long enough.
-                Ok(Err(error)) if matches!(self, Self::Lite { .. }) => return Err(error.into()),
+                Ok(Err(error)) if matches!(self, Self::Lite { .. }) => {
+                    return Err(tx.abort(error.into()).await);
+                }
                 Ok(Err(error)) => error.into(),
                 Err(silent) => {
                     self.forget_idle();
@@ -253,13 +288,22 @@ impl Pools {
     async fn get(&self, purpose: Purpose) -> Result<Conn, StoreError> {
         let got = async {
             match (self, purpose) {
-                (Self::Pg(pool), _) => pool.get().await.map(Conn::Pg),
-                (Self::Lite { writer, .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => {
-                    writer.get().await.map(Conn::Lite)
-                }
-                (Self::Lite { readers, .. }, Purpose::Read | Purpose::Lookup) => {
-                    readers.get().await.map(Conn::Lite)
-                }
+                (Self::Pg(pool), _) => pool
+                    .get()
+                    .await
+                    .map(PooledPgConnection)
+                    .map(Conn::Pg)
+                    .map_err(StoreError::unavailable),
+                (Self::Lite { writer, .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => writer
+                    .get()
+                    .await
+                    .map(Conn::Lite)
+                    .map_err(StoreError::unavailable),
+                (Self::Lite { readers, .. }, Purpose::Read | Purpose::Lookup) => readers
+                    .get()
+                    .await
+                    .map(Conn::Lite)
+                    .map_err(StoreError::unavailable),
             }
         };
         let none_free = "no connection became free";
@@ -271,15 +315,8 @@ impl Pools {
             _ => (POOL_WAIT, StoreError::unavailable(none_free)),
         };
         let timed = tokio::time::timeout(wait, got).await;
-        timed.map_err(|_| in_vain)?.map_err(StoreError::unavailable)
+        timed.map_err(|_| in_vain)?
     }
-}
-
-fn postgres_config(url: PostgresUrl) -> ManagerConfig<AsyncPgConnection> {
-    let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(move |_| establish_postgres(url.clone(), POSTGRES_SETTINGS).boxed());
-    config.recycling_method = RecyclingMethod::Fast;
-    config
 }
 
 fn sqlite_config() -> ManagerConfig<Lite> {
@@ -287,35 +324,6 @@ fn sqlite_config() -> ManagerConfig<Lite> {
     config.custom_setup = Box::new(|path| establish_sqlite(path.to_owned()).boxed());
     config.recycling_method = RecyclingMethod::Fast;
     config
-}
-
-/// Connects with deadlines on everything, so that a silent peer is noticed within seconds.
-pub(crate) async fn establish_postgres(
-    url: PostgresUrl,
-    settings: &str,
-) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad =
-        |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(message_with_cause(&error));
-    let mut config = url.config();
-    config.connect_timeout(Duration::from_secs(3));
-    config.tcp_user_timeout(Duration::from_secs(5));
-    config.keepalives_idle(Duration::from_secs(5));
-    config.application_name("tonghop");
-    let trust = url.trust();
-    let trust = trust.map_err(|error| diesel::ConnectionError::BadConnection(error.to_string()))?;
-    let tls = MakeRustlsConnect::new(trust.client_config());
-    let (client, connection) = config.connect(tls).await.map_err(bad)?;
-    let mut conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await?;
-    conn.batch_execute(settings)
-        .await
-        .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
-}
-
-/// The error's own text says only where it went wrong: "db error".
-fn message_with_cause(error: &tokio_postgres::Error) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    format!("{error}{}", cause.unwrap_or_default())
 }
 
 async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {
@@ -350,9 +358,22 @@ impl Tx {
         self.end("ROLLBACK").await
     }
 
+    /// Rolls back after an error, and returns what the error means.
+    pub(crate) async fn abort(self, error: StoreError) -> StoreError {
+        let error = match &self.conn {
+            Some(conn) => conn.classify(error),
+            None => error,
+        };
+        // When this fails too, the connection is dropped, and the database rolls back by itself.
+        self.rollback().await.ok();
+        error
+    }
+
     async fn end(mut self, statement: &str) -> Result<(), StoreError> {
         let conn = self.conn()?;
-        on!(conn, c => c.batch_execute(statement).await)?;
+        if let Err(error) = on!(conn, c => c.batch_execute(statement).await) {
+            return Err(conn.classify(error.into()));
+        }
         // Only now may the connection go back to the pool.
         drop(self.conn.take());
         Ok(())
@@ -362,7 +383,7 @@ impl Tx {
 impl Drop for Tx {
     fn drop(&mut self) {
         match self.conn.take() {
-            Some(Conn::Pg(object)) => drop(Object::take(object)),
+            Some(Conn::Pg(object)) => drop(managed::Object::take(object.0)),
             Some(Conn::Lite(object)) => drop(Object::take(object)),
             None => {}
         }

@@ -296,11 +296,7 @@ impl<L: Transactions> Recorder<L> {
         let mut tx = self.transactions.begin(hurry).await?;
         let outcomes = match record(tx.unit_of_work()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
-            Err(error) => {
-                // When this fails too, the connection is dropped, and the database rolls back by itself.
-                tx.rollback().await.ok();
-                return Err(error);
-            }
+            Err(error) => return Err(tx.abort(error).await),
         };
         tx.commit().await?;
         self.commits.observe(writes.len(), started.elapsed());

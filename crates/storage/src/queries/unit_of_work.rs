@@ -50,6 +50,10 @@ impl Transaction for Tx {
         self.commit().await
     }
 
+    async fn abort(self, error: StoreError) -> StoreError {
+        self.abort(error).await
+    }
+
     async fn rollback(self) -> Result<(), StoreError> {
         self.rollback().await
     }

@@ -13,7 +13,8 @@ use tonghop_domain::Catalogue;
 
 use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::pool::{Pools, Purpose, establish_postgres};
+use crate::database::pool::{Pools, Purpose};
+use crate::database::postgres::PgConnection;
 use crate::database::roles;
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
 use crate::database::url::DatabaseUrl;
@@ -60,10 +61,10 @@ impl Store {
 async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
     match url.clone() {
         DatabaseUrl::Postgres(url) => {
-            let conn = establish_postgres(url, MIGRATION_LOCK)
+            let conn = PgConnection::establish(&url, MIGRATION_LOCK)
                 .await
                 .map_err(StoreError::unavailable)?;
-            blocking(move || migrate(&mut AsyncMigrationHarness::new(conn), POSTGRES)).await
+            blocking(move || migrate(&mut AsyncMigrationHarness::new(conn.into_inner()), POSTGRES)).await
         }
         DatabaseUrl::Sqlite(path) => {
             blocking(move || {
@@ -94,9 +95,14 @@ async fn adopt(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreErro
 async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreError> {
     let mut tx = pools.begin(Purpose::Write, &ActingAs::Service).await?;
     let conn = tx.conn()?;
-    let now = clock(conn).await?;
-    catalogue::adopt(conn, catalogue, now).await?;
-    tx.commit().await
+    let adopting = async {
+        let now = clock(conn).await?;
+        catalogue::adopt(conn, catalogue, now).await
+    };
+    match adopting.await {
+        Ok(()) => tx.commit().await,
+        Err(error) => Err(tx.abort(error).await),
+    }
 }
 
 /// Makes the file, if there is none, so that nobody but its owner can read it. SQLite gives the files beside it the same
@@ -117,7 +123,7 @@ async fn grant(url: &DatabaseUrl) -> Result<bool, StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(false);
     };
-    let mut conn = establish_postgres(url, MIGRATION_LOCK)
+    let mut conn = PgConnection::establish(&url, MIGRATION_LOCK)
         .await
         .map_err(StoreError::unavailable)?;
     roles::grant(&mut conn).await
@@ -129,17 +135,17 @@ async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(());
     };
-    let mut conn = establish_postgres(url, "SELECT 1")
+    let mut conn = PgConnection::establish(&url, "SELECT 1")
         .await
         .map_err(StoreError::unavailable)?;
-    // Asked for in this way, since diesel's own would make the table, which only its owner may.
+    // Not with diesel's own harness, which creates the table if it is missing: only its owner may.
+    let query = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS exists";
+    let Table { exists } = diesel::sql_query(query).get_result(&mut *conn).await?;
+    if !exists {
+        return Err(StoreError::NotMigrated);
+    }
     let query = diesel::sql_query("SELECT version FROM __diesel_schema_migrations");
-    let ran: Vec<Version> = match query.load(&mut conn).await {
-        Err(diesel::result::Error::DatabaseError(_, told)) if told.message().contains("does not exist") => {
-            return Err(StoreError::NotMigrated);
-        }
-        ran => ran?,
-    };
+    let ran: Vec<Version> = query.load(&mut *conn).await?;
     let migrations =
         MigrationSource::<diesel::pg::Pg>::migrations(&POSTGRES).map_err(StoreError::unavailable)?;
     let has_run = |migration: &dyn Migration<diesel::pg::Pg>| {
@@ -151,6 +157,13 @@ async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     } else {
         Err(StoreError::NotMigrated)
     }
+}
+
+/// Whether a table exists.
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    exists: bool,
 }
 
 /// A migration that ran.

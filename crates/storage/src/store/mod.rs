@@ -205,10 +205,7 @@ async fn run<T>(
         let mut tx = pools.begin(purpose, acting_as).await?;
         match work(tx.conn()?).await {
             Ok(answer) => tx.commit().await.map(|()| answer),
-            Err(error) => {
-                tx.rollback().await.ok();
-                Err(error)
-            }
+            Err(error) => Err(tx.abort(error).await),
         }
     };
     pools.within(deadline, transaction).await

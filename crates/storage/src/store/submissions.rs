@@ -43,9 +43,12 @@ impl Store {
         let rehearsal = async move {
             let _permit = permit;
             let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
-            let outcomes = record(tx.conn()?, &inner.catalogue, &[write]).await;
+            let mut outcomes = match record(tx.conn()?, &inner.catalogue, &[write]).await {
+                Ok(outcomes) => outcomes,
+                Err(error) => return Err(tx.abort(error).await),
+            };
             tx.rollback().await?;
-            outcomes?.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
+            outcomes.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
         };
         let timed = async move { pools.within(DEADLINE, rehearsal).await };
         self.inner

@@ -143,6 +143,9 @@ pub trait Transaction: Send {
     /// Ends it. After an error nobody knows whether it was committed.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Rolls back after an error, and returns what the error means.
+    fn abort(self, error: StoreError) -> impl Future<Output = StoreError> + Send;
+
     /// Ends it as if it had never been.
     fn rollback(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }

@@ -78,11 +78,11 @@ async fn transact(
                 tracing::trace!(target: "tonghop::step", step = "refresh_committed");
                 Ok(done)
             }
-            other => {
-                // When this fails too, the connection is dropped, and the database rolls back by itself.
+            Ok(clean) => {
                 tx.rollback().await.ok();
-                other
+                Ok(clean)
             }
+            Err(error) => Err(tx.abort(error).await),
         }
     };
     transactions.within(DEADLINE, refreshing).await

@@ -73,6 +73,16 @@ async fn wait_for(keeper: &mut Session, count: i64, lock: &str) {
     }
 }
 
+in_both_languages!(
+    a_refresh_gives_up_on_a_total_that_another_holds_for_too_long,
+    a_total_that_another_holds_holds_up_none_of_its_group,
+    a_refresh_that_ends_a_deadlock_is_contention,
+    who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only,
+    a_catalogue_is_adopted_after_the_changes_that_are_on_their_way,
+    who_shares_a_batch_with_a_held_submission_is_answered_before_it,
+    a_submission_that_somebody_holds_holds_up_no_other,
+);
+
 fn begin_refresh(store: &TestStore, unit: &str) -> JoinHandle<Result<Refreshed, StoreError>> {
     let (process, key) = (store.handle(), store.total_key(unit));
     tokio::spawn(async move { process.refresh(&key).await })
@@ -218,9 +228,7 @@ async fn a_refresh_waits_for_no_other_total_and_a_report_for_none() {
     is_right(&store, 3).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long() {
-    let store = TestStore::on_postgres().await;
+async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long(store: TestStore) {
     store.reports("01-A-1", 1).await;
     store.drain().await;
     let mut other = store.session().await;
@@ -234,9 +242,24 @@ async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long() {
     is_right(&store, 2).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_total_that_another_holds_holds_up_none_of_its_group() {
-    let store = TestStore::on_postgres().await;
+async fn a_refresh_that_ends_a_deadlock_is_contention(store: TestStore) {
+    store.reports("01-A-1", 1).await;
+    store.drain().await;
+    store.reports("01-A-1", 2).await;
+    let mut other = store.session().await;
+    // The server looks for deadlocks when a session has waited for this long: the refresh looks first.
+    other
+        .run("SET deadlock_timeout = '10s'; BEGIN; SELECT * FROM totals FOR UPDATE")
+        .await;
+    let refresh = begin_refresh(&store, "01-A");
+    wait_for(&mut store.session().await, 1, "transactionid").await;
+    other.run("SELECT * FROM catalogue FOR UPDATE; COMMIT").await;
+    let given_up = refresh.await.unwrap();
+    assert!(matches!(given_up, Err(StoreError::Contention(_))), "{given_up:?}");
+    is_right(&store, 2).await;
+}
+
+async fn a_total_that_another_holds_holds_up_none_of_its_group(store: TestStore) {
     store.reports("01-A-1", 1).await;
     store.reports("01-B-1", 10).await;
     store.drain().await;
@@ -291,9 +314,7 @@ async fn totals_of_one_parent_that_are_refreshed_together_mark_it_once_with_the_
 }
 
 /// A session of ours that stops in the middle of a transaction is ended by the server after two seconds.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only() {
-    let store = TestStore::on_postgres().await;
+async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only(store: TestStore) {
     store.reports("01-A-1", 1).await;
     let mut hanging = store.session().await;
     hanging
@@ -306,9 +327,7 @@ async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only
     is_right(&store, 2).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way() {
-    let store = TestStore::on_postgres().await;
+async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way(store: TestStore) {
     let mut gate = Gate::before_a_revision_is_written(&store).await;
     let (process, write) = (store.handle(), store.write("01-A-3", [flow(1)]));
     let report = tokio::spawn(async move { process.record(write).await.unwrap() });
@@ -339,9 +358,7 @@ async fn holds(store: &TestStore, unit: &str) -> Session {
     stranger
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn who_shares_a_batch_with_a_held_submission_is_answered_before_it() {
-    let store = TestStore::on_postgres().await;
+async fn who_shares_a_batch_with_a_held_submission_is_answered_before_it(store: TestStore) {
     for unit in ["01-A-1", "01-A-2", "02-A"] {
         store.reports(unit, 0).await;
     }
@@ -360,9 +377,7 @@ async fn who_shares_a_batch_with_a_held_submission_is_answered_before_it() {
 }
 
 /// The reports of the submission that somebody holds are refused in time, the others recorded.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_submission_that_somebody_holds_holds_up_no_other() {
-    let store = TestStore::on_postgres().await;
+async fn a_submission_that_somebody_holds_holds_up_no_other(store: TestStore) {
     let units = ["01-A-1", "01-A-2", "02-A"];
     for unit in units {
         store.reports(unit, 0).await;

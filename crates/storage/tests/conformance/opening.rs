@@ -9,6 +9,7 @@ use tonghop_testkit::{free_port, postgres_database, sqlite_database};
 use crate::support::TestStore;
 use crate::support::catalogue::Parts;
 use crate::support::figures::flow;
+use crate::support::session::Session;
 
 on_both!(
     what_was_recorded_is_there_after_the_next_start,
@@ -101,6 +102,18 @@ async fn a_store_answers_while_it_is_well(store: TestStore) {
 async fn postgres_must_have_been_migrated() {
     let database = postgres_database().await;
     let url: DatabaseUrl = database.url().parse().unwrap();
+    let opened = Store::open(&url, Parts::default().catalogue("first")).await;
+    assert!(matches!(opened, Err(StoreError::NotMigrated)), "{opened:?}");
+}
+
+/// The server reports a missing table in its own language.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_tables_is_not_migrated_in_any_language() {
+    let database = postgres_database().await;
+    let url: DatabaseUrl = database.url().parse().unwrap();
+    if std::env::var_os("TEST_WITHOUT_GERMAN").is_none() {
+        Session::with(&url).await.speak_german().await;
+    }
     let opened = Store::open(&url, Parts::default().catalogue("first")).await;
     assert!(matches!(opened, Err(StoreError::NotMigrated)), "{opened:?}");
 }

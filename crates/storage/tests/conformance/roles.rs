@@ -22,11 +22,12 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        Self::with(|| Parts::default().catalogue("first")).await
+        let owner = TestStore::on_postgres().await;
+        Self::with(owner, || Parts::default().catalogue("first")).await
     }
 
-    async fn with(catalogue: impl Fn() -> tonghop_domain::Catalogue) -> Self {
-        let owner = TestStore::on_postgres().await.adopting(&catalogue).await;
+    async fn with(owner: TestStore, catalogue: impl Fn() -> tonghop_domain::Catalogue) -> Self {
+        let owner = owner.adopting(&catalogue).await;
         assert!(Store::grant(&owner.url).await.unwrap());
         assert!(Store::grant(&owner.url).await.unwrap(), "it can be repeated");
         let store = async |role: &str| {
@@ -162,9 +163,10 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked() {
-    let site = Site::new().await;
+in_both_languages!(a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked);
+
+async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked(owner: TestStore) {
+    let site = Site::with(owner, || Parts::default().catalogue("first")).await;
     let before = site.reports("02-A-1", 5).await;
     let submitter = site.key_of(Role::Submitter, "01-A").await;
     let reader = site.key_of(Role::Reader, "02-A").await;
@@ -213,7 +215,7 @@ async fn what_moved_is_reached_by_the_tree_of_its_period() {
         halves.next().unwrap().valid_from = Some(turn);
         parts.catalogue("moved")
     };
-    let site = Site::with(moved).await;
+    let site = Site::with(TestStore::on_postgres().await, moved).await;
     let (first, second) = (
         site.key_of(Role::Admin, "01").await,
         site.key_of(Role::Admin, "02").await,

@@ -56,6 +56,30 @@ pub(crate) fn new_key() -> (KeyId, TokenDigest) {
     (format!("{number:08}").parse().unwrap(), TokenDigest::new(digest))
 }
 
+/// Makes two tests of each story, one for each language in which PostgreSQL reports errors.
+macro_rules! in_both_languages {
+    ($($story:ident),+ $(,)?) => {
+        mod in_english {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $story() {
+                    super::$story($crate::support::TestStore::on_postgres().await).await;
+                }
+            )+
+        }
+        mod in_german {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $story() {
+                    if let Some(store) = $crate::support::TestStore::on_postgres_in_german().await {
+                        super::$story(store).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+
 /// A store with the database under it. The database goes with it.
 pub(crate) struct TestStore {
     store: Store,
@@ -74,6 +98,24 @@ impl Deref for TestStore {
 impl TestStore {
     pub(crate) async fn on_postgres() -> Self {
         Self::on(postgres_database().await).await
+    }
+
+    /// On a server that reports errors in German; `None` when `TEST_WITHOUT_GERMAN` is set.
+    ///
+    /// # Panics
+    /// When the server has no German messages.
+    pub(crate) async fn on_postgres_in_german() -> Option<Self> {
+        if std::env::var_os("TEST_WITHOUT_GERMAN").is_some() {
+            eprintln!("LEFT OUT, since TEST_WITHOUT_GERMAN is set");
+            return None;
+        }
+        let store = Self::on_postgres().await;
+        store.session().await.speak_german().await;
+        let catalogue = Parts::default().catalogue("first");
+        Some(Self {
+            store: Store::open(&store.url, catalogue).await.unwrap(),
+            ..store
+        })
     }
 
     pub(crate) async fn on_sqlite() -> Self {

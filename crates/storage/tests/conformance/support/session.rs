@@ -39,6 +39,27 @@ impl Session {
         }
     }
 
+    /// Makes the server report errors of later sessions with this database in German.
+    pub(crate) async fn speak_german(&mut self) {
+        const HINT: &str = "Install PostgreSQL's translations and the locale de_DE.UTF-8 where the server runs \
+            (tests/servers/postgres makes the locale where localedef and its sources are), or set TEST_WITHOUT_GERMAN.";
+        let Self::Postgres(client) = self else {
+            panic!("SQLite has one language");
+        };
+        let statement = "DO $$ BEGIN EXECUTE format( \
+            'ALTER DATABASE %I SET lc_messages = ''de_DE.UTF-8''', current_database()); END $$; \
+            SET lc_messages = 'de_DE.UTF-8'";
+        if let Err(error) = client.batch_execute(statement).await {
+            panic!("the server has no German locale: {error:?}. {HINT}");
+        }
+        let error = client.batch_execute("SELECT 1 / 0").await.unwrap_err();
+        let message = error.as_db_error().unwrap().message();
+        assert!(
+            message.contains("Division durch Null"),
+            "{message} is no German. {HINT}"
+        );
+    }
+
     /// The one number that a query answers.
     pub(crate) async fn number(&mut self, query: &str) -> i64 {
         match self {

@@ -1,0 +1,412 @@
+//! Connections to PostgreSQL that remember the SQLSTATE of the last error.
+//!
+//! A server translates its messages (`lc_messages`), so an error is classified by its SQLSTATE. diesel-async has a kind
+//! for a few of them and passes on only the message of all others, such as a lock timeout. The stream under the
+//! connection therefore reads along and keeps the SQLSTATE of each error that the server reports.
+
+use std::error::Error;
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, Object, RecycleError, RecycleResult};
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::database::url::PostgresUrl;
+
+/// The message by which a client asks for TLS: its length and a number in the place of a version.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+/// The most that is kept of an error that the server reports: the SQLSTATE precedes the message.
+const MAX_ERROR_BYTES: usize = 256;
+/// How long connecting to an address may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a peer may be silent before the connection is given up.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A connection to PostgreSQL.
+pub(crate) struct PgConnection {
+    connection: AsyncPgConnection,
+    last_error: LastError,
+}
+
+/// The SQLSTATE of the last error that a server reported on a connection; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastError(Arc<AtomicU64>);
+
+impl LastError {
+    /// The SQLSTATE, if there was an error since the last call.
+    pub(crate) fn take(&self) -> Option<[u8; 5]> {
+        match self.0.swap(0, Ordering::AcqRel).to_be_bytes() {
+            [0, 0, 0, code @ ..] if code != [0; 5] => Some(code),
+            _ => None,
+        }
+    }
+
+    fn set(&self, [a, b, c, d, e]: [u8; 5]) {
+        let number = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        self.0.store(number, Ordering::Release);
+    }
+}
+
+impl PgConnection {
+    /// Connects with deadlines on everything, so that a silent peer is noticed within seconds.
+    pub(crate) async fn establish(url: &PostgresUrl, settings: &str) -> ConnectionResult<Self> {
+        let mut config = url.config();
+        config.connect_timeout(CONNECT_TIMEOUT);
+        config.tcp_user_timeout(SILENCE);
+        config.keepalives_idle(SILENCE);
+        config.application_name("tonghop");
+        let trust = url.trust();
+        let trust = trust.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
+        let last_error = LastError::default();
+        let connector = Connector {
+            tls: MakeRustlsConnect::new(trust.client_config()),
+            mode: config.get_ssl_mode(),
+            last_error: last_error.clone(),
+        };
+        // The connector negotiates TLS itself, since it must see the stream whether it is encrypted or not.
+        config.ssl_mode(SslMode::Require);
+        config.ssl_negotiation(SslNegotiation::Direct);
+        let mut connection = connect(&config, connector).await?;
+        connection
+            .batch_execute(settings)
+            .await
+            .map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(Self {
+            connection,
+            last_error,
+        })
+    }
+
+    /// The last error that the server reported on this connection.
+    pub(crate) fn last_error(&self) -> &LastError {
+        &self.last_error
+    }
+
+    pub(crate) fn into_inner(self) -> AsyncPgConnection {
+        self.connection
+    }
+}
+
+impl Deref for PgConnection {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for PgConnection {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.connection
+    }
+}
+
+async fn connect(
+    config: &tokio_postgres::Config,
+    mut connector: Connector,
+) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: tokio_postgres::Error| ConnectionError::BadConnection(message_with_cause(&error));
+    #[cfg(unix)]
+    if let Some(Host::Unix(folder)) = config.get_hosts().first() {
+        let cannot = |error: io::Error| ConnectionError::BadConnection(error.to_string());
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let path = folder.join(format!(".s.PGSQL.{port}"));
+        let stream = UnixStream::connect(path).await.map_err(cannot)?;
+        // PostgreSQL has no TLS there.
+        connector.mode = SslMode::Disable;
+        let negotiation =
+            MakeTlsConnect::<UnixStream>::make_tls_connect(&mut connector, "localhost").map_err(cannot)?;
+        let (client, connection) = config.connect_raw(stream, negotiation).await.map_err(bad)?;
+        tokio::spawn(connection);
+        return AsyncPgConnection::try_from(client).await;
+    }
+    let (client, connection) = config.connect(connector).await.map_err(bad)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// The error's own text says only where it went wrong: "db error".
+fn message_with_cause(error: &tokio_postgres::Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+/// Makes a stream of a socket: encrypted or not, as the URL and the server have it.
+#[derive(Clone)]
+struct Connector {
+    tls: MakeRustlsConnect,
+    mode: SslMode,
+    last_error: LastError,
+}
+
+/// A [`Connector`] for one server.
+struct Negotiation<T> {
+    tls: T,
+    mode: SslMode,
+    last_error: LastError,
+}
+
+type RustlsConnect<S> = <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect;
+type RustlsStream<S> = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Connector {
+    type Stream = PgStream<S, RustlsStream<S>>;
+    type TlsConnect = Negotiation<RustlsConnect<S>>;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, domain: &str) -> io::Result<Self::TlsConnect> {
+        Ok(Negotiation {
+            tls: MakeTlsConnect::<S>::make_tls_connect(&mut self.tls, domain).map_err(io::Error::other)?,
+            mode: self.mode,
+            last_error: self.last_error.clone(),
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Negotiation<RustlsConnect<S>> {
+    type Stream = PgStream<S, RustlsStream<S>>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Stream>>;
+
+    fn connect(self, mut stream: S) -> Self::Future {
+        let negotiate = async move {
+            let encrypts = self.mode != SslMode::Disable && {
+                stream.write_all(&SSL_REQUEST).await?;
+                stream.read_u8().await? == b'S'
+            };
+            let wire = if encrypts {
+                Wire::Encrypted(Box::new(self.tls.connect(stream).await?))
+            } else if self.mode == SslMode::Require {
+                return Err(io::Error::other("server does not support TLS"));
+            } else {
+                Wire::Plain(stream)
+            };
+            Ok(PgStream {
+                wire,
+                scanner: Scanner::new(self.last_error),
+            })
+        };
+        negotiate.boxed()
+    }
+}
+
+enum Wire<P, T> {
+    Plain(P),
+    Encrypted(Box<T>),
+}
+
+/// A stream of a connection that reads along for errors.
+struct PgStream<P, T> {
+    wire: Wire<P, T>,
+    scanner: Scanner,
+}
+
+impl<P: AsyncRead + AsyncWrite + Unpin, T: TlsStream + Unpin> TlsStream for PgStream<P, T> {
+    fn channel_binding(&self) -> ChannelBinding {
+        match &self.wire {
+            Wire::Plain(_) => ChannelBinding::none(),
+            Wire::Encrypted(stream) => stream.channel_binding(),
+        }
+    }
+}
+
+impl<P: AsyncRead + Unpin, T: AsyncRead + Unpin> AsyncRead for PgStream<P, T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (this, filled) = (self.get_mut(), buffer.filled().len());
+        let read = match &mut this.wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Wire::Encrypted(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        this.scanner.scan(&buffer.filled()[filled..]);
+        read
+    }
+}
+
+impl<P: AsyncWrite + Unpin, T: AsyncWrite + Unpin> AsyncWrite for PgStream<P, T> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Wire::Encrypted(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Wire::Encrypted(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().wire {
+            Wire::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Wire::Encrypted(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+/// Finds errors among the messages of a server, each of which is a letter, a length and a body.
+struct Scanner {
+    last_error: LastError,
+    header: [u8; 5],
+    header_bytes: usize,
+    body_bytes_left: usize,
+    /// The beginning of an error's body.
+    error: Option<Vec<u8>>,
+}
+
+impl Scanner {
+    fn new(last_error: LastError) -> Self {
+        Self {
+            last_error,
+            header: [0; 5],
+            header_bytes: 0,
+            body_bytes_left: 0,
+            error: None,
+        }
+    }
+
+    fn scan(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = if self.body_bytes_left == 0 {
+                self.scan_header(bytes)
+            } else {
+                self.scan_body(bytes)
+            };
+            bytes = &bytes[taken..];
+        }
+    }
+
+    fn scan_header(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.header.len() - self.header_bytes);
+        self.header[self.header_bytes..][..taken].copy_from_slice(&bytes[..taken]);
+        self.header_bytes += taken;
+        if self.header_bytes == self.header.len() {
+            let [letter, length @ ..] = self.header;
+            self.header_bytes = 0;
+            // The length counts its own four bytes.
+            self.body_bytes_left = (u32::from_be_bytes(length) as usize).saturating_sub(length.len());
+            self.error = (letter == b'E').then(Vec::new);
+        }
+        taken
+    }
+
+    fn scan_body(&mut self, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.body_bytes_left);
+        self.body_bytes_left -= taken;
+        if let Some(body) = &mut self.error {
+            let kept = taken.min(MAX_ERROR_BYTES - body.len());
+            body.extend_from_slice(&bytes[..kept]);
+        }
+        if self.body_bytes_left == 0
+            && let Some(code) = self.error.take().as_deref().and_then(sqlstate)
+        {
+            self.last_error.set(code);
+        }
+        taken
+    }
+}
+
+/// The SQLSTATE of an error's body: of its fields, each a letter and a text that ends with a zero, the one of the letter C.
+fn sqlstate(body: &[u8]) -> Option<[u8; 5]> {
+    let mut fields = body.split(|byte| *byte == 0);
+    fields.find_map(|field| field.strip_prefix(b"C")?.try_into().ok())
+}
+
+/// Makes connections for a pool.
+pub(crate) struct PgManager {
+    pub(crate) url: PostgresUrl,
+    pub(crate) settings: &'static str,
+}
+
+impl Manager for PgManager {
+    type Type = PgConnection;
+    type Error = ConnectionError;
+
+    async fn create(&self) -> Result<PgConnection, ConnectionError> {
+        PgConnection::establish(&self.url, self.settings).await
+    }
+
+    async fn recycle(&self, connection: &mut PgConnection, _: &Metrics) -> RecycleResult<ConnectionError> {
+        match connection.is_broken() {
+            true => Err(RecycleError::message("broken connection")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A connection out of a pool, to which it returns.
+pub(crate) struct PooledPgConnection(pub(crate) Object<PgManager>);
+
+impl Deref for PooledPgConnection {
+    type Target = AsyncPgConnection;
+
+    fn deref(&self) -> &AsyncPgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for PooledPgConnection {
+    fn deref_mut(&mut self) -> &mut AsyncPgConnection {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(letter: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[letter][..], &length.to_be_bytes(), body].concat()
+    }
+
+    fn error(code: &str, text: &str) -> Vec<u8> {
+        message(b'E', format!("SFEHLER\0VERROR\0C{code}\0M{text}\0\0").as_bytes())
+    }
+
+    #[test]
+    fn the_last_error_is_found_however_the_stream_is_cut() {
+        let long = "wegen Zeitüberschreitung ".repeat(100);
+        let stream = [
+            message(b'R', &[0; 4]),
+            message(b'Z', b"I"),
+            error("55P03", &long),
+            message(b'D', b"E\0\0\0\x0aC40001\0\0"),
+            message(b'I', b""),
+            error("40P01", "Verklemmung entdeckt"),
+            message(b'Z', b"E"),
+        ]
+        .concat();
+        for size in [1, 3, 7, stream.len()] {
+            let last_error = LastError::default();
+            let mut scanner = Scanner::new(last_error.clone());
+            let mut found = Vec::new();
+            for bytes in stream.chunks(size) {
+                scanner.scan(bytes);
+                found.extend(last_error.take());
+            }
+            let all = [*b"55P03", *b"40P01"];
+            let expected = if size == stream.len() { &all[1..] } else { &all[..] };
+            assert_eq!(found, expected, "in pieces of {size} bytes");
+        }
+    }
+}
