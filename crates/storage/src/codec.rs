@@ -1,4 +1,5 @@
-//! How figures, totals, announcements and entries of the audit trail are written into a column. Compact JSON, read by nobody but this crate.
+//! The encoding of figures, totals, announcements and audit entries in columns: compact JSON that only this crate
+//! reads.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use tonghop_domain::{
 
 use crate::error::StoreError;
 
-/// One of the five letters says what is reported.
+/// One figure, of which exactly one of the fields v, b, l, t and s is present.
 #[derive(Default, Serialize, Deserialize)]
 struct FigureRow<'a> {
     #[serde(rename = "i", borrow)]
@@ -76,7 +77,9 @@ impl<'a> FigureRow<'a> {
             }
             _ => {
                 let indicator = self.indicator;
-                return Err(StoreError::corrupt(format!("{indicator} says no one thing")));
+                return Err(StoreError::corrupt(format!(
+                    "{indicator} has no value or several"
+                )));
             }
         };
         let cell = |(key, value)| {
@@ -147,7 +150,7 @@ struct RowJson {
     cells: Vec<(Vec<(String, String)>, i64)>,
 }
 
-/// Lines of which nobody said anything are left out.
+/// Omits rows that have no figures.
 pub(crate) fn write_total(total: &Total, form: &Form) -> Result<String, StoreError> {
     let completeness = &total.completeness;
     let codes = |codes: &[tonghop_domain::UnitCode]| codes.iter().map(ToString::to_string).collect();
@@ -333,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_says_one_thing() {
+    fn a_figure_has_exactly_one_value() {
         assert!(read_figures(r#"[{"i":"TT.PT","v":7},{"i":"TT.PT","s":"not_done"}]"#).is_ok());
         for wrong in [
             "",

@@ -1,38 +1,38 @@
-//! What can go wrong with the store.
+//! The errors of the store.
 
 use tonghop_domain::Overflow;
 
-/// Why the store did not do what was asked. Nothing was stored, unless it says otherwise.
+/// The reason why a call failed. Unless a variant says otherwise, nothing was stored.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached or used now; whether a change was committed may be unknown. Try again.
+    /// The database is out of reach or out of order; whether a change was committed may be unknown. Retry later.
     #[error("the database is not available: {0}")]
     Unavailable(String),
-    /// Too many changes wait already. Try again.
+    /// Too many changes are queued. Retry later.
     #[error("too many changes are waiting to be recorded")]
     Overloaded,
-    /// The change kept colliding with others; nothing was stored. Try again.
-    #[error("the change kept colliding with others: {0}")]
+    /// The change conflicted with concurrent ones until the retries ran out; nothing was stored. Retry later.
+    #[error("the change conflicted with concurrent ones: {0}")]
     Contention(String),
-    /// The database holds another catalogue than this process.
-    #[error("the database has another catalogue than this process; run `tonghop migrate` and start again")]
+    /// The database contains another catalogue than this process.
+    #[error("the database has another catalogue than this process; run `tonghop migrate` and restart")]
     CatalogueMismatch,
-    /// The database lacks tables, or changes to them, that this version needs. Newer ones are not noticed.
+    /// The database lacks tables or migrations that this version needs. Newer ones go unnoticed.
     #[error("the database has not been migrated to this version; run `tonghop migrate`")]
     NotMigrated,
     /// Another process holds the SQLite file.
     #[error("{0} is in use by another tonghop process")]
     InUse(String),
-    /// The new catalogue drops something that submissions use.
-    #[error("the new catalogue lacks what submissions in the database use: {0}")]
+    /// The new catalogue omits something that submissions use.
+    #[error("submissions in the database use what the new catalogue lacks: {0}")]
     CatalogueInUse(String),
-    /// The database rejected what only a fault of this program can have sent; nothing was stored.
-    #[error("the database rejected a change that breaks its rules: {0}")]
+    /// The change breaks a rule of the database, which only a bug of this program can cause; nothing was stored.
+    #[error("the database rejected the change: {0}")]
     ConstraintViolated(String),
-    /// A stored row cannot be read.
-    #[error("the database holds something that cannot be read: {0}")]
+    /// A stored row is unreadable.
+    #[error("the database contains an unreadable row: {0}")]
     Corrupt(String),
-    /// A sum does not fit.
+    /// A sum exceeds the range of a number.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }
@@ -48,13 +48,15 @@ impl StoreError {
 }
 
 impl StoreError {
-    /// What an error of PostgreSQL's means (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). One that is
-    /// neither a collision nor caused by the change itself passes: a full disk, a server that shuts down.
+    /// Classifies an error of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). An error
+    /// that is neither a conflict nor caused by the change itself is temporary, such as a full disk or a server that
+    /// shuts down.
     pub(crate) fn of_sqlstate(code: [u8; 5], message: String) -> Self {
         match &code {
             // serialization_failure, deadlock_detected, lock_not_available
             b"40001" | b"40P01" | b"55P03" => Self::Contention(message),
-            // Data exceptions, integrity constraints, program limits; and insufficient_privilege, which policies on rows raise.
+            // Data exceptions, integrity constraints, program limits, and insufficient_privilege, which row-level
+            // security raises.
             [b'2', b'2' | b'3', ..] | [b'5', b'4', ..] | b"42501" => Self::ConstraintViolated(message),
             _ => Self::Unavailable(message),
         }
@@ -62,8 +64,8 @@ impl StoreError {
 }
 
 impl From<diesel::result::Error> for StoreError {
-    /// Errors that diesel has no kind for are taken for the database's own: a full disk, a database made read-only, a
-    /// device that fails, a connection that is gone. The transaction that they end in looks closer.
+    /// Errors without a kind in diesel count as temporary faults of the database: a full disk, a read-only database, a
+    /// failing device, a lost connection. When the transaction ends, it classifies them more precisely.
     fn from(error: diesel::result::Error) -> Self {
         use diesel::result::{DatabaseErrorKind as Kind, Error};
         let text = error.to_string();
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_postgres_are_told_apart_by_sqlstate() {
+    fn errors_of_postgres_are_classified_by_sqlstate() {
         for (code, expected) in [
             (b"40001", "Contention"),
             (b"40P01", "Contention"),

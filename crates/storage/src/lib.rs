@@ -1,8 +1,7 @@
-//! Keeps submissions, totals and marks in SQLite or PostgreSQL.
+//! Stores submissions, totals and marks in SQLite or PostgreSQL.
 //!
-//! The only place that names diesel. Each query is written once and compiled for both databases. SQL stores and
-//! finds; it never adds: totals come from `tonghop_domain::Total::roll_up`. This crate knows nothing of HTTP or
-//! RabbitMQ.
+//! The only crate that names diesel. Each query is written once and compiled for both databases. SQL stores and finds,
+//! but never adds: totals come from `tonghop_domain::Total::roll_up`. This crate knows nothing of HTTP or RabbitMQ.
 
 mod audit;
 mod codec;

@@ -1,4 +1,4 @@
-//! What the store takes and gives, in the domain's words.
+//! The values that the store accepts and returns, in the domain's words.
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
@@ -6,107 +6,107 @@ use tonghop_domain::{
     SubmissionId, SubmissionKey, Total, TotalKey, UnitCode,
 };
 
-/// A change that a caller asks for.
+/// A change that a caller requests.
 #[derive(Clone, Debug)]
 pub struct Write {
-    /// What it is about. The unit must report the form for the period; the caller has checked that.
+    /// The submission. The caller has checked that the unit reports the form for the period.
     pub key: SubmissionKey,
-    /// What shall happen.
+    /// The change itself.
     pub change: Change,
-    /// Under which condition.
+    /// The precondition.
     pub condition: Precondition,
-    /// What makes a retry of the request recognisable.
+    /// The idempotency key, by which a retry of the request is recognised.
     pub idempotency: Option<Idempotency>,
-    /// Who asks for it.
+    /// The caller.
     pub origin: Origin,
-    /// What it is called in the audit trail: the id of the operation.
+    /// The id of the operation, for the audit trail.
     pub action: String,
 }
 
-/// An idempotency key with what it was used for.
+/// An idempotency key and the request that used it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Idempotency {
-    /// Whose key it is; each caller has keys of its own.
+    /// The owner of the key; each caller has its own keys.
     pub caller: String,
     /// The key.
     pub key: String,
-    /// The digest of the request, to tell a retry from another request with the same key.
+    /// The digest of the request, which distinguishes a retry from another request with the same key.
     pub request: String,
 }
 
-/// What became of a [`Write`].
+/// The result of a [`Write`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A revision was recorded.
     Recorded {
         /// The revision.
         revision: Revision,
-        /// Whether that was in an earlier request with the same key.
+        /// Whether an earlier request with the same key recorded it.
         replayed: bool,
     },
-    /// The current revision says the same already.
+    /// The current revision already has this content.
     Unchanged {
         /// The current revision.
         revision: Revision,
-        /// Whether that was found in an earlier request with the same key.
+        /// Whether an earlier request with the same key found that.
         replayed: bool,
     },
-    /// The condition does not hold.
+    /// The precondition failed.
     Conflict {
-        /// The current revision, 0 when there is none.
+        /// The current revision; 0 if there is none.
         current: i32,
     },
-    /// The idempotency key was used for another request.
+    /// Another request has used the idempotency key.
     KeyReused,
 }
 
-/// Which submissions to list.
+/// A filter for lists of submissions.
 #[derive(Clone, Debug, Default)]
 pub struct SubmissionFilter {
-    /// Of this form.
+    /// The form.
     pub form: Option<FormCode>,
-    /// Of this period.
+    /// The period.
     pub period: Option<Period>,
-    /// Of these units; none means all.
+    /// The units; `None` means all.
     pub units: Option<Vec<tonghop_domain::UnitId>>,
-    /// WithClause a current revision recorded at this time or later.
+    /// The earliest time at which the current revision was recorded.
     pub updated_since: Option<DateTime<Utc>>,
-    /// After this one in the list: the time of its current revision and its id.
+    /// The last submission of the previous page: the time of its current revision and its id.
     pub after: Option<(DateTime<Utc>, SubmissionId)>,
 }
 
-/// How fresh a total is.
+/// The freshness of a total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {
-    /// Marks at or below the unit: changes that the total may not hold yet.
+    /// The marks at or below the unit: changes that the total may lack.
     pub pending: i64,
-    /// Everything recorded before this time is in the total.
+    /// The total includes everything recorded before this time.
     pub as_of: DateTime<Utc>,
 }
 
-/// A total as it stands.
+/// A total as read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TotalRead {
     /// The total.
     pub total: Total,
-    /// Counts its refreshes; a leaf's revision; 0 when there is nothing yet.
+    /// The number of refreshes of a total, or the revision of a leaf's report; 0 if there is neither.
     pub version: i64,
-    /// How fresh it is.
+    /// The freshness of the total.
     pub freshness: Freshness,
 }
 
-/// What one unit brings to one indicator of a total.
+/// The contribution of one unit to one indicator of a total.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contribution {
     /// The unit itself or one of its children.
     pub unit: UnitCode,
-    /// The number it brings.
+    /// The number that it contributes.
     pub value: Option<i64>,
-    /// What the unit reported; none when it did not, and for children that have totals of their own.
+    /// The reported figure; `None` if there is none, and for children that have totals of their own.
     pub reported: Option<Reported>,
-    /// The items it brings.
+    /// The items that it contributes.
     pub items: Vec<String>,
-    /// The submission behind it; none for children that have totals of their own.
+    /// The submission and its revision; `None` for children that have totals of their own.
     pub submission: Option<(SubmissionId, i32)>,
 }
 
@@ -117,77 +117,77 @@ pub struct UnitCompleteness {
     pub unit: UnitCode,
     /// Whether the unit reported, and whether on time.
     pub status: ReportStatus,
-    /// The report; none if it is missing.
+    /// The report; `None` if it is missing.
     pub report: Option<ReportTimes>,
 }
 
-/// When a unit reported.
+/// The times of a unit's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportTimes {
     /// The submission.
     pub submission: SubmissionId,
-    /// Its current revision.
-    pub revision: i32,
-    /// The first revision since the last withdrawal.
-    pub first_received_at: DateTime<Utc>,
     /// The current revision.
+    pub revision: i32,
+    /// The time of the first revision since the last withdrawal.
+    pub first_received_at: DateTime<Utc>,
+    /// The time of the current revision.
     pub last_received_at: DateTime<Utc>,
 }
 
 /// The outcome of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// Totals compared.
+    /// The number of compared totals.
     pub totals: u64,
-    /// Numbers compared.
+    /// The number of compared numbers.
     pub checked: u64,
-    /// Totals left out because a change was pending at or below them.
+    /// The number of totals left out because a change was pending at or below them.
     pub skipped: u64,
-    /// What differs.
+    /// The differences.
     pub differing: Vec<Difference>,
 }
 
-/// A number that is served and not what the submissions add up to.
+/// A number that differs from the sum of the submissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The total's unit.
     pub unit: UnitCode,
-    /// The indicator; none for a number of the completeness.
+    /// The indicator; `None` for a number of the completeness.
     pub indicator: Option<IndicatorCode>,
-    /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a whole total that is stored and cannot
-    /// be read.
+    /// The kind of number: `value`, `reporting`, `items`, `expected` …; `total` for a stored total that is unreadable
+    /// as a whole.
     pub number: &'static str,
-    /// The breakdown, for a cell: dimension and category codes.
+    /// The dimension and category codes of a breakdown's cell.
     pub breakdown: Vec<(String, String)>,
-    /// What is served.
+    /// The number that is served.
     pub served: Option<String>,
-    /// What the submissions add up to.
+    /// The sum of the submissions.
     pub recomputed: Option<String>,
 }
 
-/// What became of a refresh.
+/// The result of a refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The total was written; the parent, if any, is marked and wants a refresh in turn.
+    /// The total was written, and its parent, if any, was marked and needs a refresh next.
     Written {
-        /// The total marked next.
+        /// The marked parent.
         parent: Option<TotalKey>,
     },
-    /// Nothing was marked; nothing was written.
+    /// The total had no marks; nothing was written.
     Clean,
 }
 
-/// What waits to be done, in one snapshot. More than 10,000 of a kind are not counted.
+/// The pending work, in one snapshot. Counts stop at 10,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
-    /// How many marks there are, as far as they are counted.
+    /// The number of marks, up to the limit.
     pub marks: i64,
-    /// The earliest time among them.
+    /// The earliest time of a mark.
     pub oldest_mark: Option<DateTime<Utc>>,
-    /// How many announcements wait to be published, as far as they are counted.
+    /// The number of unpublished announcements, up to the limit.
     pub announcements: i64,
-    /// When the oldest of them was made.
+    /// The time of the oldest announcement.
     pub oldest_announcement: Option<DateTime<Utc>>,
-    /// The database's time of this.
+    /// The time of the snapshot by the database's clock.
     pub at: DateTime<Utc>,
 }

@@ -1,4 +1,4 @@
-//! Queries on the audit trail: what a transaction adds to it, and what is read of it.
+//! The entries of the audit trail, in batches of one transaction each.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ use crate::database::schema::audit_batches;
 use crate::database::unnest::{self, Rows, WithClause, rows};
 use crate::error::StoreError;
 
-/// How many characters of an entry's digest stand beside its batch, so that a changed entry can be named. The batch's own
-/// digest is whole.
+/// The length of the digest prefixes that are stored with a batch, by which a changed entry can be identified. The
+/// digest of the batch is stored in full.
 pub(crate) const NAMING_CHARS: usize = 16;
-/// How many batches are read at a time for a page of entries; each has up to 256.
+/// The number of batches per query for a page of entries; a batch has up to 256.
 const BATCHES: i64 = 20;
 
 #[derive(Insertable)]
@@ -33,7 +33,7 @@ struct BatchRow {
     entries: String,
 }
 
-/// An entry as it stands in its batch.
+/// An entry in its batch.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntryRow<'a> {
@@ -106,11 +106,11 @@ pub(crate) fn read_entries(text: &str) -> Result<Vec<EntryRow<'_>>, StoreError> 
 
 rows!(BatchRow => audit_batches(batch_id: Text, at: Timestamp, digest: Text, entry_digests: Text, entries: Text));
 
-/// What a transaction adds to the trail: one batch, or none.
+/// The batch that a transaction adds to the trail, if any.
 pub(crate) struct Batch(Vec<BatchRow>);
 
 impl Batch {
-    /// Of these entries; without any, nothing.
+    /// A batch of these entries; none if there are no entries.
     pub(crate) async fn new(
         conn: &mut Conn,
         entries: &[AuditEntry],
@@ -121,7 +121,7 @@ impl Batch {
         }
         let at = match conn {
             Conn::Pg(_) => now,
-            // An embedded database has the clock of its machine, which may be set back. The trail's time is not.
+            // The clock of an embedded database may be set back. The trail's time must not go back.
             Conn::Lite(_) => seals::last(conn)
                 .await?
                 .map_or(now, |last| now.max(last.sealed_at)),
@@ -152,7 +152,7 @@ impl Batch {
     }
 }
 
-/// Adds what a transaction did to the trail.
+/// Adds entries to the trail.
 pub(crate) async fn insert(
     conn: &mut Conn,
     entries: &[AuditEntry],
@@ -162,7 +162,7 @@ pub(crate) async fn insert(
     Ok(unnest::insert(conn, &batch.0).await?)
 }
 
-/// Entries with their times and ids of their batches, from the oldest on, after one of them.
+/// Entries with their positions, the oldest first, that follow a given entry.
 pub(crate) async fn page(
     conn: &mut Conn,
     after: Option<&AuditPlace>,
@@ -200,8 +200,8 @@ pub(crate) async fn page(
     Ok(page)
 }
 
-/// Some batches with their times and entries, from the oldest on: from that of an entry on, or after it if that was its last
-/// one.
+/// Batches with their times and entries, the oldest first, starting with the batch of a given entry, or after it if
+/// that was its last entry.
 async fn batches_from(
     conn: &mut Conn,
     after: Option<&AuditPlace>,
@@ -228,13 +228,13 @@ async fn batches_from(
     Ok(on!(conn, c => query!(c))?)
 }
 
-/// Where an entry stands in the trail.
+/// The position of an entry in the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditPlace {
-    /// When its transaction wrote it.
+    /// The time of its transaction.
     pub at: DateTime<Utc>,
-    /// What its transaction wrote together.
+    /// The batch of its transaction.
     pub batch: Uuid,
-    /// Its number in the batch, from 0.
+    /// The number in the batch, from 0.
     pub number: i32,
 }

@@ -1,5 +1,5 @@
-//! The file beside the database in which the heads of the audit trail's chain are noted, a line each: who can rewrite
-//! the database shall not be able to rewrite this unnoticed. Keep it, or a copy of it, where others cannot write.
+//! The file outside the database that keeps the heads of the audit trail's chain, one per line, so that whoever can
+//! rewrite the database cannot do so unnoticed. Keep the file, or a copy of it, where others cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 
 use tonghop_domain::SealHead;
 
-/// The file of noted heads.
+/// The file of heads.
 #[derive(Clone, Debug)]
 pub struct SealFile(PathBuf);
 
 impl SealFile {
-    /// At a path; the file is made when the first head is noted.
+    /// A file at a path; it is created with the first head.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// Where it is.
+    /// The path.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Adds a head and waits until the disk has it. Only the file's owner may read it.
+    /// Appends a head and waits until it is on the disk. Only the owner can read the file.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -37,7 +37,7 @@ impl SealFile {
         file.sync_data()
     }
 
-    /// The heads that were noted. A line that was cut off, as by a machine that stopped, says nothing.
+    /// The heads in the file. Ignores an incomplete line, such as a power failure leaves.
     ///
     /// # Errors
     /// The file is there and cannot be read.
@@ -50,7 +50,7 @@ impl SealFile {
     }
 }
 
-/// What ends a line that was cut off.
+/// The rest of an incomplete last line.
 fn end_of_line(file: &mut File) -> std::io::Result<&'static str> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok("");
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_noted_after_each_other_and_a_line_that_was_cut_off_says_nothing() {
+    fn heads_are_appended_and_incomplete_lines_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let file = SealFile::at(folder.path().join("heads"));
         assert_eq!(file.heads().unwrap(), []);

@@ -1,4 +1,4 @@
-//! The audit trail: its entries, the hash chain that seals them, and the check of both.
+//! The audit trail: its entries, the hash chain that seals them, and the verification of both.
 
 pub(crate) mod entries;
 pub(crate) mod head_file;

@@ -1,7 +1,7 @@
-//! The seals of the audit trail: a hash chain over everything that was written, lengthened every second.
+//! The seals of the audit trail: a hash chain over all entries that grows every second.
 //!
-//! A seal takes in what was committed since the last one. Transactions commit out of order, so it looks back for as long
-//! as any of them can take. What is older than that and not sealed was not written by the service.
+//! A seal covers what was committed since the last one. Transactions commit out of order, so it looks back for as long
+//! as a transaction can last. The service did not write what is older and unsealed.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::database::pool::{Conn, on};
 use crate::database::schema::{audit_batches, audit_seals};
 use crate::error::StoreError;
 
-/// Longer than any transaction takes from its clock's reading to its commit.
+/// Longer than the time between a transaction's reading of the clock and its commit.
 pub(crate) const LOOK_BACK: Duration = Duration::seconds(30);
 
-/// A seal as it is kept.
+/// A stored seal.
 #[derive(Clone, Debug)]
 pub(crate) struct Seal {
     pub(crate) sealed_at: DateTime<Utc>,
-    /// The batches with their digests, a line each.
+    /// The ids of the batches with their digests, one per line.
     pub(crate) batches: String,
     pub(crate) head: SealHead,
 }
@@ -64,7 +64,7 @@ pub(crate) async fn last(conn: &mut Conn) -> Result<Option<Seal>, StoreError> {
     Ok(row.map(SealRow::read))
 }
 
-/// Batches with their digests, in their order, that no seal has. Of those that are older than `from` nothing is said.
+/// The ids of unsealed batches with their digests, in order, ignoring batches older than `from`.
 async fn unsealed_batches(
     conn: &mut Conn,
     from: Option<DateTime<Utc>>,
@@ -88,7 +88,7 @@ async fn unsealed_batches(
     Ok(written)
 }
 
-/// Lengthens the chain by what is not sealed yet. None when there is nothing, or another process did it.
+/// Appends a seal over the unsealed batches. Returns `None` if there are none or another process sealed them.
 pub(crate) async fn seal(conn: &mut Conn, now: DateTime<Utc>) -> Result<Option<SealHead>, StoreError> {
     let last = last(conn).await?;
     let new = unsealed_batches(conn, last.as_ref().map(|last| last.sealed_at - LOOK_BACK)).await?;

@@ -1,4 +1,4 @@
-//! Recomputes the digests of the whole audit trail, and names what was changed, inserted, removed or cut off.
+//! Verification of the audit trail: recomputes all digests and reports what was changed, inserted, removed or cut off.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
@@ -15,31 +15,31 @@ use crate::database::pool::{Conn, on};
 use crate::database::schema::{audit_batches, audit_seals};
 use crate::error::StoreError;
 
-/// How many seals, or batches that no seal names, are read at a time.
+/// The number of seals, or of unsealed batches, per query.
 const PAGE: i64 = 100;
-/// How many batches are read in one statement.
+/// The number of batches per query.
 const BATCHES: usize = 500;
 
-/// What is wrong with the trail.
+/// A fault of the trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditFault {
-    /// An entry is not as it was written: the batch and the entry's number in it.
+    /// An entry differs from what was written: its batch, and its number in it.
     EntryChanged(String, i32),
-    /// An entry is there that was not written.
+    /// An entry was inserted later.
     EntryInserted(String, i32),
-    /// An entry is gone.
+    /// An entry is missing.
     EntryRemoved(String, i32),
-    /// What was written about a batch itself is not as it was.
+    /// The stored digests of a batch differ from what was written.
     BatchChanged(String),
-    /// A batch is there that was not written by the service at its time.
+    /// A batch was inserted later.
     BatchInserted(String),
-    /// A batch is gone, which a seal names.
+    /// A batch that a seal covers is missing.
     BatchRemoved(String, i64),
-    /// A seal is not as it was made.
+    /// A seal differs from what was written.
     SealChanged(i64),
-    /// A seal is gone.
+    /// A seal is missing.
     SealRemoved(i64),
-    /// The chain was made anew: the head of this seal was noted to be another one.
+    /// The chain was rewritten: the head of this seal was another one when it was noted.
     HeadDiffers(i64),
     /// The chain was cut off after this seal: the head of a later one was noted.
     Truncated(i64),
@@ -72,28 +72,28 @@ impl fmt::Display for AuditFault {
     }
 }
 
-/// What was found of the trail.
+/// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditVerification {
-    /// How many entries were compared with their seals.
+    /// The number of entries compared with their seals.
     pub sealed: u64,
-    /// How many entries wait to be sealed.
+    /// The number of entries not sealed yet.
     pub unsealed: u64,
     /// The head of the chain.
     pub head: Option<SealHead>,
-    /// Everything that is wrong, in the order of the chain.
+    /// All faults, in the order of the chain.
     pub faults: Vec<AuditFault>,
 }
 
-/// What is looked for while the trail is gone through.
+/// The state of a verification in progress.
 #[derive(Default)]
 pub(crate) struct Audit {
     pub(crate) verification: AuditVerification,
-    /// The ids of all batches that seals name.
+    /// The ids of all batches in seals.
     pub(crate) sealed: HashSet<String>,
 }
 
-/// A batch as it is stored.
+/// A stored batch.
 pub(crate) struct Stored {
     pub(crate) at: DateTime<Utc>,
     pub(crate) digest: String,
@@ -102,7 +102,7 @@ pub(crate) struct Stored {
 }
 
 impl Audit {
-    /// Compares a seal with the one before, and what it names with what is stored.
+    /// Checks a seal against the one before, and its batches against the stored ones.
     pub(crate) fn seal(&mut self, seal: &Seal, mut stored: HashMap<String, Stored>) {
         let found = &mut self.verification;
         let before = found.head.take();
@@ -111,7 +111,7 @@ impl Audit {
         found
             .faults
             .extend((expected..number).map(AuditFault::SealRemoved));
-        // The head of one that is gone is not known, so nothing can be said of the next one's.
+        // Without the head of a missing seal, the next one cannot be checked.
         let is_linked = SealHead::next(before.as_ref(), number, seal.sealed_at, &seal.batches) == seal.head;
         if expected == number && !is_linked {
             found.faults.push(AuditFault::SealChanged(number));
@@ -126,7 +126,7 @@ impl Audit {
         }
     }
 
-    /// What was noted elsewhere of the chain must be in it.
+    /// Checks that the chain contains the noted heads.
     pub(crate) fn check_known_heads(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
         let last = self.verification.head.as_ref().map_or(0, |head| head.number);
         let faults = &mut self.verification.faults;
@@ -142,7 +142,7 @@ impl Audit {
 }
 
 impl Stored {
-    /// Compares each entry with its digest, and all of them with what was sealed. Answers how many entries there are.
+    /// Checks each entry against its digest, and all of them against the seal. Returns the number of entries.
     pub(crate) fn compare(&self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
         let Ok(rows) = read_entries(&self.entries) else {
             faults.push(AuditFault::BatchChanged(id.to_owned()));
@@ -166,7 +166,7 @@ impl Stored {
                 faults.push(AuditFault::EntryRemoved(id.to_owned(), number));
                 continue;
             };
-            // One that cannot be read is not as it was written.
+            // An unreadable entry differs from what was written.
             let digest = row
                 .read()
                 .map_or_else(|_| String::new(), |entry| entry.digest(batch, self.at, number));
@@ -194,7 +194,7 @@ pub(crate) async fn seals_after(conn: &mut Conn, number: i64) -> Result<Vec<Seal
     Ok(rows.into_iter().map(SealRow::read).collect())
 }
 
-/// The ids of batches, in their order, after one of them.
+/// A page of batch ids after a given one, in order.
 pub(crate) async fn batch_ids_after(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreError> {
     let query = audit_batches::table
         .filter(audit_batches::batch_id.gt(id))

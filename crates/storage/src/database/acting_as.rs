@@ -1,22 +1,22 @@
-//! For whom a transaction works, which the policies on rows of PostgreSQL ask.
+//! The subject of row-level security: for whom a transaction works.
 
 use tonghop_domain::KeyId;
 
-/// For whom a transaction works.
+/// The subject of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ActingAs {
-    /// For the service itself, which must see all submissions to add them up.
+    /// The service itself, which must read all submissions to add them up.
     Service,
-    /// For the holder of a key, who sees what it reaches.
+    /// The holder of a key, who reads what the key covers.
     Key(KeyId),
 }
 
 impl ActingAs {
-    /// The statement by which a transaction says so. Where none did, it would see nothing.
+    /// The statement that sets the subject of a transaction. A transaction without one reads nothing.
     pub(crate) fn statement(&self) -> String {
         match self {
             Self::Service => "SET LOCAL tonghop.key = '*'".to_owned(),
-            // Letters and digits.
+            // An id consists of letters and digits.
             Self::Key(id) => format!("SET LOCAL tonghop.key = '{id}'"),
         }
     }

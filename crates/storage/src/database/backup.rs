@@ -1,4 +1,4 @@
-//! Copies of a SQLite file that is in use.
+//! Backups of a SQLite file that is in use.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use diesel::{Connection, RunQueryDsl, SqliteConnection};
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
 use crate::error::StoreError;
 
-/// Writes everything that was committed by now into another file, which must be empty or not there yet. Others go on
-/// reading and writing meanwhile. When it fails, or the process ends, the file may hold anything.
+/// Copies everything that is committed into another file, which must be empty or missing. Reads and writes can continue
+/// meanwhile. If the copy fails or the process ends, the contents of the file are undefined.
 ///
 /// # Errors
 /// `Unavailable` when either file cannot be used.

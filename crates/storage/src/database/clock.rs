@@ -7,12 +7,12 @@ use crate::database::pool::Conn;
 use crate::error::StoreError;
 
 diesel::define_sql_function! {
-    /// The time now, however long ago the transaction began.
+    /// The current time, independent of the start of the transaction.
     fn clock_timestamp() -> diesel::sql_types::Timestamptz;
 }
 
-/// The time by which changes are ordered: the database's own, read in a statement of its own, after the locks.
-/// An embedded database has the clock of its process, in microseconds.
+/// The time by which changes are ordered: that of the database, read in its own statement after the locks. With an
+/// embedded database it is the clock of the process, in microseconds.
 pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
     match conn {
         Conn::Pg(object) => {

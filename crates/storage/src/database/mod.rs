@@ -1,4 +1,4 @@
-//! The databases themselves: where they are, connections and transactions on either, tables, and who may do what in them.
+//! Access to the databases: addresses, connections and transactions, tables, statement builders and rights.
 
 pub(crate) mod acting_as;
 pub(crate) mod backup;

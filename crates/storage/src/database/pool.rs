@@ -1,4 +1,4 @@
-//! Connections and transactions on either database.
+//! Pools, connections and transactions on either database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,26 +20,27 @@ use crate::error::StoreError;
 
 pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
 
-/// What SQLite says when another connection writes.
+/// SQLite's message if another connection writes.
 const SQLITE_BUSY: &str = "database is locked";
-/// Nothing is easier than to begin a transaction: a connection on which this takes longer has fallen silent.
+/// The most time to begin a transaction, which is easy: a connection that needs longer is taken for dead.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How long a caller waits for a connection.
+/// The most time that a caller waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
-/// The same for the one that writes to a SQLite file, where all take turns.
+/// The same for the one connection that writes to a SQLite file.
 const WRITER_WAIT: Duration = Duration::from_secs(3);
-/// Connections of a process to PostgreSQL.
+/// The connections of a process to PostgreSQL.
 const POSTGRES_CONNECTIONS: usize = 16;
-/// Reading connections to a SQLite file, beside the one that writes.
+/// The connections of a process that read a SQLite file, beside the one that writes.
 const SQLITE_READERS: usize = 4;
 
-/// Set on each PostgreSQL connection: a lock holder that hangs must not hang the others, a statement ends before the
-/// deadline of its transaction, and the server notices a client that is gone without a word. A plan that is kept may be older
-/// than most of the rows: it is never one that reads a whole table where an index leads to them.
+/// The settings of each PostgreSQL connection: a hanging session must not block others with its locks, a statement ends
+/// before the deadline of its transaction, and the server notices dead clients. A cached plan may be older than most
+/// rows, so it must never scan a whole table where an index can be used.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1700; SET statement_timeout = 4000; \
     SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
     SET synchronous_commit = on; SET enable_seqscan = off; SET TIME ZONE 'UTC'";
-/// Statements that find rows by their keys: made anew for the very numbers in hand, a plan takes longer than what it is for.
+/// For statements that find rows by their keys: planning for the actual parameters would take longer than the
+/// statement.
 const KEPT_PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
 /// A connection to either database. Queries are written once with [`on!`].
 #[expect(
@@ -59,9 +60,8 @@ impl Conn {
         }
     }
 
-    /// What an error of a statement in this transaction means. Most that diesel has no kind for are taken for
-    /// `Unavailable`; PostgreSQL's SQLSTATE knows better. SQLite's library, which is compiled in, has one text for a
-    /// collision.
+    /// Classifies an error of a statement in this transaction. Errors without a kind in diesel arrive as `Unavailable`;
+    /// PostgreSQL's SQLSTATE is more precise. SQLite is compiled in, so its message for a conflict is a constant.
     fn classify(&self, error: StoreError) -> StoreError {
         match (self, error) {
             (Self::Pg(object), StoreError::Unavailable(message)) => match object.0.last_error().take() {
@@ -76,7 +76,7 @@ impl Conn {
     }
 }
 
-/// Runs one expression on whichever database the connection leads to.
+/// Evaluates one expression with a connection to either database.
 macro_rules! on {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
@@ -94,7 +94,7 @@ macro_rules! on {
 
 pub(crate) use on;
 
-/// The pools of a process.
+/// The connection pools of a process.
 #[derive(Clone)]
 pub(crate) enum Pools {
     Pg(managed::Pool<PgManager>),
@@ -105,33 +105,32 @@ pub(crate) enum Pools {
     },
 }
 
-/// What a pool of connections has in hand.
+/// The state of a connection pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
-    /// Which pool it is.
+    /// The name of the pool.
     pub name: &'static str,
-    /// Connections in which a transaction is open.
+    /// The connections with an open transaction.
     pub in_use: usize,
-    /// Those that are open for the next one.
+    /// The idle connections.
     pub idle: usize,
-    /// How many more may be made.
+    /// The connections that can still be opened.
     pub free: usize,
-    /// Transactions that wait for a connection.
+    /// The transactions that wait for a connection.
     pub waiting: usize,
 }
 
-/// What a transaction is for.
+/// The purpose of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// One snapshot, nothing written.
+    /// Reads, in one snapshot.
     Read,
-    /// The same, for what finds rows by their keys, again and again: what it plans, it plans once. Planning takes longer than
-    /// finding them.
+    /// Reads of rows by their keys, with cached plans, since planning takes longer than finding the rows.
     Lookup,
-    /// READ COMMITTED with row locks; on SQLite the only writer.
+    /// Writes, READ COMMITTED with row locks; on SQLite as the only writer.
     Write,
-    /// The same, for what records and refreshes, again and again: what it plans, it plans once. In a hurry, it waits for no
-    /// lock longer than half a second; SQLite has waited for its only one by then.
+    /// Recording and refreshing, with cached plans. In a hurry, it waits at most half a second for a lock; on SQLite
+    /// the only lock was taken before.
     UnitOfWork { hurry: bool },
 }
 
@@ -166,7 +165,7 @@ impl Pools {
         }
     }
 
-    /// What each of them has in hand.
+    /// The states of the pools.
     pub(crate) fn states(&self) -> Vec<PoolState> {
         macro_rules! state {
             ($name:literal, $pool:expr) => {{
@@ -188,8 +187,9 @@ impl Pools {
         }
     }
 
-    /// How many transactions may record at a time: one on SQLite, which has one writer; on PostgreSQL one while another
-    /// is being committed. More of them would take fewer changes each, and a transaction costs more than a change.
+    /// The number of transactions that record at the same time: one on SQLite, which has one writer; on PostgreSQL a
+    /// second one works while the first commits. With more, each would contain fewer changes, and a transaction costs
+    /// more than a change.
     pub(crate) fn writers(&self) -> usize {
         match self {
             Self::Pg(_) => 2,
@@ -197,8 +197,8 @@ impl Pools {
         }
     }
 
-    /// Runs a transaction, and gives it up after so long. It may have met a connection that fell silent, as when a
-    /// network forgets its connections, and then the others of that age have fallen silent, too.
+    /// Runs a transaction and abandons it after the deadline. The cause may be a dead connection, as when a network
+    /// device drops its state; then other idle connections of that age are dead as well.
     pub(crate) async fn within<T>(
         &self,
         deadline: Duration,
@@ -207,19 +207,19 @@ impl Pools {
         let timed = tokio::time::timeout(deadline, transaction).await;
         timed.unwrap_or_else(|_| {
             self.forget_idle();
-            Err(StoreError::unavailable("the database did not answer in time"))
+            Err(StoreError::unavailable("the database did not respond in time"))
         })
     }
 
-    /// Drops the connections to a server that have not worked for as long as a silence lasts: one by one, each would
-    /// cost its next user that long.
+    /// Drops connections to a server that were idle for longer than `SILENCE`, since each dead one would cost its next
+    /// user that long.
     fn forget_idle(&self) {
         if let Self::Pg(pool) = self {
             pool.retain(|_, metrics| metrics.last_used() < SILENCE);
         }
     }
 
-    /// Begins a transaction. Connections that died while they were idle are dropped on the way.
+    /// Begins a transaction. Drops connections that died while they were idle.
     pub(crate) async fn begin(&self, purpose: Purpose, acting_as: &ActingAs) -> Result<Tx, StoreError> {
         let file = match self {
             Self::Lite { file, .. } => Some(file.clone()),
@@ -259,7 +259,7 @@ impl Pools {
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {
                 Self::Pg(_) => tokio::time::timeout(SILENCE, beginning).await,
-                // A file is never silent: a writer waits for his turn.
+                // A file is never silent: the writer waits for its turn.
                 Self::Lite { .. } => Ok(beginning.await),
             };
             let tx = Tx {
@@ -268,7 +268,7 @@ impl Pools {
             };
             let failed = match begun {
                 Ok(Ok(())) => return Ok(tx),
-                // A SQLite connection does not die: somebody else writes, and was waited for long enough.
+                // A SQLite connection does not die: another one writes, and did not finish in time.
                 Ok(Err(error)) if matches!(self, Self::Lite { .. }) => {
                     return Err(tx.abort(error.into()).await);
                 }
@@ -306,9 +306,9 @@ impl Pools {
                     .map_err(StoreError::unavailable),
             }
         };
-        let none_free = "no connection became free";
+        let none_free = "no connection became available in time";
         let (wait, in_vain) = match (self, purpose) {
-            // The one writer is busy with others, and nothing was begun.
+            // The one writer is busy, and nothing was begun.
             (Self::Lite { .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => {
                 (WRITER_WAIT, StoreError::Contention(none_free.into()))
             }
@@ -334,7 +334,7 @@ async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {
     Ok(conn)
 }
 
-/// An open transaction. Dropped without `commit` or `rollback`, it takes its connection with it.
+/// An open transaction. If dropped without `commit` or `rollback`, its connection is closed.
 pub(crate) struct Tx {
     conn: Option<Conn>,
     file: Option<Arc<DatabaseFile>>,
@@ -347,7 +347,7 @@ impl Tx {
             .ok_or_else(|| StoreError::unavailable("the transaction has ended"))
     }
 
-    /// Commits. What went into a file that was moved or deleted meanwhile is not stored.
+    /// Commits. Fails if the SQLite file was moved or deleted in the meantime, since then nothing is stored.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let file = self.file.clone();
         self.end("COMMIT").await?;
@@ -358,13 +358,13 @@ impl Tx {
         self.end("ROLLBACK").await
     }
 
-    /// Rolls back after an error, and returns what the error means.
+    /// Rolls back after an error, and returns the classified error.
     pub(crate) async fn abort(self, error: StoreError) -> StoreError {
         let error = match &self.conn {
             Some(conn) => conn.classify(error),
             None => error,
         };
-        // When this fails too, the connection is dropped, and the database rolls back by itself.
+        // If this fails as well, the connection is closed, which rolls back.
         self.rollback().await.ok();
         error
     }
@@ -374,7 +374,7 @@ impl Tx {
         if let Err(error) = on!(conn, c => c.batch_execute(statement).await) {
             return Err(conn.classify(error.into()));
         }
-        // Only now may the connection go back to the pool.
+        // Only now can the connection return to the pool.
         drop(self.conn.take());
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Connections to PostgreSQL that remember the SQLSTATE of the last error.
 //!
-//! A server translates its messages (`lc_messages`), so an error is classified by its SQLSTATE. diesel-async has a kind
-//! for a few of them and passes on only the message of all others, such as a lock timeout. The stream under the
-//! connection therefore reads along and keeps the SQLSTATE of each error that the server reports.
+//! A server translates its messages (`lc_messages`), so errors are classified by SQLSTATE. diesel-async has a kind for
+//! a few of them and returns only the message of all others, such as a lock timeout. Therefore the stream under a
+//! connection reads along and keeps the SQLSTATE of each error that the server reports.
 
 use std::error::Error;
 use std::io;
@@ -28,13 +28,13 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database::url::PostgresUrl;
 
-/// The message by which a client asks for TLS: its length and a number in the place of a version.
+/// The message that requests TLS: its length, and a number in place of a protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
-/// The most that is kept of an error that the server reports: the SQLSTATE precedes the message.
+/// The number of bytes kept of an error; the SQLSTATE precedes the message.
 const MAX_ERROR_BYTES: usize = 256;
-/// How long connecting to an address may take.
+/// The most time to connect to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a peer may be silent before the connection is given up.
+/// The most time that a peer may be silent before the connection is closed.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A connection to PostgreSQL.
@@ -43,12 +43,12 @@ pub(crate) struct PgConnection {
     last_error: LastError,
 }
 
-/// The SQLSTATE of the last error that a server reported on a connection; clones share it.
+/// The SQLSTATE of the last error on a connection; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastError(Arc<AtomicU64>);
 
 impl LastError {
-    /// The SQLSTATE, if there was an error since the last call.
+    /// Returns and clears the SQLSTATE of the last error.
     pub(crate) fn take(&self) -> Option<[u8; 5]> {
         match self.0.swap(0, Ordering::AcqRel).to_be_bytes() {
             [0, 0, 0, code @ ..] if code != [0; 5] => Some(code),
@@ -63,7 +63,7 @@ impl LastError {
 }
 
 impl PgConnection {
-    /// Connects with deadlines on everything, so that a silent peer is noticed within seconds.
+    /// Connects with a deadline on everything, so that a silent peer is noticed within seconds.
     pub(crate) async fn establish(url: &PostgresUrl, settings: &str) -> ConnectionResult<Self> {
         let mut config = url.config();
         config.connect_timeout(CONNECT_TIMEOUT);
@@ -78,7 +78,7 @@ impl PgConnection {
             mode: config.get_ssl_mode(),
             last_error: last_error.clone(),
         };
-        // The connector negotiates TLS itself, since it must see the stream whether it is encrypted or not.
+        // The connector negotiates TLS itself, so that it sees the stream whether it is encrypted or not.
         config.ssl_mode(SslMode::Require);
         config.ssl_negotiation(SslNegotiation::Direct);
         let mut connection = connect(&config, connector).await?;
@@ -92,7 +92,7 @@ impl PgConnection {
         })
     }
 
-    /// The last error that the server reported on this connection.
+    /// The last error on this connection.
     pub(crate) fn last_error(&self) -> &LastError {
         &self.last_error
     }
@@ -127,7 +127,7 @@ async fn connect(
         let port = config.get_ports().first().copied().unwrap_or(5432);
         let path = folder.join(format!(".s.PGSQL.{port}"));
         let stream = UnixStream::connect(path).await.map_err(cannot)?;
-        // PostgreSQL has no TLS there.
+        // PostgreSQL has no TLS on Unix sockets.
         connector.mode = SslMode::Disable;
         let negotiation =
             MakeTlsConnect::<UnixStream>::make_tls_connect(&mut connector, "localhost").map_err(cannot)?;
@@ -139,13 +139,13 @@ async fn connect(
     AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
-/// The error's own text says only where it went wrong: "db error".
+/// The error with its cause, since the error alone says only "db error".
 fn message_with_cause(error: &tokio_postgres::Error) -> String {
     let cause = error.source().map(|cause| format!(": {cause}"));
     format!("{error}{}", cause.unwrap_or_default())
 }
 
-/// Makes a stream of a socket: encrypted or not, as the URL and the server have it.
+/// Turns a socket into a stream, encrypted or not, as the URL and the server require.
 #[derive(Clone)]
 struct Connector {
     tls: MakeRustlsConnect,
@@ -209,7 +209,7 @@ enum Wire<P, T> {
     Encrypted(Box<T>),
 }
 
-/// A stream of a connection that reads along for errors.
+/// The stream of a connection, which reads along for errors.
 struct PgStream<P, T> {
     wire: Wire<P, T>,
     scanner: Scanner,
@@ -263,13 +263,13 @@ impl<P: AsyncWrite + Unpin, T: AsyncWrite + Unpin> AsyncWrite for PgStream<P, T>
     }
 }
 
-/// Finds errors among the messages of a server, each of which is a letter, a length and a body.
+/// Finds errors among the messages of a server, each of which consists of a letter, a length and a body.
 struct Scanner {
     last_error: LastError,
     header: [u8; 5],
     header_bytes: usize,
     body_bytes_left: usize,
-    /// The beginning of an error's body.
+    /// The first bytes of an error's body.
     error: Option<Vec<u8>>,
 }
 
@@ -302,7 +302,7 @@ impl Scanner {
         if self.header_bytes == self.header.len() {
             let [letter, length @ ..] = self.header;
             self.header_bytes = 0;
-            // The length counts its own four bytes.
+            // The length includes its own four bytes.
             self.body_bytes_left = (u32::from_be_bytes(length) as usize).saturating_sub(length.len());
             self.error = (letter == b'E').then(Vec::new);
         }
@@ -325,13 +325,14 @@ impl Scanner {
     }
 }
 
-/// The SQLSTATE of an error's body: of its fields, each a letter and a text that ends with a zero, the one of the letter C.
+/// The SQLSTATE in the body of an error, which consists of fields: a letter and a zero-terminated text each, for the
+/// SQLSTATE the letter C.
 fn sqlstate(body: &[u8]) -> Option<[u8; 5]> {
     let mut fields = body.split(|byte| *byte == 0);
     fields.find_map(|field| field.strip_prefix(b"C")?.try_into().ok())
 }
 
-/// Makes connections for a pool.
+/// The factory of pooled connections.
 pub(crate) struct PgManager {
     pub(crate) url: PostgresUrl,
     pub(crate) settings: &'static str,
@@ -353,7 +354,7 @@ impl Manager for PgManager {
     }
 }
 
-/// A connection out of a pool, to which it returns.
+/// A connection from a pool, to which it returns when dropped.
 pub(crate) struct PooledPgConnection(pub(crate) Object<PgManager>);
 
 impl Deref for PooledPgConnection {
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_error_is_found_however_the_stream_is_cut() {
+    fn sqlstates_are_found_across_reads_of_any_size() {
         let long = "wegen Zeitüberschreitung ".repeat(100);
         let stream = [
             message(b'R', &[0; 4]),

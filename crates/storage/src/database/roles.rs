@@ -1,5 +1,5 @@
-//! The rights of the service's roles on PostgreSQL. An embedded database has one process and one file, whose owner may do
-//! everything.
+//! The roles of the service on PostgreSQL and their rights. An embedded database has one process and one file, whose
+//! owner may do everything.
 
 use diesel::QueryableByName;
 use diesel::sql_types::Bool;
@@ -12,7 +12,7 @@ pub const API_ROLE: &str = "tonghop_api";
 /// The role of aggregator processes.
 pub const AGGREGATOR_ROLE: &str = "tonghop_aggregator";
 
-/// Makes the roles, if there are none and this session may.
+/// Creates the roles if they are missing and this session is allowed to.
 const CREATE_ROLES: &str = "DO $$
 DECLARE wanted TEXT;
 BEGIN
@@ -29,8 +29,8 @@ BEGIN
     END LOOP;
 END $$";
 
-/// What each role may do, and nothing else. What neither may: change or delete revisions and entries of the audit trail.
-/// UPDATE of a single column is there for the row lock that it allows.
+/// The rights of each role, and no others. Neither can change or delete revisions or audit entries. UPDATE of a single
+/// column is granted for the row locks that it permits.
 const GRANTS: &str = "
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tonghop_api, tonghop_aggregator;
 GRANT SELECT ON catalogue, units, unit_ancestry, form_periods, submissions, revisions, totals, marks, access_keys,
@@ -51,7 +51,7 @@ GRANT INSERT, DELETE ON marks TO tonghop_aggregator;
 GRANT SELECT (caller, key, created_at), DELETE ON idempotency_keys TO tonghop_aggregator;
 ";
 
-/// Gives the service's roles their rights. Answers whether there are such roles.
+/// Grants the roles their rights. Returns whether the roles exist.
 pub(crate) async fn grant(conn: &mut AsyncPgConnection) -> Result<bool, StoreError> {
     #[derive(QueryableByName)]
     struct Found {

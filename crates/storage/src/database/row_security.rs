@@ -1,5 +1,5 @@
-//! What the policies on rows need to know: who is at or below acting_as, and the last days of periods. An embedded database has
-//! no such policies.
+//! The tables that row-level security reads: unit ancestry, and the last days of periods. An embedded database has
+//! none.
 
 use chrono::NaiveDate;
 use diesel::prelude::*;
@@ -27,10 +27,10 @@ struct FormPeriodRow {
     last_day: String,
 }
 
-/// How many rows are inserted together.
+/// The number of rows per INSERT.
 const TOGETHER: usize = 5000;
 
-/// Writes down who is at or below acting_as, for the policies.
+/// Writes the ancestry of units and the last days of periods.
 pub(crate) async fn write_unit_ancestry(conn: &mut Conn, catalogue: &Catalogue) -> Result<(), StoreError> {
     let Conn::Pg(object) = conn else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The tables, as diesel sees them. The migrations say what they hold.
+//! The tables as diesel sees them. The migrations describe their contents.
 
 diesel::table! {
     catalogue (id) {

@@ -1,4 +1,4 @@
-//! One service to one SQLite file.
+//! The lock that lets one service use a SQLite file.
 
 use std::fs::{File, OpenOptions};
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use crate::database::url::DatabaseUrl;
 use crate::error::StoreError;
 
-/// Contended by the process that serves from a SQLite file; let go when dropped. Commands that only read or add a
-/// little work beside it.
+/// The lock of the process that serves from a SQLite file; released when dropped. Commands that only read or write a
+/// little run beside it.
 #[derive(Debug)]
 pub struct ServiceLock {
     _file: Option<File>,
 }
 
 impl ServiceLock {
-    /// Takes the lock; with PostgreSQL there is nothing to take.
+    /// Locks the file; does nothing with PostgreSQL.
     ///
     /// # Errors
     /// `InUse` when another process holds it.

@@ -1,7 +1,7 @@
-//! The SQLite file under the running process: whether its name still leads to it.
+//! The identity of the SQLite file of a running process.
 //!
-//! A file that was moved or deleted goes on taking what is written into it, and so does its log. What is committed
-//! there is lost with the last process that has it open, so nobody may be told that it is stored.
+//! SQLite keeps writing to a file that was moved or deleted, and to its log. What is committed there is lost when the
+//! last process closes it, so it must not be reported as stored.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -13,25 +13,25 @@ use diesel::{Connection, SqliteConnection};
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
 use crate::error::StoreError;
 
-/// A file and its log, as they were when the process started.
+/// A database file and its log, as they were at startup.
 pub(crate) struct DatabaseFile {
     path: PathBuf,
     log: PathBuf,
     file_id: Option<FileId>,
     log_id: Option<FileId>,
     url: String,
-    /// As long as somebody has the file open, SQLite keeps the log; so the log stays the same as long as the process.
+    /// While a connection is open, SQLite keeps the log, so it stays the same file.
     _keeper: Mutex<SqliteConnection>,
 }
 
-/// What tells a file from every other that exists at the same time.
+/// The identity of a file among all that exist at the same time.
 type FileId = (u64, u64);
 
 impl DatabaseFile {
-    /// The file, which exists already.
+    /// Opens an existing file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let cannot = |error: std::io::Error| StoreError::unavailable(format!("{}: {error}", path.display()));
-        // SQLite puts the log beside the file that a link leads to.
+        // SQLite creates the log beside the target of a symbolic link.
         let real = path.canonicalize().map_err(cannot)?;
         let mut log = real.clone().into_os_string();
         log.push("-wal");
@@ -50,12 +50,12 @@ impl DatabaseFile {
         })
     }
 
-    /// What a connection is made with. It never makes a new file: beside an empty one SQLite would drop the log.
+    /// The URL for connections. It never creates a file: beside an empty one SQLite would delete the log.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Fails when the file or its log is no longer where it was.
+    /// Fails if the file or its log is no longer in its place.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         for (path, opened) in [(&self.path, self.file_id), (&self.log, self.log_id)] {
             let found = path.metadata();
@@ -80,13 +80,13 @@ fn id(file: &Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
-/// Other systems do not let a file that is open be moved or deleted.
+/// Other systems do not allow moving or deleting an open file.
 #[cfg(not(unix))]
 fn id(_: &Metadata) -> FileId {
     (0, 0)
 }
 
-/// As an address, in which some characters have a meaning of their own.
+/// The path as a URL, with reserved characters escaped.
 fn url_of(path: &Path) -> String {
     let path = path.to_string_lossy();
     let escaped = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");

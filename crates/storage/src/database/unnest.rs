@@ -1,6 +1,6 @@
-//! Many rows as one array a column: on PostgreSQL one prepared statement writes however many there are.
+//! Rows as arrays, one per column: on PostgreSQL one prepared statement writes any number of rows.
 //!
-//! A `VALUES` list of many rows is another statement for each number of rows, which is parsed and planned each time.
+//! A `VALUES` list is a different statement for each number of rows, to be parsed and planned each time.
 
 use std::marker::PhantomData;
 
@@ -14,14 +14,14 @@ use tonghop_domain::{FormCode, Period, UnitId};
 
 use crate::database::pool::{Conn, Lite};
 
-/// Each column of some rows: `columns!(rows => name: Kind, …)`.
+/// The columns of some rows: `columns!(rows => name: Kind, …)`.
 macro_rules! columns {
     ($rows:expr => $($column:ident: $kind:ty),+ $(,)?) => {
         ($($crate::database::unnest::Column::<$kind, _>::new($rows.iter().map(|row| &row.$column).collect()),)+)
     };
 }
 
-/// A column of rows that stand elsewhere, as a bind of the type `Array<K>`.
+/// A column of some rows, as a parameter of the type `Array<K>`.
 pub(crate) struct Column<'a, K, T> {
     values: Vec<&'a T>,
     kind: PhantomData<K>,
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// A form, a period and a unit, as a row: what finds a submission, a total and its marks.
+/// A form, a period and a unit as a row: the key of a submission, of a total and of its marks.
 pub(crate) struct KeyRow {
     pub(crate) form: String,
     pub(crate) period: String,
@@ -60,18 +60,19 @@ impl KeyRow {
         }
     }
 
-    /// Units of one form and period.
+    /// The keys of units for one form and period.
     pub(crate) fn of(form: &FormCode, period: Period, units: &[UnitId]) -> Vec<Self> {
         units.iter().map(|unit| Self::new(form, period, *unit)).collect()
     }
 
-    /// The columns of some.
+    /// The columns of some keys.
     pub(crate) fn columns(rows: &[Self]) -> impl QueryFragment<Pg> + Send {
         columns!(rows => form: Text, period: Text, unit_id: BigInt)
     }
 }
 
-/// A statement over rows that stand as columns: `before`, the columns as an `unnest`, and `after`. `S` is what it answers.
+/// A statement over rows given as arrays: `before`, an `unnest` of the columns, and `after`. `S` is the SQL type of its
+/// result.
 pub(crate) struct Unnest<C, S = ()> {
     before: &'static str,
     columns: C,
@@ -102,7 +103,7 @@ impl<C: QueryFragment<Pg>, S> QueryFragment<Pg> for Unnest<C, S> {
     }
 }
 
-// Known by its text, which names the tables and the columns.
+// Identified by its text, which contains the tables and columns.
 impl<C, S> QueryId for Unnest<C, S> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -112,7 +113,7 @@ impl<C, S> Query for Unnest<C, S> {
     type SqlType = S;
 }
 
-/// Statements that are sent, and done, as one. What is looked at after a statement is looked at when all are done.
+/// Statements that are sent and executed as one, in a WITH clause. All of them see the same snapshot.
 #[derive(Default)]
 pub(crate) struct WithClause<'a> {
     parts: Vec<Box<dyn QueryFragment<Pg> + Send + 'a>>,
@@ -123,14 +124,14 @@ impl<'a> WithClause<'a> {
         self.parts.push(Box::new(part));
     }
 
-    /// Inserts rows, if there are any.
+    /// Adds an INSERT of rows, if there are any.
     pub(crate) fn insert<R: Rows>(&mut self, rows: &'a [R]) {
         if !rows.is_empty() {
             self.parts.push(R::insertion(rows, ""));
         }
     }
 
-    /// Does all of it, if there is anything to do.
+    /// Executes the statements, if there are any.
     pub(crate) async fn execute(self, conn: &mut AsyncPgConnection) -> QueryResult<()> {
         if !self.parts.is_empty() {
             RunQueryDsl::execute(self, conn).await?;
@@ -159,12 +160,12 @@ impl QueryId for WithClause<'_> {
 
 impl<Conn> diesel::RunQueryDsl<Conn> for WithClause<'_> {}
 
-/// Rows of a table that are inserted together.
+/// Rows that are inserted together into a table.
 pub(crate) trait Rows: Sized {
-    /// The statement that inserts them on PostgreSQL, and what follows on the rows in it.
+    /// The INSERT statement on PostgreSQL, followed by `after`.
     fn insertion<'a>(rows: &'a [Self], after: &'static str) -> Box<dyn QueryFragment<Pg> + Send + 'a>;
 
-    /// Inserts them one by one into SQLite, whose asynchronous connection cannot batch.
+    /// Inserts the rows one by one on SQLite, whose asynchronous connection cannot batch.
     fn insert_each(rows: &[Self], conn: &mut Lite) -> impl Future<Output = QueryResult<()>> + Send;
 }
 
@@ -180,7 +181,7 @@ pub(crate) async fn insert<R: Rows>(conn: &mut Conn, rows: &[R]) -> QueryResult<
     }
 }
 
-/// The columns of a type of [`Rows`], once: `rows!(Row => table(column: Kind, …))`.
+/// Implements [`Rows`]: `rows!(Row => table(column: Kind, …))`.
 macro_rules! rows {
     ($row:ty => $table:ident($($column:ident: $kind:ty),+ $(,)?)) => {
         impl $crate::database::unnest::Rows for $row {

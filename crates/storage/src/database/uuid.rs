@@ -1,5 +1,5 @@
-//! Ids as either database keeps them: a `uuid` on PostgreSQL, which is shorter than a text and compared faster; on SQLite, which has
-//! no such type, a text in lower case. Both are in the order of time, by which a version 7 begins (RFC 9562, section 5.7).
+//! Ids in either database: a `uuid` on PostgreSQL, which is shorter than a text and faster to compare; on SQLite, which
+//! has no such type, a lower-case text. Both sort by time, since version 7 begins with it (RFC 9562, section 5.7).
 
 use std::io::Write;
 
@@ -14,12 +14,12 @@ use diesel::sqlite::Sqlite;
 use tonghop_domain::SubmissionId;
 use uuid::Uuid;
 
-/// The type of a column of ids.
+/// The SQL type of an id.
 #[derive(Clone, Copy, Debug, QueryId, SqlType)]
 #[diesel(postgres_type(oid = 2950, array_oid = 2951), sqlite_type(name = "Text"))]
 pub struct Id;
 
-/// What stands in such a column.
+/// The value of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Id)]
 pub(crate) struct StoredId(pub(crate) Uuid);

@@ -1,4 +1,4 @@
-//! Whether the database takes changes.
+//! Whether the database accepts writes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,24 +6,24 @@ use tokio::sync::Mutex;
 
 use crate::error::StoreError;
 
-/// Remembers that a change was refused for a reason of the database's, until a change of our own is taken. In good
-/// weather nothing is written.
+/// Whether the database accepts writes. After a failed write, readiness retries a probe write until one succeeds;
+/// otherwise it writes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct WriteHealth {
     refused: AtomicU64,
-    /// How many refusals were there when the database last took a change of our own. Locked by who tries.
+    /// The number of failures before the last successful probe. Locked during a probe.
     answered_for: Mutex<u64>,
 }
 
 impl WriteHealth {
-    /// Remembers what became of a change.
+    /// Counts a failed write.
     pub(crate) fn note<T>(&self, result: &Result<T, StoreError>) {
         if let Err(StoreError::Unavailable(_) | StoreError::Contention(_)) = result {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Has a change of our own tried if one was refused since the last time.
+    /// Runs the probe if a write has failed since the last successful one.
     pub(crate) async fn settle(
         &self,
         attempt: impl AsyncFnOnce() -> Result<(), StoreError>,

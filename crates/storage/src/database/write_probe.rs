@@ -1,4 +1,4 @@
-//! A change that means nothing, to find out whether the database takes any.
+//! A write without meaning, which tests whether the database accepts any.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -8,12 +8,12 @@ use crate::database::pool::{Conn, on};
 use crate::database::schema::write_probe;
 use crate::error::StoreError;
 
-/// As large as a report of many figures: what is left in half-filled pages of a full disk does not hold it.
+/// The size of a report with many figures: it does not fit into half-filled pages of a full disk.
 const PROBE_BYTES: usize = 32 * 1024;
 
-/// Writes what means nothing, over what it wrote before.
+/// Overwrites the probe's row.
 pub(crate) async fn write(conn: &mut Conn) -> Result<(), StoreError> {
-    // Not to be compressed away.
+    // Random, so that it cannot be compressed.
     let filler: String = std::iter::repeat_with(|| Uuid::now_v7().simple().to_string())
         .take(PROBE_BYTES / 32)
         .collect();

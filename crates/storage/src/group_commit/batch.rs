@@ -1,4 +1,4 @@
-//! Changes that share a transaction, with their callers.
+//! Batches: changes that share a transaction, with their callers.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use crate::model::{Idempotency, Outcome, Write};
 
 pub(crate) type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 
-/// A change with its caller.
+/// A queued change and its caller.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) write: Write,
@@ -18,14 +18,15 @@ pub(crate) struct Waiting {
     pub(crate) since: Instant,
 }
 
-/// Changes that share a transaction, with their callers.
+/// Changes that share a transaction, with the channels for their results.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) writes: Vec<Write>,
     replies: Vec<Reply>,
 }
 
-/// Takes what may share a transaction: of changes with one idempotency key, the first; the others follow later.
+/// Removes the changes that can share a transaction: of those with the same idempotency key only the first, since the
+/// others must see its result.
 pub(crate) fn take_apart(waiting: &mut Vec<Waiting>) -> Vec<Waiting> {
     let mut keys: HashSet<(String, String)> = HashSet::new();
     let own = |key: &Idempotency| (key.caller.clone(), key.key.clone());
@@ -48,7 +49,7 @@ impl FromIterator<(Write, Reply)> for Batch {
 }
 
 impl Batch {
-    /// The change, when it is only one.
+    /// The change of a batch of one.
     pub(crate) fn single(&self) -> Option<&Write> {
         match &self.writes[..] {
             [write] => Some(write),
@@ -65,7 +66,7 @@ impl Batch {
         (first.into_iter().collect(), second.into_iter().collect())
     }
 
-    /// In their order, so many in each.
+    /// Splits the batch into batches of this size, in order.
     pub(crate) fn chunks(self, size: usize) -> Vec<Self> {
         let mut changes = self.into_changes().peekable();
         let mut chunks = Vec::new();
@@ -75,7 +76,7 @@ impl Batch {
         chunks
     }
 
-    /// A caller that went away does not want the answer.
+    /// Sends the results. A caller that has disconnected gets none.
     pub(crate) fn answer(self, outcomes: Vec<Outcome>) {
         for (reply, outcome) in self.replies.into_iter().zip(outcomes) {
             drop(reply.send(Ok(outcome)));

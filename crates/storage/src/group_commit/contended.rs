@@ -1,4 +1,4 @@
-//! Submissions that another session was found to hold.
+//! Submissions that another session has locked for long.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonghop_domain::SubmissionKey;
 
-/// For how long a submission that was held is not waited for again.
+/// The time for which changes of a contended submission are refused at once.
 const LEFT_ALONE: Duration = Duration::from_secs(2);
 
-/// What was found held lately, so that it does not hold up every worker again and again. Clones share it.
+/// The submissions found locked lately, so that they do not delay every worker again. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contended(Arc<Mutex<HashMap<SubmissionKey, Instant>>>);
 

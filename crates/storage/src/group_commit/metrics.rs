@@ -1,11 +1,11 @@
-//! How large the transactions are that record changes, and how long they take.
+//! Metrics of group commit: changes per transaction, and duration.
 
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// What was committed; cheap to clone.
+/// Histograms of commits; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Commits {
     changes: Histogram,
@@ -15,7 +15,7 @@ pub struct Commits {
 impl Default for Commits {
     fn default() -> Self {
         Self {
-            // 1 to 256, the most that share a transaction.
+            // 1 to 256, the size of the largest batch.
             changes: Histogram::new(exponential_buckets(1.0, 2.0, 9)),
             // 0.5 ms to 4 s.
             seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
@@ -24,7 +24,7 @@ impl Default for Commits {
 }
 
 impl Commits {
-    /// Has the counts told.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "commit_changes",

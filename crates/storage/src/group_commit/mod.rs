@@ -1,6 +1,6 @@
 //! Group commit: concurrent changes of all callers share transactions.
 //!
-//! Callers wait at a bounded queue; workers take what waits there, a batch at a time.
+//! Changes wait in a bounded queue; workers commit them in batches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,42 +23,44 @@ mod batch;
 mod contended;
 pub(crate) mod metrics;
 
-/// How many changes may wait.
+/// The capacity of the queue.
 const QUEUE: usize = 2048;
-/// How many changes share a transaction at the most.
+/// The most changes in a transaction.
 const BATCH: usize = 256;
-/// After a batch of so many changes, the next one is taken when so many of a hundred of them wait again, or after so many
-/// looks: their callers come back together, and a transaction costs as much as some dozen changes, whatever is in it. Where
-/// few are sent at a time nobody waits.
+/// After a batch of at least `COMMIT_SIBLINGS` changes, a worker waits up to `COMMIT_DELAY_STEPS` steps until
+/// `COMMIT_SIBLINGS_PERCENT` as many are queued: clients tend to return together, and a transaction costs as much as a
+/// dozen changes. After smaller batches it does not wait.
 const COMMIT_SIBLINGS: usize = 16;
 const COMMIT_SIBLINGS_PERCENT: usize = 60;
 const COMMIT_DELAY_STEPS: u32 = 6;
 const COMMIT_DELAY_STEP: Duration = Duration::from_millis(1);
-/// How often a batch that collided with others is tried, and for how long. One that was held up for longer than a
-/// moment is not tried again: a collision is over by then, and a lock that is still held may be held for ever.
-const TRIES: u32 = 8;
-const TRYING: Duration = Duration::from_millis(1500);
-const MOMENT: Duration = Duration::from_millis(400);
-/// A change that waited for longer is refused, so that its caller is answered in time whatever holds up the database.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// The same where there is one lock for all, which takes longer to wait for.
-const LONGEST_WAIT_FOR_ONE: Duration = Duration::from_millis(3500);
-/// How long the changes of a batch that cannot be recorded as a whole are tried in smaller ones, from its beginning.
-const APART: Duration = Duration::from_millis(5500);
+/// The limits of retries of a batch that conflicts with others: their number, and their time in all. A conflict that
+/// lasted longer than `SHORT_CONFLICT` is not retried: an ordinary one is over by then, and a lock that is still taken
+/// may be taken forever.
+const MAX_RETRIES: u32 = 8;
+const RETRY_TIME: Duration = Duration::from_millis(1500);
+const SHORT_CONFLICT: Duration = Duration::from_millis(400);
+/// The longest time in the queue; older changes are refused, so that their callers get a response in time whatever
+/// delays the database.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// The same where one lock serialises all changes, since waiting for it takes longer.
+const MAX_WAIT_FOR_ONE_LOCK: Duration = Duration::from_millis(3500);
+/// The time, from the start of a failed batch, for which its changes are retried in smaller batches.
+const SPLIT_TIME: Duration = Duration::from_millis(5500);
 
-/// Where callers leave changes. Clones lead to the same queue.
+/// The entry of the queue. Clones share it.
 #[derive(Clone, Debug)]
 pub struct GroupCommit {
     sender: mpsc::Sender<Waiting>,
 }
 
-/// Where workers take them. Clones take turns.
+/// The exit of the queue, for workers. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Changes {
     receiver: Arc<Mutex<mpsc::Receiver<Waiting>>>,
 }
 
-/// What records changes; cheap to clone.
+/// A worker's tools for recording changes; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder<L> {
     transactions: L,
@@ -77,7 +79,7 @@ impl GroupCommit {
         (Self { sender }, Changes { receiver })
     }
 
-    /// Has a change recorded. Answers after the commit.
+    /// Records a change, and returns its result after the commit.
     ///
     /// # Errors
     /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `CatalogueMismatch`.
@@ -89,7 +91,7 @@ impl GroupCommit {
             mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => closed_error(),
         })?;
-        // While it waits for the answer, it does not keep the queue open.
+        // A waiting caller does not keep the queue open.
         drop(self);
         answer.await.map_err(|_| closed_error())?
     }
@@ -101,8 +103,8 @@ pub(crate) fn closed_error() -> StoreError {
 }
 
 impl Changes {
-    /// What waits, or else comes first; after a crowd not before most of as many wait, or a moment has passed. Nothing when
-    /// every [`GroupCommit`] that leads here is gone.
+    /// Receives the queued changes, or waits for the first one; after a large batch waits as the constants above say.
+    /// Returns nothing once every [`GroupCommit`] of the queue was dropped.
     async fn take(&self, last: usize) -> Vec<Waiting> {
         let mut receiver = self.receiver.lock().await;
         let enough = if last < COMMIT_SIBLINGS {
@@ -122,7 +124,7 @@ impl Changes {
     }
 }
 
-/// Whether a single change of a batch is the cause, whoever holds what.
+/// Whether a single change of a batch causes the error, regardless of locks.
 fn is_caused_by_one(error: &StoreError) -> bool {
     matches!(
         error,
@@ -131,7 +133,7 @@ fn is_caused_by_one(error: &StoreError) -> bool {
 }
 
 impl<L: Transactions> Recorder<L> {
-    /// Records by a catalogue; `news` is woken after each commit that put announcements into the outbox.
+    /// A recorder for a catalogue. Notifies `news` after each commit that adds announcements to the outbox.
     pub fn new(transactions: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
         Self {
             transactions,
@@ -143,17 +145,17 @@ impl<L: Transactions> Recorder<L> {
         }
     }
 
-    /// Whether the database took the last changes.
+    /// Whether the database accepts writes.
     pub(crate) fn write_health(&self) -> &Arc<WriteHealth> {
         &self.write_health
     }
 
-    /// What was committed.
+    /// The metrics of commits.
     pub(crate) fn commits(&self) -> &Commits {
         &self.commits
     }
 
-    /// Records changes until every [`GroupCommit`] that leads here is gone and nothing waits any more.
+    /// Records changes until every [`GroupCommit`] of the queue was dropped and the queue is empty.
     pub async fn work(self, changes: Changes) {
         let mut deferred: Vec<Waiting> = Vec::new();
         let mut last = 0;
@@ -179,17 +181,17 @@ impl<L: Transactions> Recorder<L> {
         }
     }
 
-    /// Refuses what has waited for too long, and what is about a submission that is held.
+    /// Refuses a change that waited too long or whose submission is contended.
     fn admit(&self, waiting: Waiting) -> Option<Waiting> {
         let longest = if self.transactions.locks_rows() {
-            LONGEST_WAIT
+            MAX_WAIT
         } else {
-            LONGEST_WAIT_FOR_ONE
+            MAX_WAIT_FOR_ONE_LOCK
         };
         let refusal = if waiting.since.elapsed() > longest {
             StoreError::Overloaded
         } else if self.contended.is_contended(&waiting.write.key) {
-            StoreError::Contention("another session holds the submission".into())
+            StoreError::Contention("another session has locked the submission".into())
         } else {
             return Some(waiting);
         };
@@ -197,11 +199,11 @@ impl<L: Transactions> Recorder<L> {
         None
     }
 
-    /// Records a batch and answers its callers. When one of its changes cannot be recorded, the others shall not suffer:
-    /// the batch is taken apart until that one stands alone. A batch holds the locks of all while it waits for one, so
-    /// it is in a hurry; a change that waits for who holds its submission does so alone, until the database ends him.
+    /// Records a batch and sends the results. If one change cannot be recorded, the batch is split until that change is
+    /// alone, so that the others still succeed. A batch keeps the locks of all its changes while it waits for one, so
+    /// it waits only briefly; a change whose submission is locked waits alone, until the lock timeout.
     async fn record_all(&self, batch: Batch) {
-        let deadline = Instant::now() + APART;
+        let deadline = Instant::now() + SPLIT_TIME;
         let mut parts = vec![(batch, true)];
         while let Some((part, hurry)) = parts.pop() {
             if Instant::now() > deadline
@@ -238,7 +240,7 @@ impl<L: Transactions> Recorder<L> {
         }
     }
 
-    /// Which of the submissions that changes are about another session holds now. None when nobody can say.
+    /// The submissions of these changes that another session has locked now; empty if that cannot be determined.
     async fn contended_among(&self, writes: &[Write]) -> BTreeSet<SubmissionKey> {
         let keys: BTreeSet<SubmissionKey> = writes.iter().map(|write| write.key.clone()).collect();
         let keys: Vec<SubmissionKey> = keys.into_iter().collect();
@@ -248,21 +250,21 @@ impl<L: Transactions> Recorder<L> {
             tx.rollback().await?;
             Ok(held)
         };
-        // Each change is tried alone then.
+        // Then each change is retried alone.
         self.transactions
             .within(DEADLINE, looking)
             .await
             .unwrap_or_default()
     }
 
-    /// Tells the log, and remembers what is held.
+    /// Logs the failure, and remembers a contended submission.
     fn report_failure(&self, part: &Batch, error: &StoreError) {
         let Some(write) = part.single() else {
-            tracing::warn!(%error, changes = part.writes.len(), "changes were not recorded");
+            tracing::warn!(%error, changes = part.writes.len(), "changes not recorded");
             return;
         };
         let (form, period, unit) = (&write.key.form, write.key.period, write.key.unit.0);
-        tracing::warn!(%error, %form, %period, unit_id = unit, "a change was not recorded");
+        tracing::warn!(%error, %form, %period, unit_id = unit, "change not recorded");
         if self.transactions.locks_rows() && matches!(error, StoreError::Contention(_)) {
             self.contended.note(&write.key);
         }
@@ -278,7 +280,9 @@ impl<L: Transactions> Recorder<L> {
                 .await
             {
                 Err(StoreError::Contention(_))
-                    if tries < TRIES && started.elapsed() < TRYING && tried_at.elapsed() < MOMENT =>
+                    if tries < MAX_RETRIES
+                        && started.elapsed() < RETRY_TIME
+                        && tried_at.elapsed() < SHORT_CONFLICT =>
                 {
                     tries += 1;
                     tokio::time::sleep(Duration::from_millis(u64::from(10 * tries))).await;
@@ -328,7 +332,8 @@ mod tests {
         }
     }
 
-    /// What a worker takes after a batch of so many, while one change comes each millisecond: how many, and after how long.
+    /// The number of changes that a worker receives after a batch of `last`, and its waiting time, while a change
+    /// arrives each millisecond.
     async fn take_after(last: usize) -> (usize, Duration) {
         let (group_commit, changes) = GroupCommit::new();
         let callers = tokio::spawn(async move {
@@ -344,19 +349,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_few_changes_nobody_waits() {
+    async fn after_a_small_batch_the_worker_does_not_wait() {
         assert_eq!(take_after(COMMIT_SIBLINGS - 1).await, (1, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_crowd_changes_gather_for_a_moment() {
+    async fn after_a_large_batch_the_worker_waits_for_siblings() {
         let (taken, waited) = take_after(COMMIT_SIBLINGS).await;
         assert!((5..=7).contains(&taken), "{taken}");
         assert_eq!(waited, COMMIT_DELAY_STEPS * COMMIT_DELAY_STEP);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_most_of_a_crowd_are_back_they_do_not_wait_for_more() {
+    async fn the_worker_stops_waiting_once_enough_siblings_are_queued() {
         let (group_commit, changes) = GroupCommit::new();
         for back in [COMMIT_SIBLINGS * 2, BATCH + 1] {
             for _ in 0..back {
@@ -370,9 +375,12 @@ mod tests {
         assert_eq!(
             changes.take(COMMIT_SIBLINGS).await.len(),
             1,
-            "the one that did not fit"
+            "the one beyond the limit"
         );
         drop(group_commit);
-        assert!(changes.take(COMMIT_SIBLINGS).await.is_empty(), "nobody is left");
+        assert!(
+            changes.take(COMMIT_SIBLINGS).await.is_empty(),
+            "the queue is closed"
+        );
     }
 }

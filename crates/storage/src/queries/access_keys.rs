@@ -1,4 +1,4 @@
-//! Queries on access keys. Few keys exist beside many figures, so they are read all at once.
+//! Queries on access keys. There are few beside many figures, so they are read all at once.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
@@ -9,16 +9,16 @@ use crate::database::pool::{Conn, on};
 use crate::database::schema::access_keys;
 use crate::error::StoreError;
 
-/// What a new key is for.
+/// A new key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// What it may do.
+    /// The role.
     pub role: Role,
-    /// On whose figures: this unit's and those of all below it.
+    /// The unit: the key covers its figures and those of all units below it.
     pub unit: UnitId,
-    /// Whose it is, in words.
+    /// A description of the holder.
     pub label: String,
-    /// From when on it is no longer taken.
+    /// The time at which the key expires.
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -1,4 +1,4 @@
-//! The catalogue in the database: stable unit ids, and what follows when it changes.
+//! The catalogue in the database: stable unit ids, and the changes that a new catalogue requires.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -46,7 +46,7 @@ impl UnitRow {
     }
 }
 
-/// The catalogue with the ids that the database gave to its units.
+/// The catalogue with the unit ids of the database.
 pub(crate) async fn with_ids(conn: &mut Conn, catalogue: &Catalogue) -> Result<Catalogue, StoreError> {
     let rows: Vec<UnitRow> = on!(conn, c => units::table.select(UnitRow::as_select()).load(c).await)?;
     let ids: HashMap<(String, Option<String>), i64> = rows
@@ -62,14 +62,14 @@ pub(crate) async fn with_ids(conn: &mut Conn, catalogue: &Catalogue) -> Result<C
         .map_err(|_| StoreError::CatalogueMismatch)
 }
 
-/// Makes a catalogue the database's own: keeps the ids of units that stay, gives ids to new ones, and marks every
-/// total for a refresh. Does nothing when the database has this catalogue already.
+/// Adopts a catalogue: keeps the ids of units that remain, assigns ids to new ones, and marks every total for a
+/// refresh. Does nothing if the database has this catalogue already.
 ///
 /// # Errors
 /// `CatalogueInUse` when submissions use what the new catalogue lacks.
 pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) -> Result<(), StoreError> {
     if let Conn::Pg(object) = conn {
-        // Waits for the transactions that hold the old one, and keeps new ones out.
+        // Waits for transactions that use the old catalogue, and blocks new ones.
         object
             .batch_execute("LOCK TABLE catalogue IN ACCESS EXCLUSIVE MODE")
             .await?;
@@ -87,7 +87,7 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
     }
     let rows_of = |unit: &Unit| held_before.get(unit.code.as_str()).map_or(&[][..], Vec::as_slice);
     let exact = |unit: &Unit, row: &UnitRow| row.valid_from == unit.valid_from.map(|day| day.to_string());
-    // Units that begin as before come first: where one was split in time, the older part keeps the id.
+    // Units with an unchanged first day come first: if a unit was split in time, the older part keeps the id.
     let mut units: Vec<&Unit> = new.units().iter().map(AsRef::as_ref).collect();
     units.sort_by_key(|unit| (!rows_of(unit).iter().any(|row| exact(unit, row)), unit.valid_from));
     let mut ids = HashMap::new();
@@ -135,8 +135,8 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// Refuses a catalogue in which a submission's unit no longer reports the form for the period, or one of its
-/// figures' indicators is no longer on the form.
+/// Refuses a catalogue in which a submission's unit no longer reports the form for the period, or the form lacks an
+/// indicator of a submission.
 async fn refuse_losses(conn: &mut Conn, new: &Catalogue) -> Result<(), StoreError> {
     let mut by_scope: HashMap<_, Vec<UnitId>> = HashMap::new();
     for key in submissions::keys(conn).await? {
@@ -182,7 +182,7 @@ async fn unit_code(conn: &mut Conn, unit: UnitId) -> Result<String, StoreError> 
 
 rows!(UnitRow => units(unit_id: BigInt, code: Text, valid_from: Nullable<Text>, valid_to: Nullable<Text>));
 
-/// Units that the new catalogue lacks keep their rows, so that their ids are never given again.
+/// Units that the new catalogue lacks keep their rows, so that their ids are never reused.
 async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreError> {
     use diesel::upsert::excluded;
     let rows: Vec<UnitRow> = adopted
@@ -215,7 +215,7 @@ async fn write_units(conn: &mut Conn, adopted: &Catalogue) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Marks every total that holds or held a report; the marks work their way up. Answers how many.
+/// Marks every total that has or had a report; refreshing propagates the marks upwards. Returns the number of marks.
 pub(crate) async fn mark_all(
     conn: &mut Conn,
     catalogue: &Catalogue,

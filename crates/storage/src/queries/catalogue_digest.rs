@@ -1,4 +1,4 @@
-//! The digest of the catalogue, which every process must share.
+//! The digest of the catalogue, which all processes must share.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -7,7 +7,7 @@ use crate::database::pool::{Conn, on};
 use crate::database::schema::catalogue;
 use crate::error::StoreError;
 
-/// Holds the catalogue as it is until the transaction ends.
+/// Share-locks the catalogue until the transaction ends.
 ///
 /// # Errors
 /// `CatalogueMismatch` when this process has another one.
@@ -20,7 +20,7 @@ pub(crate) async fn share_lock(conn: &mut Conn, digest: &str) -> Result<(), Stor
     compare(held, digest)
 }
 
-/// Compares the catalogues without holding anything.
+/// Compares the digests without a lock.
 ///
 /// # Errors
 /// As for [`share_lock`].

@@ -34,7 +34,7 @@ rows!(KeyRow => idempotency_keys(
 ));
 
 impl KeyRow {
-    /// A key, and what was answered under it if anything was. A key that is there keeps its time.
+    /// A key, with its response if there is one. An existing key keeps its time.
     fn new(key: &Idempotency, answer: Option<&Answer>, created_at: NaiveDateTime) -> Self {
         Self {
             caller: key.caller.clone(),
@@ -48,8 +48,8 @@ impl KeyRow {
     }
 }
 
-/// Takes keys for this transaction, in their order; a key that another transaction holds is waited for. Answers
-/// those that were used before.
+/// Reserves keys for this transaction, in their order, waiting for transactions that have reserved the same ones.
+/// Returns those that were used before.
 pub(crate) async fn reserve(
     conn: &mut Conn,
     keys: &BTreeSet<&Idempotency>,
@@ -95,7 +95,7 @@ pub(crate) async fn reserve(
     Ok(keys.iter().filter_map(used).collect())
 }
 
-/// What was answered under keys that this transaction took.
+/// The rows of the responses under reserved keys.
 pub(crate) fn answers(answers: &[(Idempotency, Answer)]) -> Vec<KeyRow> {
     let row = |(key, answer): &(Idempotency, Answer)| {
         KeyRow::new(key, Some(answer), DateTime::UNIX_EPOCH.naive_utc())
@@ -103,7 +103,7 @@ pub(crate) fn answers(answers: &[(Idempotency, Answer)]) -> Vec<KeyRow> {
     answers.iter().map(row).collect()
 }
 
-/// Writes it.
+/// Writes the responses on PostgreSQL.
 pub(crate) fn add_to<'a>(with: &mut WithClause<'a>, answers: &'a [KeyRow]) {
     if !answers.is_empty() {
         with.add(KeyRow::insertion(
@@ -114,7 +114,7 @@ pub(crate) fn add_to<'a>(with: &mut WithClause<'a>, answers: &'a [KeyRow]) {
     }
 }
 
-/// The same on SQLite.
+/// Writes the responses on SQLite.
 pub(crate) async fn insert_each(answers: &[KeyRow], conn: &mut Lite) -> QueryResult<()> {
     for row in answers {
         let insert = diesel::insert_into(idempotency_keys::table).values(row);
@@ -131,7 +131,7 @@ pub(crate) async fn insert_each(answers: &[KeyRow], conn: &mut Lite) -> QueryRes
     Ok(())
 }
 
-/// Gives keys back under which nothing was recorded.
+/// Releases keys under which nothing was recorded.
 pub(crate) async fn release(conn: &mut Conn, keys: &[Idempotency]) -> Result<(), StoreError> {
     for key in keys {
         let row = idempotency_keys::table.find((&key.caller, &key.key));
@@ -140,7 +140,7 @@ pub(crate) async fn release(conn: &mut Conn, keys: &[Idempotency]) -> Result<(),
     Ok(())
 }
 
-/// Forgets keys taken before `before`.
+/// Deletes keys reserved before `before`.
 pub(crate) async fn forget(conn: &mut Conn, before: DateTime<Utc>) -> Result<usize, StoreError> {
     let old = idempotency_keys::table.filter(idempotency_keys::created_at.lt(before.naive_utc()));
     Ok(on!(conn, c => diesel::delete(old).execute(c).await)?)

@@ -1,4 +1,4 @@
-//! Queries on marks: which totals may be stale, since when.
+//! Queries on marks, which say since when totals may be stale.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::queries::bounded_count;
 use crate::unit_of_work::MarksRead;
 
-/// The most marks that one refresh takes; the rest is left for the next.
+/// The most marks that one refresh reads; the rest is left to the next.
 macro_rules! max_marks {
     () => {
         5000
@@ -43,7 +43,7 @@ pub(crate) fn rows(new: &[(TotalKey, DateTime<Utc>)]) -> Vec<MarkRow> {
     new.iter().map(row).collect()
 }
 
-/// The marks of some totals, the earliest of each.
+/// The marks of some totals, the earliest of each first.
 pub(crate) async fn of_totals(
     conn: &mut Conn,
     keys: &[KeyRow],
@@ -103,7 +103,7 @@ pub(crate) async fn delete(ids: &[i64], conn: &mut Lite) -> QueryResult<usize> {
     diesel::delete(read).execute(conn).await
 }
 
-/// Drops the marks of a total that no longer exists in the catalogue.
+/// Deletes the marks of a total that no longer exists in the catalogue.
 pub(crate) async fn delete_of(conn: &mut Conn, key: &TotalKey) -> Result<(), StoreError> {
     let marks = marks::table
         .filter(marks::form.eq(key.form.as_str()))
@@ -113,7 +113,7 @@ pub(crate) async fn delete_of(conn: &mut Conn, key: &TotalKey) -> Result<(), Sto
     Ok(())
 }
 
-/// For each of some totals of a form and period that has marks: how many, and the earliest time.
+/// The number of marks and the earliest time, for each of some totals of a form and period that has marks.
 pub(crate) async fn count(
     conn: &mut Conn,
     form: &FormCode,
@@ -149,7 +149,7 @@ pub(crate) async fn count(
     Ok(rows.into_iter().filter_map(read).collect())
 }
 
-/// Totals with marks from before `before`, those that wait longest first.
+/// Totals with marks older than `before`, those with the oldest marks first.
 pub(crate) async fn stale(
     conn: &mut Conn,
     before: DateTime<Utc>,
@@ -163,16 +163,16 @@ pub(crate) async fn stale(
         .order(min(marks::since))
         .limit(limit as i64);
     let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
-    // One that cannot be read must not keep the sweep from the others.
+    // An unreadable mark must not keep the sweep from the others.
     let readable = |row| {
         read_key(row)
-            .inspect_err(|error| tracing::error!(%error, "a mark cannot be read"))
+            .inspect_err(|error| tracing::error!(%error, "unreadable mark"))
             .ok()
     };
     Ok(rows.into_iter().filter_map(readable).collect())
 }
 
-/// Every total that has marks.
+/// All totals that have marks.
 pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<TotalKey>, StoreError> {
     let query = marks::table
         .select((marks::form, marks::period, marks::unit_id))
@@ -189,12 +189,12 @@ fn read_key((form, period, unit): (String, String, i64)) -> Result<TotalKey, Sto
     })
 }
 
-/// How many marks there are.
+/// The number of marks.
 pub(crate) async fn pending(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(on!(conn, c => marks::table.count().get_result(c).await)?)
 }
 
-/// How many marks there are, counting no more than so many, and the earliest time among them.
+/// The number of marks, up to the limit, and the earliest time.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
     let count = bounded_count(conn, "marks").await?;
     let oldest = marks::table.select(marks::since).order(marks::since);

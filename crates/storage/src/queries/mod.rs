@@ -1,4 +1,4 @@
-//! Queries, a file for each table or what it holds. Each is written once and compiled for both databases.
+//! Queries, one file per table or subject. Each query is written once and compiled for both databases.
 
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
@@ -18,8 +18,8 @@ pub(crate) mod totals;
 mod unit_of_work;
 mod writes;
 
-/// How many rows a table has, counting no more than 10,000: what is asked for again and again must not take longer the more
-/// there are.
+/// The number of rows of a table, up to 10,000: a query that runs every few seconds must not slow down as the table
+/// grows.
 async fn bounded_count(conn: &mut Conn, table: &'static str) -> Result<i64, StoreError> {
     let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 10000) AS counted");
     Ok(on!(conn, c => diesel::dsl::sql::<BigInt>(&sql).get_result(c).await)?)

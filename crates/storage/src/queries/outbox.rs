@@ -15,7 +15,7 @@ use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::queries::bounded_count;
 
-/// How long a claim holds. A publisher's window of confirms ends well before.
+/// The lifetime of a claim. A publisher's window of confirms ends well before.
 const CLAIM: Duration = Duration::seconds(15);
 
 #[derive(Insertable)]
@@ -39,7 +39,7 @@ pub(crate) fn rows(news: &[Announcement], now: DateTime<Utc>) -> Result<Vec<Outb
     news.iter().map(row).collect()
 }
 
-/// Takes the oldest announcements that nobody holds. On PostgreSQL several relays may claim at once.
+/// Claims the oldest announcements without a claim. On PostgreSQL several relays can claim at once.
 pub(crate) async fn claim(
     conn: &mut Conn,
     now: DateTime<Utc>,
@@ -67,9 +67,9 @@ pub(crate) async fn claim(
     for (id, announcement, created_at) in rows {
         match read(id, &announcement, created_at) {
             Ok(envelope) => envelopes.push(envelope),
-            // One that cannot be read must not hold up the others. What it announced is marked, and swept up.
+            // An unreadable announcement must not block the others. Its total is marked, so the sweep refreshes it.
             Err(error) => {
-                tracing::error!(%error, outbox_id = %id.0, "an announcement in the outbox cannot be read")
+                tracing::error!(%error, outbox_id = %id.0, "unreadable announcement in the outbox")
             }
         }
     }
@@ -84,17 +84,17 @@ fn read(id: StoredId, announcement: &str, created_at: NaiveDateTime) -> Result<E
     })
 }
 
-/// Forgets announcements that were published.
+/// Deletes published announcements.
 pub(crate) async fn delete(conn: &mut Conn, published: &[Uuid]) -> Result<(), StoreError> {
     let published = outbox::table.filter(outbox::outbox_id.eq_any(published.iter().map(|id| StoredId(*id))));
     on!(conn, c => diesel::delete(published).execute(c).await)?;
     Ok(())
 }
 
-/// How many announcements wait to be published, counting no more than so many, and when the oldest was made.
+/// The number of unpublished announcements, up to the limit, and the time of the oldest.
 pub(crate) async fn backlog(conn: &mut Conn) -> Result<(i64, Option<DateTime<Utc>>), StoreError> {
     let count = bounded_count(conn, "outbox").await?;
-    // Their ids begin with the time.
+    // The ids begin with the time.
     let oldest = outbox::table.select(outbox::created_at).order(outbox::outbox_id);
     let created_at: Option<NaiveDateTime> = on!(conn, c => oldest.first(c).await.optional())?;
     Ok((count, created_at.map(|at| at.and_utc())))

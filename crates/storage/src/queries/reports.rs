@@ -1,4 +1,4 @@
-//! The accepted reports that totals are made of.
+//! Queries on accepted reports, of which totals consist.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
 use crate::unit_of_work::FiledReport;
 
-/// Above so many units a query reads all of a form and period and picks in memory.
+/// For more units than this, a query reads all of a form and period and filters in memory.
 const MAX_NAMED_UNITS: usize = 1000;
 
-/// What a report of a unit is read from.
+/// The columns of a report.
 #[derive(Queryable)]
 struct ReportRow {
     unit_id: i64,
@@ -31,7 +31,7 @@ struct ReportRow {
     note: Option<String>,
 }
 
-/// A [`ReportRow`] in SQL.
+/// The SQL types of a [`ReportRow`].
 type ReportSql = (BigInt, Id, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
 
 /// The accepted reports of some units for a form and period.
@@ -66,7 +66,7 @@ pub(crate) async fn reports(
     let rows: Vec<ReportRow> = match conn {
         Conn::Pg(object) if units.len() <= MAX_NAMED_UNITS => {
             let keys = KeyRow::of(form, period, units);
-            // From the keys on, or a plan for many of them reads all of a period.
+            // Starts from the keys: a plan that was made for many of them may read all of a period.
             let query = Unnest::<_, ReportSql>::new(
                 "SELECT unit_id, submission_id, submissions.revision, submissions.first_received_at, \
                  submissions.received_at, figures, note FROM",

@@ -111,7 +111,7 @@ fn read_status(text: &str) -> Result<Status, StoreError> {
     }
 }
 
-/// Locks the rows of submissions in one order; there are none of those of which nothing was recorded.
+/// Locks the heads of the submissions that exist, in the order of their keys.
 pub(crate) async fn lock_heads(
     conn: &mut Conn,
     keys: &[SubmissionKey],
@@ -120,7 +120,7 @@ pub(crate) async fn lock_heads(
         Conn::Pg(object) => {
             let row = |key: &SubmissionKey| KeyRow::new(&key.form, key.period, key.unit);
             let keys: Vec<KeyRow> = keys.iter().map(row).collect();
-            // From the keys on, or a plan for many of them reads all of a period.
+            // Starts from the keys: a plan that was made for many of them may read all of a period.
             let query = Unnest::<_, submissions::SqlType>::new(
                 "SELECT submission_id, form, period, unit_id, revision, status, digest, first_received_at, received_at FROM",
                 KeyRow::columns(&keys),
@@ -145,7 +145,7 @@ pub(crate) async fn lock_heads(
     rows.into_iter().map(HeadRow::read).collect()
 }
 
-/// Which submissions another transaction holds now. On SQLite none: who writes there holds all of them.
+/// The submissions that another transaction has locked now. On SQLite none, since its writer locks the whole database.
 pub(crate) async fn contended_heads(
     conn: &mut Conn,
     keys: &[SubmissionKey],
@@ -180,7 +180,7 @@ rows!(RevisionRow => revisions(
     actor: Text,
 ));
 
-/// New revisions, and the states of submissions that they leave, as rows.
+/// The rows of new revisions and heads.
 pub(crate) struct Recorded {
     revisions: Vec<RevisionRow>,
     first: Vec<HeadRow>,
@@ -229,7 +229,7 @@ impl Recorded {
         }
     }
 
-    /// The same on SQLite.
+    /// Writes the rows on SQLite.
     pub(crate) async fn insert(&self, conn: &mut Lite) -> QueryResult<()> {
         Rows::insert_each(&self.first, conn).await?;
         Rows::insert_each(&self.revisions, conn).await?;
@@ -241,7 +241,7 @@ impl Recorded {
     }
 }
 
-/// Two transactions that begin the same submission collide: the later one finds it when it comes again.
+/// Two transactions that create the same submission conflict: the later one finds its head when it is retried.
 pub(crate) fn insert_error(error: diesel::result::Error) -> StoreError {
     use diesel::result::{DatabaseErrorKind, Error};
     match &error {
@@ -254,7 +254,7 @@ pub(crate) fn insert_error(error: diesel::result::Error) -> StoreError {
     }
 }
 
-/// The current state of a submission.
+/// The head of a submission.
 pub(crate) async fn head(
     conn: &mut Conn,
     id: SubmissionId,
@@ -280,7 +280,7 @@ pub(crate) async fn revision(
     row.map(|row| row.read(key)).transpose()
 }
 
-/// The history, newest first, of revisions below `before`.
+/// The revisions below `before`, the newest first.
 pub(crate) async fn history(
     conn: &mut Conn,
     id: SubmissionId,
@@ -299,7 +299,7 @@ pub(crate) async fn history(
     rows.into_iter().map(|row| row.read(key.clone())).collect()
 }
 
-/// Current revisions, newest first.
+/// A page of current revisions, the newest first.
 pub(crate) async fn list(
     conn: &mut Conn,
     filter: &SubmissionFilter,
@@ -346,7 +346,7 @@ pub(crate) async fn list(
         .collect()
 }
 
-/// What every submission is about.
+/// The keys of all submissions.
 pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<SubmissionKey>, StoreError> {
     let query = submissions::table.select((submissions::form, submissions::period, submissions::unit_id));
     let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;

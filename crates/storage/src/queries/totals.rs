@@ -15,7 +15,7 @@ use crate::database::unnest::{KeyRow, Unnest, WithClause, columns};
 use crate::error::StoreError;
 use crate::unit_of_work::{RefreshWrites, StoredTotal};
 
-/// A refreshed total as a row.
+/// The row of a refreshed total.
 #[derive(AsChangeset)]
 #[diesel(table_name = totals, primary_key(form, period, unit_id))]
 pub(crate) struct Refreshed {
@@ -27,9 +27,9 @@ pub(crate) struct Refreshed {
     body: String,
 }
 
-/// Makes sure that totals have rows, and locks these until the transaction ends. First all inserts, then all locks, each in
-/// the order of `keys`, which is sorted: so two refreshes can never wait for each other. Answers their versions, 0 for a
-/// new one.
+/// Creates missing rows of totals and locks all of them until the transaction ends: first all inserts, then all locks,
+/// each in the order of `keys`, which are sorted, so that two refreshes cannot deadlock. Returns the versions, 0 for
+/// new rows.
 pub(crate) async fn lock(conn: &mut Conn, keys: &[KeyRow]) -> Result<HashMap<UnitId, i64>, StoreError> {
     let rows: Vec<(i64, i64)> = match conn {
         Conn::Pg(object) => {
@@ -93,7 +93,7 @@ impl Refreshed {
         new.totals.iter().map(row).collect()
     }
 
-    /// Writes them into their rows.
+    /// Writes the rows on PostgreSQL.
     pub(crate) fn add_to<'a>(with: &mut WithClause<'a>, rows: &'a [Self]) {
         with.add(Unnest::<_>::new(
             "UPDATE totals SET version = new.version, refreshed_at = new.refreshed_at, body = new.body FROM",
@@ -105,7 +105,7 @@ impl Refreshed {
         ));
     }
 
-    /// The same on SQLite.
+    /// Writes the rows on SQLite.
     pub(crate) async fn update_each(rows: &[Self], conn: &mut Lite) -> QueryResult<()> {
         for row in rows {
             let total = totals::table.find((&row.form, &row.period, row.unit_id));
@@ -115,7 +115,7 @@ impl Refreshed {
     }
 }
 
-/// The totals of some units, as far as they were ever refreshed.
+/// The totals of some units, without those that were never refreshed.
 pub(crate) async fn of_units(
     conn: &mut Conn,
     form: &Form,
@@ -126,7 +126,7 @@ pub(crate) async fn of_units(
     each.into_iter().map(|(unit, total)| Ok((unit, total?))).collect()
 }
 
-/// The same, where one that cannot be read does not hide the others.
+/// Like [`of_units`], with a result for each total, so that an unreadable one does not hide the others.
 pub(crate) async fn each_of_units(
     conn: &mut Conn,
     form: &Form,
@@ -139,7 +139,7 @@ pub(crate) async fn each_of_units(
     let rows: Vec<(i64, i64, NaiveDateTime, String)> = match conn {
         Conn::Pg(object) => {
             let keys = KeyRow::of(&form.code, period, units);
-            // Unit by unit: a plan for a list of them may be one that reads all of a period.
+            // One lookup per unit: the plan for a list of units may read all of a period.
             let query = Unnest::<_, (BigInt, BigInt, Timestamp, Text)>::new(
                 "SELECT keys.unit_id, version, refreshed_at, body FROM",
                 KeyRow::columns(&keys),
@@ -175,7 +175,7 @@ pub(crate) async fn each_of_units(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// When totals of a form and period were last refreshed.
+/// The times at which totals of a form and period were last refreshed.
 pub(crate) async fn refresh_times(
     conn: &mut Conn,
     form: &FormCode,
@@ -195,7 +195,7 @@ pub(crate) async fn refresh_times(
         .collect())
 }
 
-/// Every total that has a row.
+/// The keys of all totals.
 pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<TotalKey>, StoreError> {
     let query = totals::table.select((totals::form, totals::period, totals::unit_id));
     let rows: Vec<(String, String, i64)> = on!(conn, c => query.load(c).await)?;
@@ -209,7 +209,7 @@ pub(crate) async fn keys(conn: &mut Conn) -> Result<Vec<TotalKey>, StoreError> {
     rows.into_iter().map(read).collect()
 }
 
-/// Drops the row of a total that no longer exists in the catalogue.
+/// Deletes a total that no longer exists in the catalogue.
 pub(crate) async fn delete(conn: &mut Conn, key: &TotalKey) -> Result<(), StoreError> {
     let row = totals::table.find((key.form.as_str(), key.period.to_string(), key.unit.0));
     on!(conn, c => diesel::delete(row).execute(c).await)?;

@@ -1,4 +1,4 @@
-//! RecordWrites and refreshing on either database.
+//! The unit of work on either database.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! What a transaction writes when everything is decided: on PostgreSQL in one statement.
+//! The writes at the end of a transaction, on PostgreSQL in one statement.
 //!
-//! Each statement costs a message there and back, and those of a small batch took longer than its rows.
+//! Each statement costs a round trip, and the round trips of a small batch took longer than its rows.
 
 use tonghop_domain::Form;
 
@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::queries::{idempotency, marks, outbox, submissions, totals};
 use crate::unit_of_work::{RecordWrites, RefreshWrites};
 
-/// Writes what a batch of changes leaves.
+/// Writes a batch of changes.
 pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), StoreError> {
     let recorded = submissions::Recorded::new(new)?;
     let stale = marks::rows(&new.marks);
@@ -40,7 +40,7 @@ pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), St
     }
 }
 
-/// Writes totals that are locked, and what follows from it.
+/// Writes refreshed totals, which are locked, deletes their marks and marks their parents.
 pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
     let now = clock(conn).await?;
     let totals = totals::Refreshed::rows(form, new, now)?;

@@ -1,4 +1,4 @@
-//! What is read of totals, each in one snapshot.
+//! Reads of totals, each in one snapshot.
 
 pub(crate) mod totals;
 pub(crate) mod verification;

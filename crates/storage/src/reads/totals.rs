@@ -1,4 +1,4 @@
-//! Totals and what they are made of, each in one snapshot.
+//! Totals, contributions and completeness, each in one snapshot.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,7 +14,7 @@ use crate::model::{Contribution, Freshness, ReportTimes, TotalRead, UnitComplete
 use crate::queries::{marks, reports, totals};
 use crate::unit_of_work::parts::Parts;
 
-/// Units at or below that have totals of their own, and so may be marked.
+/// The units at or below that have totals, and so can have marks.
 fn marked_units(place: Place<'_>) -> Vec<UnitId> {
     place
         .at_or_below()
@@ -142,7 +142,8 @@ pub(crate) async fn completeness(
     Ok(expected.into_iter().map(row).collect())
 }
 
-/// For each revision, when its province's total was last refreshed, if no mark on its way there is as old as it.
+/// For each revision, when its province's total was last refreshed, unless a mark on the path to it is as old as the
+/// revision.
 pub(crate) async fn aggregated_at(
     conn: &mut Conn,
     catalogue: &Catalogue,

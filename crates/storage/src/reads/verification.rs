@@ -1,4 +1,4 @@
-//! The proof: totals as they are served against a recount of the reports.
+//! Verification: compares the served totals with a recount of the reports.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,10 +13,10 @@ use crate::queries::{marks, reports, totals};
 use crate::reads::totals::place_of;
 use crate::unit_of_work::StoredTotal;
 
-/// Everything that a verification compares, as it stood in one snapshot.
+/// The data that a verification compares, from one snapshot.
 pub(crate) struct Evidence {
     reports: HashMap<UnitId, Report>,
-    /// None for one that is stored and cannot be read.
+    /// `None` for a stored total that is unreadable.
     served: HashMap<UnitId, Option<Total>>,
     marked: BTreeSet<UnitId>,
 }
@@ -52,12 +52,12 @@ pub(crate) async fn gather(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> R
 
 fn readable_total(unit: UnitId, stored: Result<StoredTotal, StoreError>) -> Option<Total> {
     let stored = stored.inspect_err(|error| {
-        tracing::error!(%error, unit_id = unit.0, "a stored total cannot be read");
+        tracing::error!(%error, unit_id = unit.0, "unreadable total");
     });
     stored.ok().map(|stored| stored.total)
 }
 
-/// Compares every total at or below the unit; those with marks at or below are skipped and counted.
+/// Compares every total at or below the unit; skips and counts those with marks at or below them.
 pub(crate) fn compare(
     scope: &Scope,
     unit: &UnitCode,
@@ -97,7 +97,7 @@ pub(crate) fn compare(
     Ok(verification)
 }
 
-/// Not one of its numbers is served, so it is named once and as a whole.
+/// An unreadable total serves none of its numbers, so it is one difference.
 fn unreadable_total(unit: &UnitCode) -> Difference {
     Difference {
         unit: unit.clone(),

@@ -1,4 +1,4 @@
-//! Access keys.
+//! Access keys in the store.
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{AuditEntry, Key, KeyId, Origin, TokenDigest, UnitId};
@@ -13,7 +13,7 @@ impl Store {
     /// Stores a new key: its id and the digest of its token, which only the holder has.
     ///
     /// # Errors
-    /// As for every call; `ConstraintViolated` when the unit does not exist.
+    /// See [`Store`]; also `ConstraintViolated` when the unit does not exist.
     pub async fn create_key(
         &self,
         id: KeyId,
@@ -42,19 +42,19 @@ impl Store {
         .await
     }
 
-    /// Every key that ever was, the oldest first.
+    /// All keys, also expired and revoked ones, the oldest first.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn keys(&self) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
         self.read_as_service(|conn| Box::pin(access_keys::all(conn)))
             .await
     }
 
-    /// Revokes a key; false when there is none of this name that is not revoked yet.
+    /// Revokes a key; returns false if there is no such key or it was revoked before.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn revoke_key(&self, id: KeyId, origin: Origin) -> Result<bool, StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
@@ -69,19 +69,19 @@ impl Store {
         .await
     }
 
-    /// Notes when keys were last used.
+    /// Records the times at which keys were last used.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn note_key_uses(&self, mut uses: Vec<(KeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
-        // In one order, so that no two processes wait for each other.
+        // In a fixed order, so that two processes cannot deadlock.
         uses.sort();
         self.write(move |conn| Box::pin(async move { access_keys::note_uses(conn, &uses).await }))
             .await
     }
 }
 
-/// What the audit trail says of an operation on a key.
+/// The audit entry of an operation on a key.
 fn entry_of(origin: Origin, action: &str, outcome: &str, id: &KeyId, unit: Option<UnitId>) -> AuditEntry {
     AuditEntry {
         unit,

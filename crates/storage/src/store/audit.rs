@@ -1,4 +1,4 @@
-//! The audit trail.
+//! The audit trail in the store.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::error::StoreError;
 use crate::store::Store;
 
 impl Store {
-    /// Adds entries to the trail, in a transaction of their own.
+    /// Adds entries to the trail, in their own transaction.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn note(&self, new: Vec<AuditEntry>) -> Result<(), StoreError> {
         self.write(move |conn| {
             Box::pin(async move {
@@ -29,10 +29,10 @@ impl Store {
         .await
     }
 
-    /// Entries of the trail, from the oldest on, after one of them.
+    /// A page of entries, the oldest first, that follow a given entry.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn audit_entries(
         &self,
         after: Option<AuditPlace>,
@@ -44,11 +44,11 @@ impl Store {
         .await
     }
 
-    /// Seals what was written into the audit trail and is not sealed yet. Answers the new head of the chain; none when
-    /// there was nothing to seal, or another process sealed it.
+    /// Seals the entries that are not sealed yet. Returns the new head of the chain; `None` if there was nothing to
+    /// seal or another process sealed it.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn seal(&self) -> Result<Option<SealHead>, StoreError> {
         self.write(|conn| {
             Box::pin(async move {
@@ -59,20 +59,20 @@ impl Store {
         .await
     }
 
-    /// The digest of a seal, as the database has it.
+    /// The digest of a seal in the database.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn seal_digest(&self, number: i64) -> Result<Option<String>, StoreError> {
         self.read_as_service(move |conn| Box::pin(seals::digest(conn, number)))
             .await
     }
 
-    /// Goes through the whole audit trail, in pages, so that it may be as long as it likes. `noted` are heads of the
-    /// chain that were noted outside the database.
+    /// Verifies the whole audit trail, page by page, so that its length does not matter. `noted` are heads of the chain
+    /// that were kept outside the database.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn verify_audit(&self, noted: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
         let mut audit = Audit::default();
         let mut kept: HashMap<i64, String> = noted.iter().map(|head| (head.number, String::new())).collect();
@@ -109,7 +109,7 @@ impl Store {
         Ok(audit.verification)
     }
 
-    /// What no seal names is new, or was not written by the service.
+    /// Checks the batches that are in no seal: new ones, and ones that the service did not write.
     async fn look_for_unsealed(
         &self,
         audit: &mut Audit,

@@ -1,4 +1,4 @@
-//! Brings a database to this version.
+//! Migrations and adoption of a catalogue.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -25,14 +25,14 @@ use crate::store::Store;
 const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 
-/// For how long a migration tries to get its turn beside services that record. Nobody waits for its answer.
+/// How long a migration waits for services that write to the database.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Contended by the one process that migrates a PostgreSQL database.
+/// Taken by the one process that migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
 
 impl Store {
-    /// Brings a database to this version and makes the catalogue its own. Can be repeated.
+    /// Migrates a database to this version and adopts the catalogue. Can be repeated.
     ///
     /// # Errors
     /// `Unavailable`, or `CatalogueInUse` when submissions use what the catalogue lacks.
@@ -41,9 +41,9 @@ impl Store {
         adopt(url, catalogue).await
     }
 
-    /// Gives the roles of api and aggregator processes, [`API_ROLE`](crate::API_ROLE) and
-    /// [`AGGREGATOR_ROLE`](crate::AGGREGATOR_ROLE), their rights in a PostgreSQL database, and makes the roles if this
-    /// session may. Answers whether there are such roles.
+    /// Grants the roles of api and aggregator processes, [`API_ROLE`](crate::API_ROLE) and
+    /// [`AGGREGATOR_ROLE`](crate::AGGREGATOR_ROLE), their rights in a PostgreSQL database; creates the roles if this
+    /// session is allowed to. Returns whether the roles exist.
     ///
     /// # Errors
     /// `Unavailable`, also when the session does not own the tables.
@@ -51,8 +51,10 @@ impl Store {
         grant(url).await
     }
 
+    /// Checks that all migrations of this version have run.
+    ///
     /// # Errors
-    /// `NotMigrated` when a migration of this version has not run there.
+    /// `NotMigrated` if one has not.
     pub(super) async fn check_migrated(url: &DatabaseUrl) -> Result<(), StoreError> {
         check(url).await
     }
@@ -81,7 +83,7 @@ async fn run(url: &DatabaseUrl) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a catalogue the database's own. The services that record meanwhile come first.
+/// Adopts a catalogue. Services that write at the same time go first.
 async fn adopt(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
     let (pools, started) = (Pools::new(url)?, Instant::now());
     loop {
@@ -105,8 +107,7 @@ async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreE
     }
 }
 
-/// Makes the file, if there is none, so that nobody but its owner can read it. SQLite gives the files beside it the same
-/// permissions.
+/// Creates the file if it is missing, readable by its owner only. SQLite gives its other files the same permissions.
 fn create_for_owner_only(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
@@ -118,7 +119,7 @@ fn create_for_owner_only(path: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::unavailable(format!("{}: {error}", path.display())))
 }
 
-/// Gives the service's roles their rights in a PostgreSQL database. Answers whether there are such roles.
+/// Grants the service's roles their rights in a PostgreSQL database. Returns whether the roles exist.
 async fn grant(url: &DatabaseUrl) -> Result<bool, StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(false);
@@ -129,8 +130,10 @@ async fn grant(url: &DatabaseUrl) -> Result<bool, StoreError> {
     roles::grant(&mut conn).await
 }
 
+/// Checks that all migrations of this version have run.
+///
 /// # Errors
-/// `NotMigrated` when a migration of this version has not run there.
+/// `NotMigrated` if one has not.
 async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     let DatabaseUrl::Postgres(url) = url.clone() else {
         return Ok(());
@@ -138,7 +141,7 @@ async fn check(url: &DatabaseUrl) -> Result<(), StoreError> {
     let mut conn = PgConnection::establish(&url, "SELECT 1")
         .await
         .map_err(StoreError::unavailable)?;
-    // Not with diesel's own harness, which creates the table if it is missing: only its owner may.
+    // diesel's own harness would create the table if it is missing, which only its owner can.
     let query = "SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS exists";
     let Table { exists } = diesel::sql_query(query).get_result(&mut *conn).await?;
     if !exists {
@@ -166,7 +169,7 @@ struct Table {
     exists: bool,
 }
 
-/// A migration that ran.
+/// The version of a migration that has run.
 #[derive(QueryableByName)]
 struct Version {
     #[diesel(sql_type = diesel::sql_types::Text)]
@@ -186,7 +189,7 @@ where
     Ok(())
 }
 
-/// Migrations block: they run on a thread that may.
+/// Runs migrations, which block, on a thread for blocking work.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

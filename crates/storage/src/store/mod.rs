@@ -1,4 +1,4 @@
-//! The store: what the services call. Each call is one transaction, run to its end whatever becomes of the caller.
+//! The store, which services call. Each call is one transaction that runs to its end, even if the caller disconnects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,14 +27,18 @@ mod status;
 mod submissions;
 mod totals;
 
-/// How many reads and rehearsals of callers are in hand or wait for a connection; more are refused at once.
+/// The most reads and dry runs of callers that run or wait for a connection; more are refused at once.
 const CALLERS: usize = 256;
-/// The store; cheap to clone. Made on a multi-threaded tokio runtime, on which all its work runs, wherever it is
-/// called from.
+/// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
+/// it is called from.
+///
+/// # Errors of every method
+/// `Unavailable` if the database cannot be used, `Overloaded` if too many calls wait, `Corrupt` if a stored row is
+/// unreadable.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// For whom callers' reads are.
+    /// The subject of callers' reads.
     acting_as: ActingAs,
 }
 
@@ -42,7 +46,7 @@ struct Inner {
     pools: Pools,
     catalogue: Arc<Catalogue>,
     news: Arc<Notify>,
-    /// None once it is closed.
+    /// `None` after the store was closed.
     group_commit: Mutex<Option<GroupCommit>>,
     recorders: Mutex<JoinSet<()>>,
     write_health: Arc<WriteHealth>,
@@ -58,7 +62,8 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens a database. SQLite is migrated and given the catalogue on the way; PostgreSQL must have been.
+    /// Opens a database. A SQLite file is migrated and adopts the catalogue first; a PostgreSQL database must have been
+    /// migrated.
     ///
     /// # Errors
     /// `Unavailable` when it cannot be reached, `NotMigrated`, `CatalogueMismatch`, `CatalogueInUse`.
@@ -103,7 +108,8 @@ impl Store {
         })
     }
 
-    /// The same store for the holder of a key: on PostgreSQL, what callers read through it is what the key reaches.
+    /// The same store for the holder of a key: on PostgreSQL, row-level security restricts its reads to the key's
+    /// units.
     #[must_use]
     pub fn on_behalf_of(&self, key: &KeyId) -> Self {
         Self {
@@ -112,28 +118,28 @@ impl Store {
         }
     }
 
-    /// The catalogue, with the database's unit ids.
+    /// The catalogue, with the unit ids of the database.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         &self.inner.catalogue
     }
 
-    /// Woken after each commit that put announcements into the outbox.
+    /// Notified after each commit that adds announcements to the outbox.
     pub fn outbox_changed(&self) -> &Notify {
         &self.inner.news
     }
 
-    /// Finishes what waits to be recorded. Later changes are refused as `Unavailable`.
+    /// Records the queued changes and stops. Later changes are refused with `Unavailable`.
     pub async fn close(&self) {
         drop(self.inner.group_commit.lock().await.take());
         let mut recorders = self.inner.recorders.lock().await;
         while let Some(ended) = recorders.join_next().await {
             if let Err(panic) = ended {
-                tracing::error!(%panic, "a recorder failed");
+                tracing::error!(%panic, "recorder panicked");
             }
         }
     }
 
-    /// For callers, of whom there may be any number.
+    /// Reads for a caller, counted against the limit of callers.
     async fn read<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
@@ -143,7 +149,7 @@ impl Store {
             .await
     }
 
-    /// The same, of rows that are found by their keys.
+    /// Like [`Store::read`], for rows that are found by their keys.
     async fn lookup<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
@@ -153,7 +159,7 @@ impl Store {
             .await
     }
 
-    /// For the service's own tasks, of which there are few.
+    /// Reads for the service's own tasks, without a limit.
     async fn read_as_service<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
@@ -170,13 +176,13 @@ impl Store {
         written
     }
 
-    /// One of the places that callers share. It is kept until the work is done, even if the caller has gone away.
+    /// A permit of the limit that callers share. The work keeps it to its end, even if the caller disconnects.
     fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
         let permit = self.inner.callers.clone().try_acquire_owned();
         permit.map_err(|_| StoreError::Overloaded)
     }
 
-    /// In a task of its own: a transaction whose caller goes away must still end.
+    /// Runs a transaction in its own task, so that it ends even if the caller disconnects.
     async fn run<T: Send + 'static>(
         &self,
         purpose: Purpose,

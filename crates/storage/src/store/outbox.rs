@@ -1,4 +1,4 @@
-//! The outbox, as relays see it.
+//! The outbox, as the relay sees it.
 
 use tonghop_domain::{Envelope, Outbox};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! How the database is, and what waits in it.
+//! The state of the database, and its pending work.
 
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
@@ -15,11 +15,11 @@ use crate::queries::{catalogue_digest, marks, outbox};
 use crate::store::Store;
 
 impl Store {
-    /// Whether the database answers, holds this process's catalogue and takes changes. It is asked for the last by a
-    /// change that means nothing, and only when it has refused one.
+    /// Whether the database responds, contains this process's catalogue and accepts writes. The last is tested by a
+    /// probe write, but only after a write has failed.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         let catalogue = self.inner.catalogue.clone();
         self.read_as_service(move |conn| {
@@ -43,10 +43,10 @@ impl Store {
         .await
     }
 
-    /// What waits to be done.
+    /// The pending work.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn backlog(&self) -> Result<Backlog, StoreError> {
         self.read_as_service(|conn| {
             Box::pin(async move {
@@ -64,29 +64,29 @@ impl Store {
         .await
     }
 
-    /// What was committed to it by this process.
+    /// The metrics of this process's commits.
     pub fn commits(&self) -> &Commits {
         &self.inner.commits
     }
 
-    /// The pools of connections to it.
+    /// The state of the connection pools.
     pub fn pools(&self) -> Vec<PoolState> {
         self.inner.pools.states()
     }
 
-    /// The database's time.
+    /// The time of the database.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn now(&self) -> Result<DateTime<Utc>, StoreError> {
         self.read_as_service(|conn| Box::pin(clock(conn))).await
     }
 
-    /// Whether the database itself keeps this process from rows that the key it works for does not reach. It does not
-    /// for the tables' owner, for superusers, and in SQLite.
+    /// Whether row-level security restricts this process's reads to the units of the key it works for. It does not for
+    /// the owner of the tables, for superusers, and in SQLite.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn has_row_security(&self) -> Result<bool, StoreError> {
         #[derive(QueryableByName)]
         struct Active {

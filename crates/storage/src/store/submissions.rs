@@ -1,4 +1,4 @@
-//! Submissions: recording and reading them.
+//! Submissions in the store.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +17,11 @@ use crate::store::Store;
 use crate::unit_of_work::DEADLINE;
 use crate::unit_of_work::record::record;
 
-/// How long idempotency keys are kept.
+/// The lifetime of idempotency keys.
 const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
 
 impl Store {
-    /// Records a change, together with others that come at the same time. Answers after the commit.
+    /// Records a change, in one transaction with concurrent ones. Returns after the commit.
     ///
     /// # Errors
     /// `Overloaded`, `Contention`, `Unavailable` (whether it was recorded may then be unknown), `CatalogueMismatch`.
@@ -33,7 +33,7 @@ impl Store {
             .await
     }
 
-    /// What [`Store::record`] would answer now. Nothing is kept.
+    /// The result that [`Store::record`] would return now (dry run). Nothing is stored.
     ///
     /// # Errors
     /// As for [`Store::record`].
@@ -48,7 +48,9 @@ impl Store {
                 Err(error) => return Err(tx.abort(error).await),
             };
             tx.rollback().await?;
-            outcomes.pop().ok_or_else(|| StoreError::corrupt("no outcome"))
+            outcomes
+                .pop()
+                .ok_or_else(|| StoreError::corrupt("a write without an outcome"))
         };
         let timed = async move { pools.within(DEADLINE, rehearsal).await };
         self.inner
@@ -58,10 +60,10 @@ impl Store {
             .map_err(StoreError::unavailable)?
     }
 
-    /// What a submission is about, whoever asks, so that he can be told that it is not for him.
+    /// The key of a submission, also for callers who may not read it, so that they get a 403 instead of a 404.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
         let permit = self.permit()?;
         let head = self.run(Purpose::Lookup, ActingAs::Service, Some(permit), move |conn| {
@@ -73,7 +75,7 @@ impl Store {
     /// The current revision of a submission.
     ///
     /// # Errors
-    /// As for every call: `Unavailable`, `Corrupt`.
+    /// See [`Store`].
     pub async fn submission(&self, id: SubmissionId) -> Result<Option<Revision>, StoreError> {
         self.lookup(move |conn| {
             Box::pin(async move {
@@ -89,16 +91,16 @@ impl Store {
     /// One revision of a submission.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn revision(&self, id: SubmissionId, number: i32) -> Result<Option<Revision>, StoreError> {
         self.lookup(move |conn| Box::pin(submissions::revision(conn, id, number)))
             .await
     }
 
-    /// The history of a submission, newest first, of revisions below `before`; empty when there is none.
+    /// The revisions of a submission below `before`, the newest first; empty if there is no such submission.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn revisions(
         &self,
         id: SubmissionId,
@@ -109,10 +111,10 @@ impl Store {
             .await
     }
 
-    /// Current revisions, newest first.
+    /// A page of current revisions, the newest first.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn submissions(
         &self,
         filter: SubmissionFilter,
@@ -122,17 +124,17 @@ impl Store {
             .await
     }
 
-    /// For each revision, when its province's total that holds it was refreshed; none while it may not hold it.
-    /// For units above or outside provinces, the root's.
+    /// For each revision, when the total of its province that includes it was refreshed; `None` while the total may
+    /// lack it. For units above or outside provinces, the root's total counts.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn aggregated_at(
         &self,
         revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
         let (catalogue, permit) = (self.inner.catalogue.clone(), self.permit()?);
-        // A province's total is not for its districts; when it was refreshed, is.
+        // Districts may not read their province's total, but may know when it was refreshed.
         let acting_as = ActingAs::Service;
         self.run(Purpose::Read, acting_as, Some(permit), move |conn| {
             Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
@@ -140,10 +142,10 @@ impl Store {
         .await
     }
 
-    /// The forms and periods for which anything was ever submitted.
+    /// The forms and periods that have submissions.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn scopes(&self) -> Result<Vec<Scope>, StoreError> {
         let keys = self
             .read_as_service(|conn| Box::pin(submissions::keys(conn)))
@@ -156,10 +158,10 @@ impl Store {
             .collect())
     }
 
-    /// Forgets idempotency keys of more than 30 days; answers how many.
+    /// Deletes idempotency keys older than 30 days; returns their number.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn forget_old_keys(&self) -> Result<usize, StoreError> {
         self.write(|conn| {
             Box::pin(async move {

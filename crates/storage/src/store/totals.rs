@@ -1,4 +1,4 @@
-//! Totals: reading, proving and refreshing them.
+//! Totals in the store.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use crate::reads::{self, verification};
 use crate::store::{Store, run};
 use crate::unit_of_work::refresh::refresh_totals;
 
-/// The deadline of a proof, which reads everything below a unit.
+/// The deadline of a verification, which reads everything below a unit.
 const LONG_DEADLINE: Duration = Duration::from_secs(60);
 impl Store {
-    /// A total, in one snapshot with its marks.
+    /// A total with its freshness, in one snapshot.
     ///
     /// # Errors
-    /// As for every call; `Corrupt` when the unit is not in the scope's tree.
+    /// See [`Store`]; also `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
         self.lookup(move |conn| Box::pin(async move { reads::totals::total(conn, &scope, &unit).await }))
             .await
     }
 
-    /// What one indicator of a total is made of: the unit's own part first, if it reports the form, then each
-    /// child's in byte order of their codes.
+    /// The contributions to one indicator of a total: the unit's own first, if it reports the form, then those of its
+    /// children in byte order of their codes.
     ///
     /// # Errors
-    /// As for every call; `Corrupt` when the unit or indicator is not in the scope.
+    /// See [`Store`]; also `Corrupt` when the unit or indicator is not in the scope.
     pub async fn contributions(
         &self,
         scope: &Scope,
@@ -45,10 +45,10 @@ impl Store {
         .await
     }
 
-    /// How each expected unit at or below stands, in byte order of their codes.
+    /// The completeness of each expected unit at or below a unit, in byte order of their codes.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn completeness(
         &self,
         scope: &Scope,
@@ -59,10 +59,10 @@ impl Store {
             .await
     }
 
-    /// Recounts every total at or below a unit from the submissions, in one snapshot.
+    /// Verifies every total at or below a unit against the submissions, in one snapshot.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
         let (permit, acting_as) = (self.permit()?, self.acting_as.clone());
@@ -77,7 +77,7 @@ impl Store {
                 move |conn| Box::pin(async move { verification::gather(conn, &of, &at).await }),
             )
             .await?;
-            // The transaction is over: counting takes a while.
+            // After the transaction, since computing takes a while.
             let count = move || verification::compare(&scope, &unit, &evidence);
             tokio::task::spawn_blocking(count)
                 .await
@@ -90,18 +90,18 @@ impl Store {
             .map_err(StoreError::unavailable)?
     }
 
-    /// Refreshes one total, if it is marked.
+    /// Refreshes one total, if it has marks.
     ///
     /// # Errors
-    /// As for every call; `Contention` when another refresh of it did not end in time; `Overflow`.
+    /// See [`Store`]; also `Contention` when another refresh of it did not end in time; `Overflow`.
     pub async fn refresh(&self, key: &TotalKey) -> Result<Refreshed, StoreError> {
         let done = self.refresh_all(std::slice::from_ref(key)).await;
         done.into_iter()
             .next()
-            .unwrap_or_else(|| Err(StoreError::corrupt("nothing was said of a total")))
+            .unwrap_or_else(|| Err(StoreError::corrupt("a refresh without a result")))
     }
 
-    /// Refreshes totals, which are sorted, as far as they are marked. Answers for each, in their order, what became of it,
+    /// Refreshes those of the totals that have marks; `keys` are sorted. Returns a result for each, in their order,
     /// with the errors of [`Store::refresh`].
     pub async fn refresh_all(&self, keys: &[TotalKey]) -> Vec<Result<Refreshed, StoreError>> {
         let (keys, inner) = (keys.to_vec(), self.inner.clone());
@@ -125,19 +125,19 @@ impl Store {
         done.unwrap_or_else(|error| vec![Err(error); count])
     }
 
-    /// Totals with marks from before `before`, those that wait longest first.
+    /// Totals with marks older than `before`, those with the oldest marks first.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn stale(&self, before: DateTime<Utc>, limit: usize) -> Result<Vec<TotalKey>, StoreError> {
         self.read_as_service(move |conn| Box::pin(marks::stale(conn, before, limit)))
             .await
     }
 
-    /// Marks every total for a refresh and answers how many; the aggregators do the rest.
+    /// Marks every total for a refresh by the aggregators. Returns the number of totals.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn mark_all(&self) -> Result<usize, StoreError> {
         let catalogue = self.inner.catalogue.clone();
         self.write(move |conn| {
@@ -150,10 +150,10 @@ impl Store {
         .await
     }
 
-    /// How many marks there are.
+    /// The number of marks.
     ///
     /// # Errors
-    /// As for every call.
+    /// See [`Store`].
     pub async fn pending(&self) -> Result<i64, StoreError> {
         self.read_as_service(|conn| Box::pin(marks::pending(conn))).await
     }

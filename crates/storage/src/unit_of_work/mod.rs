@@ -1,4 +1,4 @@
-//! What recording and refreshing need of a database transaction.
+//! The port between the rules of recording and refreshing and a database transaction.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,22 +16,22 @@ pub(crate) mod parts;
 pub(crate) mod record;
 pub(crate) mod refresh;
 
-/// A transaction that takes longer is given up, so that every caller hears well within 5 s what became of his.
+/// The deadline of a transaction, after which it is abandoned, so that every caller gets a response well within 5 s.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(4500);
 
-/// What an idempotency key was used for, and what was answered.
+/// The request and the response of an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
     /// The digest of the request.
     pub request: String,
-    /// The answer.
+    /// The response.
     pub answer: Answer,
 }
 
-/// The answer that an idempotency key stands for.
+/// The response stored under an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Whether a revision was recorded; else the current one said the same.
+    /// Whether a revision was recorded; otherwise the current one had the same content.
     pub created: bool,
     /// The submission.
     pub id: SubmissionId,
@@ -39,16 +39,16 @@ pub struct Answer {
     pub revision: i32,
 }
 
-/// An accepted report with the submission behind it.
+/// An accepted report and its submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FiledReport {
     /// The submission.
     pub id: SubmissionId,
-    /// Its current revision.
+    /// The current revision.
     pub revision: i32,
-    /// When that was recorded.
+    /// The time of that revision.
     pub received_at: DateTime<Utc>,
-    /// What it says.
+    /// The report.
     pub report: Report,
 }
 
@@ -57,71 +57,71 @@ pub struct FiledReport {
 pub struct StoredTotal {
     /// The total.
     pub total: Total,
-    /// Counts its refreshes.
+    /// The number of refreshes.
     pub version: i64,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
     pub refreshed_at: DateTime<Utc>,
 }
 
-/// What a batch of changes leaves.
+/// The rows that a batch of changes writes.
 #[derive(Clone, Debug)]
 pub struct RecordWrites {
-    /// The database's time, read when all was locked.
+    /// The time of the database, read after all locks were taken.
     pub at: DateTime<Utc>,
-    /// New revisions, with who made them.
+    /// New revisions with their authors.
     pub revisions: Vec<(Revision, Actor)>,
-    /// The states of submissions that had no row before.
+    /// The heads of new submissions.
     pub first: Vec<(SubmissionKey, Head)>,
-    /// The new states of others, which are locked.
+    /// The new heads of existing submissions, which are locked.
     pub later: Vec<(SubmissionKey, Head)>,
-    /// Totals that are stale now, since when.
+    /// Totals that become stale, with the time of the change.
     pub marks: Vec<(TotalKey, DateTime<Utc>)>,
-    /// What is to be announced.
+    /// The announcements to publish.
     pub news: Vec<Announcement>,
-    /// What was answered under idempotency keys that this transaction took.
+    /// The responses to store under the reserved idempotency keys.
     pub answers: Vec<(Idempotency, Answer)>,
-    /// What the audit trail says of it.
+    /// The entries for the audit trail.
     pub trail: Vec<AuditEntry>,
 }
 
-/// The marks of a total, as a refresh reads them.
+/// The marks of a total that a refresh has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MarksRead {
-    /// Which, so that exactly these are deleted.
+    /// The ids; exactly these marks are deleted.
     pub ids: Vec<i64>,
-    /// The earliest time among them.
+    /// The earliest time of a mark.
     pub since: DateTime<Utc>,
 }
 
-/// What a refresh of totals of one form and period leaves.
+/// The rows that a refresh of totals of one form and period writes.
 #[derive(Clone, Debug, Default)]
 pub struct RefreshWrites {
-    /// Totals, whose rows are locked, with their new versions.
+    /// The totals, whose rows are locked, with their new versions.
     pub totals: Vec<(TotalKey, Total, i64)>,
-    /// The marks that they take in, and that go.
+    /// The marks that the totals include, to be deleted.
     pub read: Vec<i64>,
-    /// Totals of parents, which are stale now, since when.
+    /// Parent totals that become stale, with the time of the change.
     pub marks: Vec<(TotalKey, DateTime<Utc>)>,
-    /// What is to be announced.
+    /// The announcements to publish.
     pub news: Vec<Announcement>,
 }
 
-/// Opens transactions; cheap to clone.
+/// A factory of transactions; cheap to clone.
 ///
 /// The rules of recording and refreshing, with their retries and deadlines, are written against this trait and
-/// [`UnitOfWork`], so that a test can drive the very code that ships against a database of its own making, which fails and
-/// interleaves as it pleases.
+/// [`UnitOfWork`], so that a test can run the production code against a simulated database with faults and
+/// interleavings of its choice.
 pub trait Transactions: Clone + Send + Sync + 'static {
-    /// What it opens.
+    /// The type of its transactions.
     type Transaction: Transaction;
 
-    /// Opens a transaction that writes; one in a hurry waits for no lock for long.
+    /// Begins a transaction that writes. With `hurry`, it waits only briefly for locks.
     fn begin(&self, hurry: bool) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
 
-    /// Whether locks are a row's; else there is one for all changes.
+    /// Whether locks are per row; otherwise one lock serialises all changes.
     fn locks_rows(&self) -> bool;
 
-    /// Runs a transaction, and gives it up after so long: `Unavailable`.
+    /// Runs a transaction and abandons it after the deadline with `Unavailable`.
     fn within<T: Send>(
         &self,
         deadline: Duration,
@@ -129,65 +129,64 @@ pub trait Transactions: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
 }
 
-/// An open transaction. Dropped without an end, it is rolled back.
+/// An open transaction. If dropped, it is rolled back.
 pub trait Transaction: Send {
-    /// Through which it reads and writes.
+    /// The type of its reads and writes.
     type UnitOfWork: UnitOfWork;
 
-    /// Its work.
+    /// The reads and writes of this transaction.
     ///
     /// # Errors
     /// It has ended.
     fn unit_of_work(&mut self) -> Result<&mut Self::UnitOfWork, StoreError>;
 
-    /// Ends it. After an error nobody knows whether it was committed.
+    /// Commits. After an error it is unknown whether the transaction was committed.
     fn commit(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Rolls back after an error, and returns what the error means.
+    /// Rolls back after an error, and returns the classified error.
     fn abort(self, error: StoreError) -> impl Future<Output = StoreError> + Send;
 
-    /// Ends it as if it had never been.
+    /// Rolls back.
     fn rollback(self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// An open READ COMMITTED transaction on the work: each call sees what was committed before it, and what this
-/// transaction wrote. Locks are held until the transaction ends.
+/// The reads and writes of an open READ COMMITTED transaction: each call sees what was committed before it and what
+/// this transaction wrote. Locks last until the transaction ends.
 pub trait UnitOfWork: Send {
-    /// Holds the catalogue as it is; fails when the database has another than `digest` names.
+    /// Locks the catalogue against changes; fails if its digest in the database is not `digest`.
     fn share_catalogue(&mut self, digest: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The database's time.
+    /// The time of the database.
     fn clock(&mut self) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
 
-    /// Takes idempotency keys, in their order; one that another transaction holds is waited for. Answers those that
-    /// were used before.
+    /// Reserves idempotency keys in their order, waiting for transactions that have reserved the same ones. Returns
+    /// those that were used before.
     fn reserve_keys(
         &mut self,
         keys: &BTreeSet<&Idempotency>,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<HashMap<Idempotency, Used>, StoreError>> + Send;
 
-    /// Gives keys back under which nothing was recorded.
+    /// Releases keys under which nothing was recorded.
     fn release_keys(&mut self, keys: &[Idempotency]) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Locks the rows of those submissions that have one, in the order of `keys`, which are sorted. Answers their current
-    /// states.
+    /// Locks the heads of the submissions that exist, in the order of `keys`, which are sorted. Returns these heads.
     fn lock_heads(
         &mut self,
         keys: &[SubmissionKey],
     ) -> impl Future<Output = Result<HashMap<SubmissionKey, Head>, StoreError>> + Send;
 
-    /// Which submissions another transaction holds now; waits for nobody.
+    /// The submissions that another transaction has locked now; does not wait.
     fn contended_heads(
         &mut self,
         keys: &[SubmissionKey],
     ) -> impl Future<Output = Result<BTreeSet<SubmissionKey>, StoreError>> + Send;
 
-    /// Writes what a batch of changes leaves. `Contention` when another transaction has meanwhile made one of the rows that
-    /// were not there; one that is about to is waited for.
+    /// Writes a batch of changes. Waits for a transaction that inserts the same submission, and fails with `Contention`
+    /// if that one commits.
     fn record(&mut self, new: &RecordWrites) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// One revision.
+    /// A revision.
     fn revision(
         &mut self,
         id: SubmissionId,
@@ -202,7 +201,7 @@ pub trait UnitOfWork: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, FiledReport>, StoreError>> + Send;
 
-    /// The marks of the totals of some units; nothing of those that have none.
+    /// The marks of the totals of some units, without units that have none.
     fn marks_of(
         &mut self,
         form: &FormCode,
@@ -210,8 +209,8 @@ pub trait UnitOfWork: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, MarksRead>, StoreError>> + Send;
 
-    /// Makes sure that the totals of some units have rows, and locks these, each in the order of `units`, which are sorted.
-    /// Answers their versions, 0 for a new one.
+    /// Creates missing rows for the totals of some units and locks all of them, both in the order of `units`, which are
+    /// sorted. Returns the versions, 0 for new ones.
     fn lock_totals(
         &mut self,
         form: &FormCode,
@@ -219,7 +218,7 @@ pub trait UnitOfWork: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, i64>, StoreError>> + Send;
 
-    /// The totals of some units, as far as they were ever refreshed.
+    /// The totals of some units, without those that were never refreshed.
     fn totals(
         &mut self,
         form: &Form,
@@ -227,7 +226,7 @@ pub trait UnitOfWork: Send {
         units: &[UnitId],
     ) -> impl Future<Output = Result<HashMap<UnitId, StoredTotal>, StoreError>> + Send;
 
-    /// Writes totals that are locked, and what follows from it.
+    /// Writes refreshed totals, which are locked, deletes their marks and marks their parents.
     fn refresh(
         &mut self,
         form: &Form,

@@ -1,4 +1,4 @@
-//! What totals are made of.
+//! The parts of which totals consist.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use tonghop_domain::{Place, Scope, Total, UnitCode, UnitId};
 use crate::error::StoreError;
 use crate::unit_of_work::{FiledReport, StoredTotal, UnitOfWork};
 
-/// What totals are made of: the units' own reports, their children's reports and their children's totals.
+/// The parts of totals: the units' own reports, and the reports and totals of their children.
 pub(crate) struct Parts {
     pub(crate) reports: HashMap<UnitId, FiledReport>,
     pub(crate) totals: HashMap<UnitId, StoredTotal>,
@@ -36,7 +36,7 @@ impl Parts {
         })
     }
 
-    /// The parts of the children, and the unit's own, each as a total.
+    /// The unit's own part as a total.
     pub(crate) fn own(&self, scope: &Scope, place: Place<'_>) -> Total {
         Total::of_unit(
             scope,

@@ -1,4 +1,4 @@
-//! One group commit: changes of many callers in one transaction, each decided by itself.
+//! Recording: changes of many callers in one transaction, each decided on its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::error::StoreError;
 use crate::model::{Idempotency, Outcome, Write};
 use crate::unit_of_work::{Answer, RecordWrites, UnitOfWork, Used};
 
-/// What a batch writes.
+/// The rows of a batch in the making.
 #[derive(Default)]
 struct Batch {
-    /// The current states of submissions, as of now in the batch.
+    /// The current heads of submissions, including changes of this batch.
     heads: HashMap<SubmissionKey, Head>,
-    /// Those that had none before.
+    /// Submissions that did not exist before.
     begun: BTreeSet<SubmissionKey>,
     revisions: Vec<(Revision, Actor)>,
     stale: BTreeMap<TotalKey, DateTime<Utc>>,
@@ -29,7 +29,7 @@ struct Batch {
     trail: Vec<AuditEntry>,
 }
 
-/// Decides and writes a batch; the caller commits. No two writes of a batch have the same idempotency key.
+/// Decides a batch and writes it; the caller commits. No two writes of a batch share an idempotency key.
 pub async fn record(
     work: &mut impl UnitOfWork,
     catalogue: &Catalogue,
@@ -74,7 +74,7 @@ pub async fn record(
     Ok(outcomes)
 }
 
-/// What the audit trail says of a change.
+/// The audit entry of a change.
 fn audit_entry(write: &Write, outcome: &Outcome) -> AuditEntry {
     let (word, revision) = match outcome {
         Outcome::Recorded {
@@ -102,7 +102,7 @@ fn replay_of<'a>(write: &Write, used: &'a HashMap<Idempotency, Used>) -> Option<
     used.get(write.idempotency.as_ref()?)
 }
 
-/// The answer that was given to an earlier request with the same key.
+/// The stored response of an earlier request with the same key.
 async fn replay(work: &mut impl UnitOfWork, write: &Write, used: &Used) -> Result<Outcome, StoreError> {
     if write
         .idempotency
@@ -186,7 +186,7 @@ impl Batch {
         })
     }
 
-    /// Makes the next revision current, and notes what it makes stale and whom to tell.
+    /// Makes the next revision current, and adds its mark and announcement.
     fn advance(
         &mut self,
         catalogue: &Catalogue,

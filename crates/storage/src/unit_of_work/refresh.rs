@@ -1,4 +1,4 @@
-//! The refresh of totals.
+//! Refreshing: totals are computed anew from their parts.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use crate::model::Refreshed;
 use crate::unit_of_work::parts::Parts;
 use crate::unit_of_work::{DEADLINE, RefreshWrites, Transaction, Transactions, UnitOfWork};
 
-/// How many totals share a transaction at the most.
+/// The most totals that share a transaction.
 pub const MAX_TOGETHER: usize = 32;
-/// How many are refreshed at a time when each has a transaction of its own.
+/// The number of concurrent transactions when each total of a failed group is retried alone.
 const CONCURRENT_RETRIES: usize = 4;
 
-/// Refreshes those totals that are marked. Those of one form and period share a transaction; when one of them is the cause
-/// that it fails, or is held by somebody, each gets its own, so that no other suffers. In a group of more than one nothing is
-/// waited for for long.
+/// Refreshes those totals that have marks. Totals of one form and period share a transaction. If one of them makes it
+/// fail or is locked by another session, each total gets a transaction of its own, so that the others still succeed. A
+/// shared transaction waits only briefly for locks.
 ///
-/// `keys` are sorted. Answers for each, in their order, what became of it: `Unavailable`, `CatalogueMismatch`, `Corrupt`,
-/// `Overflow`; `Contention` when another refresh of it did not end in time.
+/// `keys` are sorted. Returns a result for each, in their order: `Unavailable`, `CatalogueMismatch`, `Corrupt`,
+/// `Overflow`, or `Contention` if another refresh of the total did not end in time.
 pub async fn refresh_totals(
     transactions: &impl Transactions,
     catalogue: &Catalogue,
@@ -35,7 +35,7 @@ pub async fn refresh_totals(
                 let alone = |key: TotalKey| async move {
                     let refreshed = transact(transactions, catalogue, std::slice::from_ref(&key)).await?;
                     let only = refreshed.into_iter().next();
-                    only.ok_or_else(|| StoreError::corrupt("nothing was said of a total"))
+                    only.ok_or_else(|| StoreError::corrupt("a refresh without a result"))
                 };
                 let each = stream::iter(group.to_vec())
                     .map(alone)
@@ -48,13 +48,13 @@ pub async fn refresh_totals(
     done
 }
 
-/// Totals, which are sorted, by the transactions that they share.
+/// Sorted totals, split into the groups that share a transaction.
 pub fn groups(keys: &[TotalKey]) -> impl Iterator<Item = &[TotalKey]> {
     let scopes = keys.chunk_by(|a, b| (&a.form, a.period) == (&b.form, b.period));
     scopes.flat_map(|scope| scope.chunks(MAX_TOGETHER))
 }
 
-/// Whether a single total of a group may be the cause.
+/// Whether a single total of a group may have caused the error.
 fn may_be_caused_by_one(error: &StoreError) -> bool {
     matches!(
         error,
@@ -88,11 +88,11 @@ async fn transact(
     transactions.within(DEADLINE, refreshing).await
 }
 
-/// Refreshes totals of one form and period, which are sorted; the caller commits when something was written and rolls back
-/// when nothing was marked.
+/// Refreshes totals of one form and period, which are sorted. The caller commits if something was written and rolls
+/// back if nothing was marked.
 ///
-/// The order is the point: the totals are locked first, then their marks are read, then their parts, each in a statement
-/// of its own, whose snapshot is younger than the locks. Exactly the marks that were read are deleted.
+/// The order matters: first the totals are locked, then their marks are read, then their parts, each in its own
+/// statement, whose snapshot is younger than the locks. Exactly the marks that were read are deleted.
 pub async fn refresh(
     work: &mut impl UnitOfWork,
     catalogue: &Catalogue,
@@ -134,7 +134,7 @@ pub async fn refresh(
     for place in marked {
         let read = &marks[&place.id()];
         let version = versions.get(&place.id());
-        let version = version.ok_or_else(|| StoreError::corrupt("a total was locked and is gone"))? + 1;
+        let version = version.ok_or_else(|| StoreError::corrupt("a locked total without a version"))? + 1;
         let total = parts.total(&scope, place)?;
         new.totals.push((total_of(place.id()), total, version));
         new.read.extend(&read.ids);

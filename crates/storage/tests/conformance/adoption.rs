@@ -1,4 +1,4 @@
-//! A changed catalogue: what stays the same, what is refused, and who may go on.
+//! Adoption of a changed catalogue: what stays, what is refused, and which processes can continue.
 
 use chrono::NaiveDate;
 use tonghop_domain::{Catalogue, Level, Outbox as _, Reported, UnitId};
@@ -9,14 +9,14 @@ use crate::support::figures::{figure, flow, text};
 use crate::support::{PAST, PERIOD, TestStore, recorded};
 
 on_both!(
-    a_unit_keeps_its_id_whatever_changes_about_it,
-    a_unit_that_comes_back_has_its_old_id,
-    a_unit_that_is_split_in_time_keeps_its_id_for_the_days_that_it_had,
-    adopting_the_same_again_does_nothing,
-    a_process_with_another_catalogue_may_not_write,
-    what_submissions_use_cannot_be_dropped,
-    a_form_that_submissions_use_cannot_be_dropped,
-    what_no_report_uses_can_be_dropped,
+    a_unit_keeps_its_id_when_its_attributes_change,
+    a_unit_that_returns_gets_its_old_id,
+    a_unit_split_in_time_keeps_its_id_for_its_first_days,
+    adopting_the_same_catalogue_again_does_nothing,
+    a_process_with_another_catalogue_cannot_write,
+    units_and_indicators_in_use_cannot_be_dropped,
+    a_form_in_use_cannot_be_dropped,
+    unused_units_and_indicators_can_be_dropped,
 );
 
 fn first() -> Catalogue {
@@ -33,7 +33,7 @@ fn ids(store: &Store) -> Vec<(String, UnitId)> {
     ids
 }
 
-async fn a_unit_keeps_its_id_whatever_changes_about_it(store: TestStore) {
+async fn a_unit_keeps_its_id_when_its_attributes_change(store: TestStore) {
     let before = ids(&store);
     let revision = store.reports("01-A-1", 5).await;
     let changed = || {
@@ -60,10 +60,10 @@ async fn a_unit_keeps_its_id_whatever_changes_about_it(store: TestStore) {
     let store = store.adopting(first).await;
     assert_eq!(ids(&store), before, "and back");
     store.drain().await;
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn a_unit_that_comes_back_has_its_old_id(store: TestStore) {
+async fn a_unit_that_returns_gets_its_old_id(store: TestStore) {
     let before = ids(&store);
     let without = || Parts::default().without("01-A-3").catalogue("without");
     let store = store.adopting(without).await;
@@ -74,16 +74,13 @@ async fn a_unit_that_comes_back_has_its_old_id(store: TestStore) {
     };
     let store = store.adopting(other).await;
     let used: Vec<UnitId> = before.iter().map(|(_, id)| *id).collect();
-    assert!(
-        !used.contains(&store.unit_id("01-A-4")),
-        "no id is given to a second unit"
-    );
+    assert!(!used.contains(&store.unit_id("01-A-4")), "ids are never reused");
     let store = store.adopting(first).await;
     assert_eq!(ids(&store), before);
 }
 
-/// As in 2025, when the same codes came to mean other places.
-async fn a_unit_that_is_split_in_time_keeps_its_id_for_the_days_that_it_had(store: TestStore) {
+/// As in 2025, when existing codes were assigned to other places.
+async fn a_unit_split_in_time_keeps_its_id_for_its_first_days(store: TestStore) {
     let turn = NaiveDate::from_ymd_opt(2100, 1, 1);
     let open = unit("01-A-3", Level::Commune, Some("01-A"));
     let until = || tonghop_domain::Unit {
@@ -108,10 +105,10 @@ async fn a_unit_that_is_split_in_time_keeps_its_id_for_the_days_that_it_had(stor
     assert_eq!(store.key_for(PAST, "01-A-3").unit, id);
     assert_ne!(store.key_for(PERIOD, "01-A-3").unit, id);
     store.drain().await;
-    store.is_proved(PAST).await;
+    store.assert_verified(PAST).await;
 }
 
-async fn adopting_the_same_again_does_nothing(store: TestStore) {
+async fn adopting_the_same_catalogue_again_does_nothing(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.drain().await;
     let version = store.total_of("VN").await.version;
@@ -120,7 +117,7 @@ async fn adopting_the_same_again_does_nothing(store: TestStore) {
     assert_eq!(store.total_of("VN").await.version, version);
 }
 
-async fn a_process_with_another_catalogue_may_not_write(store: TestStore) {
+async fn a_process_with_another_catalogue_cannot_write(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let old = store.handle();
     let write = store.write("01-A-1", [flow(6)]);
@@ -148,7 +145,7 @@ async fn a_process_with_another_catalogue_may_not_write(store: TestStore) {
     assert_eq!(
         old.claim(10).await.unwrap().len(),
         1,
-        "what waits can be published"
+        "the outbox can be published"
     );
     if store.is_postgres() {
         let opened = Store::open(&store.url, first()).await;
@@ -159,7 +156,7 @@ async fn a_process_with_another_catalogue_may_not_write(store: TestStore) {
     assert_eq!(store.value("VN").await, Some(5));
 }
 
-/// That a catalogue is refused, in words that name what it lacks, and nothing has changed.
+/// Asserts that a catalogue is refused with an error that names what it lacks, and that nothing has changed.
 async fn is_refused(store: &TestStore, parts: Parts, what: &str) {
     match Store::migrate(&store.url, &parts.catalogue("other")).await {
         Err(StoreError::CatalogueInUse(named)) => assert!(named.contains(what), "{named}"),
@@ -170,7 +167,7 @@ async fn is_refused(store: &TestStore, parts: Parts, what: &str) {
     assert_eq!(store.rows("units").await, 13);
 }
 
-async fn what_submissions_use_cannot_be_dropped(store: TestStore) {
+async fn units_and_indicators_in_use_cannot_be_dropped(store: TestStore) {
     let figures = [flow(5), text("lời")];
     recorded(store.send(store.write("01-A-1", figures)).await);
     store.reports("02-A", 5).await;
@@ -192,7 +189,7 @@ async fn what_submissions_use_cannot_be_dropped(store: TestStore) {
     assert_eq!(store.value("VN").await, Some(11));
 }
 
-async fn a_form_that_submissions_use_cannot_be_dropped(store: TestStore) {
+async fn a_form_in_use_cannot_be_dropped(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.drain().await;
     let mut other = Parts::default();
@@ -203,7 +200,7 @@ async fn a_form_that_submissions_use_cannot_be_dropped(store: TestStore) {
     is_refused(&store, other, "mau").await;
 }
 
-async fn what_no_report_uses_can_be_dropped(store: TestStore) {
+async fn unused_units_and_indicators_can_be_dropped(store: TestStore) {
     let done = figure("DONE", Reported::DoneNoNumber);
     recorded(store.send(store.write("01-A-1", [flow(5), done])).await);
     store.reports("01-A-1", 6).await;
@@ -216,12 +213,8 @@ async fn what_no_report_uses_can_be_dropped(store: TestStore) {
     let store = store.adopting(fewer).await;
     let listed = store.submissions(Default::default(), 10).await.unwrap().remove(0);
     let history = store.revisions(listed.id, None, 10).await.unwrap();
-    assert_eq!(
-        history[1].content.figures.len(),
-        2,
-        "what was said before can still be read"
-    );
+    assert_eq!(history[1].content.figures.len(), 2, "earlier revisions are kept");
     store.drain().await;
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     assert_eq!(store.value("VN").await, Some(6));
 }

@@ -1,4 +1,4 @@
-//! A changed tree: the totals of old and new parents alike come right.
+//! Changed trees: the totals of the old and new parents become right.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::support::figures::flow;
 use crate::support::{PERIOD, TestStore};
 
 on_both!(
-    a_district_that_moves_takes_its_figures_along,
-    a_unit_that_gets_units_below_it_keeps_its_own_report,
-    a_unit_that_loses_all_below_it_is_its_own_report_again,
-    a_unit_that_is_new_is_missing_from_the_totals_above_it,
-    changes_that_were_pending_are_carried_into_the_new_tree,
-    changes_pending_on_what_has_no_units_below_it_any_more_are_done,
-    a_change_is_recorded_by_one_catalogue_or_refused,
+    a_district_that_moves_takes_its_figures_with_it,
+    a_unit_that_gains_children_keeps_its_own_report,
+    the_total_of_a_unit_that_loses_its_children_is_its_own_report,
+    a_new_unit_is_missing_in_the_totals_above_it,
+    pending_changes_reach_the_totals_of_the_new_tree,
+    marks_on_units_that_lost_their_children_are_deleted,
+    a_change_during_adoption_is_recorded_by_one_catalogue_or_refused,
 );
 
 async fn values<const N: usize>(store: &TestStore, units: [&str; N]) -> [Option<i64>; N] {
@@ -43,14 +43,14 @@ fn moved() -> Catalogue {
     Parts::default().moved("01-B", "02").catalogue("moved")
 }
 
-async fn a_district_that_moves_takes_its_figures_along(store: TestStore) {
+async fn a_district_that_moves_takes_its_figures_with_it(store: TestStore) {
     all_report(&store).await;
     store.drain().await;
     let store = store.adopting(moved).await;
     store.drain().await;
     let expected = [11_111_111, 10_111, 1_101_000, 111, 1_000, 1_100_000];
     assert_eq!(values(&store, PLACES).await, expected.map(Some));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     store.reports("01-B-1", 9_000).await;
     store.drain().await;
     assert_eq!(
@@ -64,7 +64,7 @@ async fn a_district_that_moves_takes_its_figures_along(store: TestStore) {
         values(&store, ["01", "02"]).await,
         [Some(19_111), Some(1_100_000)]
     );
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
 fn with_children() -> Catalogue {
@@ -73,21 +73,21 @@ fn with_children() -> Catalogue {
         .catalogue("with children")
 }
 
-async fn a_unit_that_gets_units_below_it_keeps_its_own_report(store: TestStore) {
+async fn a_unit_that_gains_children_keeps_its_own_report(store: TestStore) {
     all_report(&store).await;
     store.drain().await;
     let store = store.adopting(with_children).await;
     store.drain().await;
     assert_eq!(values(&store, ["01-X", "01"]).await, [Some(10_000), Some(11_111)]);
     assert_eq!(store.total_of("01-X").await.total.completeness.expected, 2);
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     store.reports("01-X-1", 5).await;
     store.drain().await;
     assert_eq!(values(&store, ["01-X", "01"]).await, [Some(10_005), Some(11_116)]);
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn a_unit_that_loses_all_below_it_is_its_own_report_again(store: TestStore) {
+async fn the_total_of_a_unit_that_loses_its_children_is_its_own_report(store: TestStore) {
     all_report(&store).await;
     store.drain().await;
     let moved = || Parts::default().moved("02-A-1", "02").catalogue("moved");
@@ -99,13 +99,13 @@ async fn a_unit_that_loses_all_below_it_is_its_own_report_again(store: TestStore
     );
     let rows = format!("totals WHERE unit_id = {}", store.unit_id("02-A").0);
     assert_eq!(store.rows(&rows).await, 0);
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     store.reports("02-A", 3).await;
     store.drain().await;
     assert_eq!(values(&store, ["02-A", "02"]).await, [Some(3), Some(1_000_003)]);
 }
 
-async fn a_unit_that_is_new_is_missing_from_the_totals_above_it(store: TestStore) {
+async fn a_new_unit_is_missing_in_the_totals_above_it(store: TestStore) {
     all_report(&store).await;
     store.drain().await;
     let more = || {
@@ -125,10 +125,10 @@ async fn a_unit_that_is_new_is_missing_from_the_totals_above_it(store: TestStore
             "{unit}"
         );
     }
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn changes_that_were_pending_are_carried_into_the_new_tree(store: TestStore) {
+async fn pending_changes_reach_the_totals_of_the_new_tree(store: TestStore) {
     all_report(&store).await;
     store.refreshes("01-B").await;
     store.refreshes("02-A").await;
@@ -137,11 +137,11 @@ async fn changes_that_were_pending_are_carried_into_the_new_tree(store: TestStor
     store.drain().await;
     let expected = [11_111_111, 10_111, 1_101_000, 111, 1_000, 1_100_000];
     assert_eq!(values(&store, PLACES).await, expected.map(Some));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-/// A mark that nobody can work off would be pending for ever.
-async fn changes_pending_on_what_has_no_units_below_it_any_more_are_done(store: TestStore) {
+/// A mark that no refresh can process would stay pending forever.
+async fn marks_on_units_that_lost_their_children_are_deleted(store: TestStore) {
     all_report(&store).await;
     let moved = || {
         Parts::default()
@@ -155,11 +155,11 @@ async fn changes_pending_on_what_has_no_units_below_it_any_more_are_done(store: 
         values(&store, ["01-A", "01-B", "01", "02"]).await,
         [Some(1_111), None, Some(11_111), Some(1_100_000)]
     );
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-/// A catalogue is adopted while reports pour in: none falls between the two.
-async fn a_change_is_recorded_by_one_catalogue_or_refused(store: TestStore) {
+/// A catalogue is adopted while reports arrive: none is lost between the two.
+async fn a_change_during_adoption_is_recorded_by_one_catalogue_or_refused(store: TestStore) {
     let old = store.handle();
     let is_over = AtomicBool::new(false);
     let write = |value| store.write("01-B-1", [flow(value)]);
@@ -201,5 +201,5 @@ async fn a_change_is_recorded_by_one_catalogue_or_refused(store: TestStore) {
     let store = store.adopting(moved).await;
     store.drain().await;
     assert_eq!(values(&store, ["01", "02"]).await, [None, Some(last)]);
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }

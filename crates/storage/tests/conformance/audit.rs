@@ -1,4 +1,4 @@
-//! The audit trail: what is in it, and that nobody can change it unnoticed.
+//! The audit trail: its contents, and that no change to it goes unnoticed.
 
 use futures_util::future::join_all;
 use tonghop_domain::{Actor, AuditEntry, Origin, Precondition, Role, SealHead};
@@ -8,27 +8,27 @@ use crate::support::figures::flow;
 use crate::support::{TestStore, new_key, under};
 
 on_both!(
-    every_change_is_in_the_trail_with_what_became_of_it,
-    a_dry_run_leaves_no_entry,
-    operations_on_keys_are_in_the_trail,
-    entries_are_read_page_by_page_in_their_order,
-    a_trail_that_nobody_touched_is_sound,
-    many_writers_and_sealers_make_one_chain,
-    a_changed_entry_is_named,
-    an_inserted_entry_is_named,
-    an_inserted_batch_is_named_and_never_sealed,
-    a_removed_entry_is_named,
-    a_removed_batch_is_named,
-    a_changed_seal_and_a_removed_one_are_named,
-    a_trail_that_was_cut_off_is_noticed,
-    a_chain_that_was_made_anew_is_noticed,
+    every_change_has_an_audit_entry_with_its_outcome,
+    a_dry_run_has_no_audit_entry,
+    operations_on_keys_have_audit_entries,
+    audit_entries_are_paged_in_order,
+    an_unchanged_trail_passes_verification,
+    concurrent_writers_and_sealers_build_one_chain,
+    verification_reports_a_changed_entry,
+    verification_reports_an_inserted_entry,
+    verification_reports_an_inserted_batch_which_is_never_sealed,
+    verification_reports_a_removed_entry,
+    verification_reports_a_removed_batch,
+    verification_reports_changed_and_removed_seals,
+    verification_reports_a_truncated_trail,
+    verification_reports_a_rewritten_chain,
 );
 
 fn entry(number: usize) -> AuditEntry {
     AuditEntry::new(Origin::OPERATOR, "get_total", "read").about(number)
 }
 
-/// The same as it is stored.
+/// The entries as they are stored.
 fn stored(number: i32) -> String {
     format!(
         r#"{{"number":{number},"actor":"local-operator","action":"get_total","outcome":"read","about":"{number}","count":1}}"#
@@ -41,7 +41,7 @@ impl TestStore {
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// Seals a batch of so many entries, which nobody else writes.
+    /// Seals a batch of `count` entries without any other writers.
     async fn seals(&self, entries: usize) -> SealHead {
         self.note((0..entries).map(entry).collect()).await.unwrap();
         self.seal().await.unwrap().unwrap()
@@ -71,7 +71,7 @@ impl TestStore {
         .await;
     }
 
-    /// Statements of somebody who owns the tables, past their constraints.
+    /// Runs statements as the owner of the tables, without their constraints.
     async fn tampers(&self, statements: &str) {
         let unbound = if self.is_postgres() {
             "SET session_replication_role = replica"
@@ -82,7 +82,7 @@ impl TestStore {
     }
 }
 
-async fn every_change_is_in_the_trail_with_what_became_of_it(store: TestStore) {
+async fn every_change_has_an_audit_entry_with_its_outcome(store: TestStore) {
     let key: Actor = "8kQ2vY1c".parse().unwrap();
     let origin = Origin {
         actor: key,
@@ -133,12 +133,12 @@ async fn every_change_is_in_the_trail_with_what_became_of_it(store: TestStore) {
     assert!(trail[5].about.as_ref().is_some_and(|about| about.ends_with("/2")));
 }
 
-async fn a_dry_run_leaves_no_entry(store: TestStore) {
+async fn a_dry_run_has_no_audit_entry(store: TestStore) {
     store.rehearse(store.write("01-A-1", [flow(1)])).await.unwrap();
     assert_eq!(store.trail().await, []);
 }
 
-async fn operations_on_keys_are_in_the_trail(store: TestStore) {
+async fn operations_on_keys_have_audit_entries(store: TestStore) {
     let (key, digest) = new_key();
     let new = NewKey {
         role: Role::Reader,
@@ -169,8 +169,8 @@ async fn operations_on_keys_are_in_the_trail(store: TestStore) {
     assert!(trail.iter().all(|entry| entry.about.as_ref() == Some(&id)));
 }
 
-async fn entries_are_read_page_by_page_in_their_order(store: TestStore) {
-    // More batches than are read at a time.
+async fn audit_entries_are_paged_in_order(store: TestStore) {
+    // More batches than one query reads.
     for batch in 0..25 {
         store
             .note((0..4).map(|number| entry(4 * batch + number)).collect())
@@ -196,7 +196,7 @@ async fn entries_are_read_page_by_page_in_their_order(store: TestStore) {
     assert_eq!(at_once, wanted);
 }
 
-async fn a_trail_that_nobody_touched_is_sound(store: TestStore) {
+async fn an_unchanged_trail_passes_verification(store: TestStore) {
     assert_eq!(store.seal().await.unwrap(), None);
     assert_eq!(store.audited(&[]).await, AuditVerification::default());
     let first = store.seals(3).await;
@@ -217,7 +217,7 @@ async fn a_trail_that_nobody_touched_is_sound(store: TestStore) {
     assert_eq!(store.seal_digest(3).await.unwrap(), None);
 }
 
-async fn many_writers_and_sealers_make_one_chain(store: TestStore) {
+async fn concurrent_writers_and_sealers_build_one_chain(store: TestStore) {
     let processes = store.processes().await;
     let writing = |process: usize| {
         let store = processes[process % 2].clone();
@@ -258,7 +258,7 @@ async fn many_writers_and_sealers_make_one_chain(store: TestStore) {
     assert_eq!(found.head, noted.pop());
 }
 
-async fn a_changed_entry_is_named(store: TestStore) {
+async fn verification_reports_a_changed_entry(store: TestStore) {
     store.reports("01-A-1", 1).await;
     store.seals(3).await;
     store.seals(2).await;
@@ -284,7 +284,7 @@ async fn a_changed_entry_is_named(store: TestStore) {
         store.rewrites(&batch, &changed, &entry).await;
         assert_eq!(store.faults(&[]).await, []);
     }
-    // What is more than an entry says, or is no entry at all.
+    // An additional field, and an entry that is none.
     for changed in [entry.replace("count", r#"seen":true,"count"#), "7".into()] {
         store.rewrites(&batch, &entry, &changed).await;
         let wanted = [AuditFault::BatchChanged(batch.clone())];
@@ -294,7 +294,7 @@ async fn a_changed_entry_is_named(store: TestStore) {
             .await;
         assert_eq!(store.faults(&[]).await, []);
     }
-    // Its time is its batch's.
+    // An entry's time is that of its batch.
     store
         .tampers(&format!(
             "UPDATE audit_batches SET at = '2021-07-30 00:00:00' WHERE batch_id = '{batch}'"
@@ -304,7 +304,7 @@ async fn a_changed_entry_is_named(store: TestStore) {
     assert_eq!(store.faults(&[]).await, [changed(0), changed(1), changed(2)]);
 }
 
-async fn an_inserted_entry_is_named(store: TestStore) {
+async fn verification_reports_an_inserted_entry(store: TestStore) {
     store.seals(2).await;
     store.seals(2).await;
     let batch = store.batches().await[0].clone();
@@ -314,7 +314,7 @@ async fn an_inserted_entry_is_named(store: TestStore) {
     assert_eq!(store.faults(&[]).await, [inserted(0), inserted(-1), inserted(2)]);
 }
 
-async fn an_inserted_batch_is_named_and_never_sealed(store: TestStore) {
+async fn verification_reports_an_inserted_batch_which_is_never_sealed(store: TestStore) {
     store.seals(2).await;
     let copy = |id: &str, at: &str| {
         format!(
@@ -329,7 +329,7 @@ async fn an_inserted_batch_is_named_and_never_sealed(store: TestStore) {
     assert_eq!(store.seal().await.unwrap(), None);
     store.seals(1).await;
     assert_eq!(store.faults(&[]).await, wanted);
-    // Of the present moment, it is not what it says it is.
+    // With the current time, its digest is wrong.
     let present = "ffffffff-ffff-7fff-bfff-ffffffffffff";
     store
         .tampers(&copy(present, "(SELECT max(at) FROM audit_batches)"))
@@ -342,7 +342,7 @@ async fn an_inserted_batch_is_named_and_never_sealed(store: TestStore) {
     assert!(!of_present.is_empty(), "{faults:?}");
 }
 
-async fn a_removed_entry_is_named(store: TestStore) {
+async fn verification_reports_a_removed_entry(store: TestStore) {
     store.seals(3).await;
     store.seals(3).await;
     let batch = store.batches().await[0].clone();
@@ -351,7 +351,7 @@ async fn a_removed_entry_is_named(store: TestStore) {
     }
     let removed = |number| AuditFault::EntryRemoved(batch.clone(), number);
     assert_eq!(store.faults(&[]).await, [removed(1), removed(2)]);
-    // With the digests cut to fit, the batch is not what was sealed.
+    // With shortened digests, the batch differs from what was sealed.
     store
         .tampers(&format!(
             "UPDATE audit_batches SET entry_digests = substr(entry_digests, 1, 16) WHERE batch_id = '{batch}'"
@@ -360,7 +360,7 @@ async fn a_removed_entry_is_named(store: TestStore) {
     assert_eq!(store.faults(&[]).await, [AuditFault::BatchChanged(batch)]);
 }
 
-async fn a_removed_batch_is_named(store: TestStore) {
+async fn verification_reports_a_removed_batch(store: TestStore) {
     for _ in 0..3 {
         store.seals(2).await;
     }
@@ -372,7 +372,7 @@ async fn a_removed_batch_is_named(store: TestStore) {
     assert_eq!(store.faults(&[]).await, wanted);
 }
 
-async fn a_changed_seal_and_a_removed_one_are_named(store: TestStore) {
+async fn verification_reports_changed_and_removed_seals(store: TestStore) {
     let mut noted = Vec::new();
     for _ in 0..5 {
         noted.push(store.seals(1).await);
@@ -388,11 +388,11 @@ async fn a_changed_seal_and_a_removed_one_are_named(store: TestStore) {
         faults[..2],
         [AuditFault::SealChanged(2), AuditFault::SealRemoved(4)]
     );
-    // What only the seal knew is not older than what may still be sealed.
+    // A batch that only the seal knew is recent enough to be sealed again.
     assert!(faults.len() == 2 || faults[2] == AuditFault::BatchInserted(batch));
 }
 
-async fn a_trail_that_was_cut_off_is_noticed(store: TestStore) {
+async fn verification_reports_a_truncated_trail(store: TestStore) {
     let mut noted = Vec::new();
     for _ in 0..4 {
         noted.push(store.seals(2).await);
@@ -407,15 +407,15 @@ async fn a_trail_that_was_cut_off_is_noticed(store: TestStore) {
         .await;
     assert_eq!(store.faults(&[]).await, [], "the database alone cannot know");
     assert_eq!(store.faults(&noted).await, [AuditFault::Truncated(2)]);
-    // Going on does not hide it.
+    // Later seals do not hide it.
     noted.push(store.seals(1).await);
     noted.push(store.seals(1).await);
     let faults = store.faults(&noted).await;
     assert_eq!(faults, [AuditFault::HeadDiffers(3), AuditFault::HeadDiffers(4)]);
 }
 
-/// The owner of the database changes an entry and makes everything that depends on it anew, as the service would.
-async fn a_chain_that_was_made_anew_is_noticed(store: TestStore) {
+/// The owner of the database changes an entry and recomputes everything that depends on it, as the service would.
+async fn verification_reports_a_rewritten_chain(store: TestStore) {
     let mut noted = Vec::new();
     for _ in 0..3 {
         noted.push(store.seals(1).await);
@@ -435,9 +435,9 @@ async fn a_chain_that_was_made_anew_is_noticed(store: TestStore) {
     assert_eq!(faults, [AuditFault::HeadDiffers(2), AuditFault::Truncated(2)]);
 }
 
-/// SQLite has the clock of its machine.
+/// SQLite uses the clock of the machine.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_set_back_looks_like_no_insertion() {
+async fn a_clock_that_is_set_back_causes_no_fault() {
     let store = TestStore::on_sqlite().await;
     store.seals(1).await;
     store

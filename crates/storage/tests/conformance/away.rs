@@ -1,4 +1,4 @@
-//! A database that goes away: errors within seconds, and work goes on by itself when it is back.
+//! A database that goes down: errors within seconds, and recovery without intervention.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::support::catalogue::Parts;
 use crate::support::figures::flow;
 use crate::support::{FORM, PERIOD};
 
-/// How soon a call must answer when there is no database.
+/// The most time for a call to fail without a database.
 const SOON: Duration = Duration::from_secs(5);
 
 fn write(store: &Store, value: i64) -> Write {
@@ -47,7 +47,7 @@ async fn is_unavailable<T: std::fmt::Debug>(call: impl Future<Output = Result<T,
     assert!(start.elapsed() < SOON, "after {:?}", start.elapsed());
 }
 
-/// That nothing works, and everything says so soon.
+/// Asserts that every call fails, and within time.
 async fn is_away(store: &Store) {
     let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
     let (root, district) = ("VN".parse().unwrap(), scope.tree.get("01-A").unwrap().id());
@@ -67,7 +67,7 @@ async fn is_away(store: &Store) {
     );
 }
 
-/// That everything works again, by itself.
+/// Asserts that everything works again without intervention.
 async fn comes_back(store: &Store, value: i64) {
     let start = Instant::now();
     loop {
@@ -90,7 +90,7 @@ async fn comes_back(store: &Store, value: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_stops_or_crashes_is_unavailable_until_it_is_back() {
+async fn a_stopped_or_crashed_database_is_unavailable_until_it_returns() {
     let server = PrivatePostgres::start().await;
     let store = opened(&server.url()).await;
     comes_back(&store, 1).await;
@@ -105,7 +105,7 @@ async fn a_database_that_stops_or_crashes_is_unavailable_until_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_are_cut_or_silent_are_unavailable_until_they_are_back() {
+async fn cut_or_silent_connections_are_unavailable_until_they_return() {
     let database = postgres_database().await;
     let proxy = FaultProxy::in_front_of(database.url());
     let store = opened(&proxy.url_through(database.url())).await;
@@ -120,14 +120,15 @@ async fn connections_that_are_cut_or_silent_are_unavailable_until_they_are_back(
     comes_back(&store, 3).await;
 }
 
-/// A network that forgets connections tells neither end. All that were open are found out by the first that is used.
+/// A network device that drops its state notifies neither end. The first use of one dead connection reveals all of
+/// them.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_fell_silent_are_replaced_within_seconds() {
+async fn silent_connections_are_replaced_within_seconds() {
     let database = postgres_database().await;
     let proxy = FaultProxy::in_front_of(database.url());
     let store = opened(&proxy.url_through(database.url())).await;
     comes_back(&store, 1).await;
-    // As many as are used at a time stay open.
+    // As many connections stay open as were used at the same time.
     futures_util::future::join_all((0..16).map(|_| store.pending())).await;
     proxy.half_open();
     let start = Instant::now();
@@ -139,9 +140,9 @@ async fn connections_that_fell_silent_are_replaced_within_seconds() {
     );
 }
 
-/// Each change either was recorded or was not; sent again, it is there once.
+/// Each change was either recorded or not; retried, it is recorded once.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_met_a_crash_can_be_sent_again() {
+async fn a_change_interrupted_by_a_crash_can_be_retried() {
     let server = PrivatePostgres::start().await;
     let store = opened(&server.url()).await;
     let sender = |at: i64| {

@@ -1,4 +1,4 @@
-//! Rows that cannot be read: an error that says so, never a panic, and no harm to others.
+//! Unreadable rows: an error, never a panic, and no harm to other rows.
 
 use futures_util::future::join_all;
 use tonghop_domain::{Outbox as _, Revision};
@@ -8,12 +8,12 @@ use crate::support::figures::flow;
 use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
-    figures_that_cannot_be_read_are_corrupt,
-    a_total_that_fails_holds_up_none_of_its_group,
-    a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed,
-    a_head_that_cannot_be_read_fails_only_changes_of_its_own,
-    a_mark_on_nothing_is_corrupt,
-    an_announcement_that_cannot_be_read_holds_up_no_other,
+    unreadable_figures_are_corrupt,
+    a_failing_total_does_not_block_its_group,
+    an_unreadable_total_is_corrupt_until_it_is_refreshed,
+    an_unreadable_head_fails_only_its_own_changes,
+    a_mark_on_an_unknown_total_is_corrupt,
+    an_unreadable_announcement_does_not_block_others,
 );
 
 fn is_corrupt<T: std::fmt::Debug>(what: &str, result: Result<T, StoreError>) {
@@ -23,7 +23,7 @@ fn is_corrupt<T: std::fmt::Debug>(what: &str, result: Result<T, StoreError>) {
     );
 }
 
-async fn figures_that_cannot_be_read_are_corrupt(store: TestStore) {
+async fn unreadable_figures_are_corrupt(store: TestStore) {
     let revision = store.reports("01-A-1", 5).await;
     let id = revision.id;
     let (scope, district, leaf) = (
@@ -64,7 +64,7 @@ async fn figures_that_cannot_be_read_are_corrupt(store: TestStore) {
     assert_eq!(store.value("VN").await, Some(13), "and a correction mends it");
 }
 
-async fn a_total_that_fails_holds_up_none_of_its_group(store: TestStore) {
+async fn a_failing_total_does_not_block_its_group(store: TestStore) {
     for (unit, value) in [("01-A-1", 5), ("01-B-1", 7), ("02-A-1", 11)] {
         store.reports(unit, value).await;
     }
@@ -91,7 +91,7 @@ async fn a_total_that_fails_holds_up_none_of_its_group(store: TestStore) {
     assert_eq!(store.value("VN").await, Some(25));
 }
 
-async fn a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed(store: TestStore) {
+async fn an_unreadable_total_is_corrupt_until_it_is_refreshed(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.drain().await;
     let (scope, unit) = (store.scope(PERIOD), "01-A".parse().unwrap());
@@ -120,13 +120,13 @@ async fn a_total_that_cannot_be_read_is_corrupt_until_it_is_refreshed(store: Tes
     store.refreshes("01-A").await;
     assert_eq!(store.value("01-A").await, Some(5));
     store.drain().await;
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn a_head_that_cannot_be_read_fails_only_changes_of_its_own(store: TestStore) {
+async fn an_unreadable_head_fails_only_its_own_changes(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let revision: Revision = store.reports("01-A-2", 5).await;
-    // As a table without its constraints would let it happen.
+    // A table without its constraints would permit this.
     let unchecked = if store.is_postgres() {
         "ALTER TABLE submissions DROP CONSTRAINT submissions_status_check; SET session_replication_role = replica"
     } else {
@@ -147,7 +147,7 @@ async fn a_head_that_cannot_be_read_fails_only_changes_of_its_own(store: TestSto
     }
 }
 
-async fn a_mark_on_nothing_is_corrupt(store: TestStore) {
+async fn a_mark_on_an_unknown_total_is_corrupt(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.sql("UPDATE marks SET unit_id = 4711").await;
     let soon = store.now().await.unwrap() + chrono::Duration::seconds(1);
@@ -159,13 +159,13 @@ async fn a_mark_on_nothing_is_corrupt(store: TestStore) {
     store.sql("UPDATE marks SET period = 'July'").await;
     assert_eq!(store.stale(soon, 10).await.unwrap(), []);
     assert_eq!(store.rows("totals").await, 0);
-    // It holds up no other.
+    // It blocks no other total.
     store.reports("01-A-2", 5).await;
     let soon = store.now().await.unwrap() + chrono::Duration::seconds(1);
     assert_eq!(store.stale(soon, 10).await.unwrap().len(), 1);
 }
 
-async fn an_announcement_that_cannot_be_read_holds_up_no_other(store: TestStore) {
+async fn an_unreadable_announcement_does_not_block_others(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.sql("UPDATE outbox SET announcement = '{}'").await;
     store.reports("01-A-2", 5).await;

@@ -1,4 +1,4 @@
-//! Many changes at the same time: they share transactions, and each is decided by itself.
+//! Concurrent changes: they share transactions, and each is decided on its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::support::figures::flow;
 use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
-    changes_at_once_are_all_there_in_order_and_once,
-    of_all_who_correct_one_revision_at_once_one_succeeds,
-    of_all_who_report_first_at_once_one_succeeds,
-    a_conflict_fails_only_itself,
-    an_impossible_change_fails_only_itself,
-    a_change_that_the_database_rejects_fails_only_itself,
-    what_is_too_much_is_refused_at_once_and_the_rest_is_recorded,
+    concurrent_changes_are_all_recorded_once_and_in_order,
+    one_of_several_concurrent_corrections_succeeds,
+    one_of_several_concurrent_first_reports_succeeds,
+    a_conflict_does_not_fail_its_batch,
+    an_impossible_change_does_not_fail_its_batch,
+    a_change_that_the_database_rejects_does_not_fail_its_batch,
+    excess_changes_are_refused_at_once_and_the_others_recorded,
 );
 
 const UNITS: [&str; 4] = ["01-A-1", "01-A-2", "02-A", "01-X"];
 
-/// Sends all at the same time, through all processes.
+/// Sends all changes at the same time, through all processes.
 async fn at_once(store: &TestStore, writes: Vec<Write>) -> Vec<Result<Outcome, StoreError>> {
     let processes = store.processes().await;
     let send = |(at, write): (usize, Write)| {
@@ -33,7 +33,7 @@ async fn at_once(store: &TestStore, writes: Vec<Write>) -> Vec<Result<Outcome, S
     join_all(sent).await.into_iter().map(Result::unwrap).collect()
 }
 
-async fn changes_at_once_are_all_there_in_order_and_once(store: TestStore) {
+async fn concurrent_changes_are_all_recorded_once_and_in_order(store: TestStore) {
     let writes: Vec<Write> = (0..400)
         .map(|at| store.write(UNITS[at % 4], [flow(at as i64)]))
         .collect();
@@ -57,7 +57,7 @@ async fn changes_at_once_are_all_there_in_order_and_once(store: TestStore) {
     }
 }
 
-async fn of_all_who_correct_one_revision_at_once_one_succeeds(store: TestStore) {
+async fn one_of_several_concurrent_corrections_succeeds(store: TestStore) {
     let mut current = store.reports("01-A-1", 0).await.revision;
     for round in 1..=10_i64 {
         let correction = |at| Write {
@@ -75,7 +75,7 @@ async fn of_all_who_correct_one_revision_at_once_one_succeeds(store: TestStore) 
     }
 }
 
-async fn of_all_who_report_first_at_once_one_succeeds(store: TestStore) {
+async fn one_of_several_concurrent_first_reports_succeeds(store: TestStore) {
     for unit in UNITS {
         let first = |at| Write {
             condition: Precondition::Absent,
@@ -94,7 +94,7 @@ async fn of_all_who_report_first_at_once_one_succeeds(store: TestStore) {
     }
 }
 
-async fn a_conflict_fails_only_itself(store: TestStore) {
+async fn a_conflict_does_not_fail_its_batch(store: TestStore) {
     let write = |at: i64| {
         let write = store.write(UNITS[at as usize % 4], [flow(at)]);
         let condition = if at % 5 == 0 {
@@ -117,8 +117,8 @@ async fn a_conflict_fails_only_itself(store: TestStore) {
     assert_eq!(store.rows("revisions").await, 160);
 }
 
-/// Nothing that the service writes breaks a rule of the database; should it, its neighbours must not suffer.
-async fn a_change_that_the_database_rejects_fails_only_itself(store: TestStore) {
+/// The service never sends a change that breaks a rule of the database; if it did, the rest of the batch must succeed.
+async fn a_change_that_the_database_rejects_does_not_fail_its_batch(store: TestStore) {
     store.sql("CREATE UNIQUE INDEX notes ON revisions (note)").await;
     let write = |at: i64| {
         let mut write = store.write(UNITS[at as usize % 4], [flow(at)]);
@@ -135,8 +135,8 @@ async fn a_change_that_the_database_rejects_fails_only_itself(store: TestStore) 
     assert_eq!(store.rows("revisions").await, 197);
 }
 
-/// The caller has checked that the unit reports; should one not have, its neighbours must not suffer.
-async fn an_impossible_change_fails_only_itself(store: TestStore) {
+/// The caller has checked that the unit reports; if it has not, the rest of the batch must succeed.
+async fn an_impossible_change_does_not_fail_its_batch(store: TestStore) {
     let impossible = Write {
         key: SubmissionKey {
             period: "2199-08".parse().unwrap(),
@@ -159,7 +159,7 @@ async fn an_impossible_change_fails_only_itself(store: TestStore) {
     assert_eq!(store.rows("revisions").await, 196);
 }
 
-async fn what_is_too_much_is_refused_at_once_and_the_rest_is_recorded(store: TestStore) {
+async fn excess_changes_are_refused_at_once_and_the_others_recorded(store: TestStore) {
     let writes = (0..6000).map(|value| store.record(store.write("01-A-1", [flow(value)])));
     let outcomes = join_all(writes).await;
     let refused = outcomes

@@ -1,4 +1,5 @@
-//! Writers, refreshers and readers all at once: what is read is never older than it says, and all is right in the end.
+//! Concurrent writers, refreshers and readers: a total is never older than its `as_of`, and all totals are right in the
+//! end.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,12 +14,12 @@ use crate::support::figures::flow;
 use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
-    a_total_holds_everything_recorded_before_the_time_it_names,
-    reports_and_refreshes_at_once_end_exact_in_every_round,
-    reports_withdrawals_and_refreshes_at_once_end_exact,
+    a_total_includes_everything_recorded_before_its_as_of,
+    concurrent_reports_and_refreshes_end_with_exact_totals,
+    concurrent_reports_withdrawals_and_refreshes_end_exact,
 );
 
-/// What one unit has sent so far: each report is one higher than the one before.
+/// The reports of one unit, each one higher than the one before.
 #[derive(Default)]
 struct Ledger {
     sent: AtomicI64,
@@ -30,7 +31,7 @@ impl Ledger {
         self.acknowledged.lock().unwrap().push((recorded, value));
     }
 
-    /// The highest number that was acknowledged and recorded before `time`.
+    /// The highest acknowledged number that was recorded before `time`.
     fn least(known: &[(DateTime<Utc>, i64)], time: DateTime<Utc>) -> i64 {
         let before = known.iter().filter(|(recorded, _)| *recorded < time);
         before.map(|(_, value)| *value).max().unwrap_or(0)
@@ -42,7 +43,7 @@ const WRITERS: [&str; 5] = ["01-A-1", "01-A-2", "01-B-1", "01-X", "02-A"];
 struct Arena {
     store: TestStore,
     ledgers: [Ledger; 5],
-    /// While it is calm nobody writes, and totals come to rest.
+    /// During a calm nobody writes, so that totals come to rest.
     is_calm: AtomicBool,
     is_over: AtomicBool,
     /// How often each reader saw its total at rest.
@@ -75,7 +76,7 @@ impl Arena {
         }
     }
 
-    /// Reads one total again and again.
+    /// Reads one total repeatedly.
     async fn read(&self, process: &Store, reader: usize, unit: &str, parts: &[usize]) {
         let (scope, unit) = (self.store.scope(PERIOD), unit.parse().unwrap());
         while self.goes_on() {
@@ -102,7 +103,7 @@ impl Arena {
         }
     }
 
-    /// Storm and calm in turn. A calm ends as soon as each reader has seen its total at rest.
+    /// Alternates storms and calms. A calm ends when each reader has seen its total at rest.
     async fn conduct(&self) {
         for _ in 0..8 {
             tokio::time::sleep(Duration::from_millis(250)).await;
@@ -133,7 +134,7 @@ async fn refresh_stale(process: &Store) {
     }
 }
 
-async fn a_total_holds_everything_recorded_before_the_time_it_names(store: TestStore) {
+async fn a_total_includes_everything_recorded_before_its_as_of(store: TestStore) {
     let processes = store.processes().await;
     let [first, second] = &processes;
     let arena = Arena {
@@ -166,11 +167,11 @@ async fn a_total_holds_everything_recorded_before_the_time_it_names(store: TestS
         .map(|ledger| ledger.sent.load(Ordering::SeqCst))
         .sum();
     assert_eq!(store.value("VN").await, Some(sum));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-/// The province of the built-in catalogue: 14 reports race with refreshes of the total that they all go into.
-async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore) {
+/// The province of the built-in catalogue: 14 concurrent reports race with refreshes of their common total.
+async fn concurrent_reports_and_refreshes_end_with_exact_totals(store: TestStore) {
     let built_in = || tonghop_catalogue::built_in().unwrap();
     let store = store.adopting(built_in).await;
     let processes = if store.is_postgres() {
@@ -255,7 +256,7 @@ async fn reports_and_refreshes_at_once_end_exact_in_every_round(store: TestStore
     assert_eq!(verification.differing, []);
 }
 
-async fn reports_withdrawals_and_refreshes_at_once_end_exact(store: TestStore) {
+async fn concurrent_reports_withdrawals_and_refreshes_end_exact(store: TestStore) {
     let processes = store.processes().await;
     let units = [
         "01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X", "02-A", "02-A-1", "VN-X",
@@ -281,7 +282,7 @@ async fn reports_withdrawals_and_refreshes_at_once_end_exact(store: TestStore) {
             done.unwrap();
         }
         store.drain().await;
-        store.is_proved(PERIOD).await;
+        store.assert_verified(PERIOD).await;
         assert_eq!(store.pending().await.unwrap(), 0);
     }
     let claimed = store.claim(10_000).await.unwrap();

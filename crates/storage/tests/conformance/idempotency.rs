@@ -1,4 +1,4 @@
-//! Retries: an idempotency key stands for its first answer.
+//! Retries: an idempotency key repeats its first response.
 
 use chrono::Duration;
 use futures_util::future::join_all;
@@ -9,14 +9,14 @@ use crate::support::figures::flow;
 use crate::support::{TestStore, recorded, under};
 
 on_both!(
-    a_retry_gets_the_first_answer_whatever_came_later,
-    a_retry_of_what_changed_nothing_gets_that_answer,
-    a_retry_comes_before_its_condition,
-    another_request_under_the_same_key_is_refused,
-    callers_have_keys_of_their_own,
-    a_hundred_retries_at_once_record_once,
-    of_two_requests_at_once_under_one_key_one_wins,
-    the_key_of_a_refused_change_is_free_again,
+    a_retry_gets_the_first_response_despite_later_changes,
+    a_retry_of_an_unchanged_report_gets_the_same_response,
+    a_retry_succeeds_although_its_precondition_now_fails,
+    another_request_with_the_same_key_is_refused,
+    idempotency_keys_are_per_caller,
+    a_hundred_concurrent_retries_record_once,
+    one_of_two_concurrent_requests_with_one_key_wins,
+    the_key_of_a_refused_change_can_be_reused,
     keys_are_forgotten_after_30_days,
 );
 
@@ -30,7 +30,7 @@ fn replayed(outcome: &Outcome) -> i32 {
     }
 }
 
-async fn a_retry_gets_the_first_answer_whatever_came_later(store: TestStore) {
+async fn a_retry_gets_the_first_response_despite_later_changes(store: TestStore) {
     let write = Write {
         idempotency: under("k", "five"),
         ..store.write("01-A-1", [flow(5)])
@@ -49,7 +49,7 @@ async fn a_retry_gets_the_first_answer_whatever_came_later(store: TestStore) {
     assert_eq!(store.rows("marks").await, 3, "a replay makes nothing stale");
 }
 
-async fn a_retry_of_what_changed_nothing_gets_that_answer(store: TestStore) {
+async fn a_retry_of_an_unchanged_report_gets_the_same_response(store: TestStore) {
     let first = store.reports("01-A-1", 5).await;
     let write = Write {
         idempotency: under("k", "five"),
@@ -64,7 +64,7 @@ async fn a_retry_of_what_changed_nothing_gets_that_answer(store: TestStore) {
     assert_eq!(store.send(write).await, answer(true));
 }
 
-async fn a_retry_comes_before_its_condition(store: TestStore) {
+async fn a_retry_succeeds_although_its_precondition_now_fails(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let write = Write {
         condition: Precondition::Current(1),
@@ -76,7 +76,7 @@ async fn a_retry_comes_before_its_condition(store: TestStore) {
     assert_eq!(replayed(&store.send(write).await), 2);
 }
 
-async fn another_request_under_the_same_key_is_refused(store: TestStore) {
+async fn another_request_with_the_same_key_is_refused(store: TestStore) {
     let first = Write {
         idempotency: under("k", "five"),
         ..store.write("01-A-1", [flow(5)])
@@ -96,7 +96,7 @@ async fn another_request_under_the_same_key_is_refused(store: TestStore) {
     );
 }
 
-async fn callers_have_keys_of_their_own(store: TestStore) {
+async fn idempotency_keys_are_per_caller(store: TestStore) {
     for (at, caller) in ["a", "b", "c"].into_iter().enumerate() {
         let write = Write {
             idempotency: Some(Idempotency {
@@ -110,7 +110,7 @@ async fn callers_have_keys_of_their_own(store: TestStore) {
     }
 }
 
-async fn a_hundred_retries_at_once_record_once(store: TestStore) {
+async fn a_hundred_concurrent_retries_record_once(store: TestStore) {
     let processes = store.processes().await;
     for (at, unit) in ["01-A-1", "01-A-2", "01-A-3", "01-B-1"].into_iter().enumerate() {
         let write = Write {
@@ -139,7 +139,7 @@ async fn a_hundred_retries_at_once_record_once(store: TestStore) {
     assert_eq!(store.rows("idempotency_keys").await, 4);
 }
 
-async fn of_two_requests_at_once_under_one_key_one_wins(store: TestStore) {
+async fn one_of_two_concurrent_requests_with_one_key_wins(store: TestStore) {
     let processes = store.processes().await;
     let tries = (0..60).map(|at| {
         let value = (at / 2) % 2;
@@ -166,7 +166,7 @@ async fn of_two_requests_at_once_under_one_key_one_wins(store: TestStore) {
     assert_eq!(store.rows("revisions").await, 1);
 }
 
-async fn the_key_of_a_refused_change_is_free_again(store: TestStore) {
+async fn the_key_of_a_refused_change_can_be_reused(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let write = |condition, request: &str| Write {
         condition,

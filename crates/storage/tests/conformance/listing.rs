@@ -1,4 +1,4 @@
-//! Lists of submissions and of revisions, page by page.
+//! Pages of submissions and of revisions.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use crate::support::figures::flow;
 use crate::support::{FORM, PAST, PERIOD, TestStore, recorded};
 
 on_both!(
-    the_newest_submission_comes_first,
-    a_list_has_what_its_filter_asks_for,
-    pages_have_neither_gaps_nor_doubles,
-    what_was_updated_since_a_time_includes_that_time,
-    a_history_is_read_page_by_page,
+    submissions_are_listed_newest_first,
+    filters_restrict_the_list_of_submissions,
+    pages_have_neither_gaps_nor_duplicates,
+    updated_since_includes_the_given_time,
+    revisions_are_paged,
 );
 
 async fn list(store: &TestStore, filter: SubmissionFilter) -> Vec<Revision> {
     store.submissions(filter, 1000).await.unwrap()
 }
 
-async fn the_newest_submission_comes_first(store: TestStore) {
+async fn submissions_are_listed_newest_first(store: TestStore) {
     let first = store.reports("01-A-1", 1).await;
     let second = store.reports("01-A-2", 2).await;
     let all = || list(&store, SubmissionFilter::default());
@@ -31,14 +31,14 @@ async fn the_newest_submission_comes_first(store: TestStore) {
     assert_eq!(
         all().await,
         [corrected.clone(), second],
-        "each with its current revision"
+        "with its current revision"
     );
     let withdrawn = store.withdraws("01-A-2").await;
     assert_eq!(withdrawn.status, Status::Withdrawn);
     assert_eq!(all().await, [withdrawn, corrected]);
 }
 
-async fn a_list_has_what_its_filter_asks_for(store: TestStore) {
+async fn filters_restrict_the_list_of_submissions(store: TestStore) {
     let mut keys = Vec::new();
     for form in [FORM, "khac"] {
         for period in [PERIOD, PAST] {
@@ -93,12 +93,12 @@ async fn a_list_has_what_its_filter_asks_for(store: TestStore) {
     }
 }
 
-async fn pages_have_neither_gaps_nor_doubles(store: TestStore) {
+async fn pages_have_neither_gaps_nor_duplicates(store: TestStore) {
     let units = [
         "01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X", "02-A", "02-A-1", "VN-X",
     ];
     let years = 2030..2036;
-    // At once, so that many have the same time.
+    // Concurrently, so that many have the same time.
     let writes = years
         .flat_map(|year| units.map(|unit| (year, unit)))
         .map(|(year, unit)| {
@@ -132,7 +132,7 @@ async fn pages_have_neither_gaps_nor_doubles(store: TestStore) {
     }
 }
 
-async fn what_was_updated_since_a_time_includes_that_time(store: TestStore) {
+async fn updated_since_includes_the_given_time(store: TestStore) {
     let first = store.reports("01-A-1", 1).await;
     let second = store.reports("01-A-2", 2).await;
     let since = async |time| {
@@ -150,7 +150,7 @@ async fn what_was_updated_since_a_time_includes_that_time(store: TestStore) {
     assert_eq!(since(corrected.received_at + Duration::microseconds(1)).await, []);
 }
 
-async fn a_history_is_read_page_by_page(store: TestStore) {
+async fn revisions_are_paged(store: TestStore) {
     let mut all = Vec::new();
     for value in 1..=10 {
         all.insert(0, store.reports("01-A-1", value).await);

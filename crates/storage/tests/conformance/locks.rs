@@ -1,5 +1,5 @@
-//! The order of locks and reads on PostgreSQL, where transactions really run side by side. A gate in the database
-//! holds one of them up at the worst moment.
+//! The order of locks and reads on PostgreSQL, whose transactions run concurrently. A gate in the database blocks one
+//! of them at the worst moment.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::support::figures::flow;
 use crate::support::session::Session;
 use crate::support::{PERIOD, TestStore, recorded};
 
-/// Holds up the first statement that comes by until it is opened.
+/// Blocks the first statement that reaches it until it is opened.
 struct Gate {
     keeper: Session,
 }
@@ -23,12 +23,12 @@ impl Gate {
         Self::at(store, "BEFORE INSERT ON totals").await
     }
 
-    /// After the refresh has read all that it reads, and before it deletes marks.
+    /// After a refresh has read its parts, and before it deletes marks.
     async fn before_the_total_is_written(store: &TestStore) -> Self {
         Self::at(store, "BEFORE UPDATE ON totals").await
     }
 
-    /// After the change has been decided.
+    /// After a change has been decided.
     async fn before_a_revision_is_written(store: &TestStore) -> Self {
         Self::at(store, "BEFORE INSERT ON revisions").await
     }
@@ -48,7 +48,7 @@ impl Gate {
         Self { keeper }
     }
 
-    async fn somebody_waits(&mut self) {
+    async fn wait_until_blocked(&mut self) {
         wait_for(&mut self.keeper, 1, "advisory").await;
     }
 
@@ -57,7 +57,7 @@ impl Gate {
     }
 }
 
-/// Waits until so many sessions wait for a lock, `%` for any.
+/// Waits until `count` sessions wait for a lock; `%` matches every kind.
 async fn wait_for(keeper: &mut Session, count: i64, lock: &str) {
     let waiting = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
@@ -67,20 +67,20 @@ async fn wait_for(keeper: &mut Session, count: i64, lock: &str) {
     while keeper.number(&waiting).await < count {
         assert!(
             start.elapsed() < Duration::from_secs(2),
-            "nobody waits for the lock"
+            "no session waits for the lock"
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 in_both_languages!(
-    a_refresh_gives_up_on_a_total_that_another_holds_for_too_long,
-    a_total_that_another_holds_holds_up_none_of_its_group,
+    a_refresh_of_a_locked_total_ends_in_contention,
+    a_locked_total_does_not_block_its_group,
     a_refresh_that_ends_a_deadlock_is_contention,
-    who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only,
-    a_catalogue_is_adopted_after_the_changes_that_are_on_their_way,
-    who_shares_a_batch_with_a_held_submission_is_answered_before_it,
-    a_submission_that_somebody_holds_holds_up_no_other,
+    a_hanging_session_delays_others_only_for_seconds,
+    a_catalogue_is_adopted_after_changes_in_progress,
+    changes_of_a_batch_do_not_wait_for_a_locked_submission,
+    a_locked_submission_does_not_block_others,
 );
 
 fn begin_refresh(store: &TestStore, unit: &str) -> JoinHandle<Result<Refreshed, StoreError>> {
@@ -93,16 +93,16 @@ async fn is_right(store: &TestStore, value: i64) {
     for unit in ["01-A", "01", "VN"] {
         assert_eq!(store.value(unit).await, Some(value), "{unit}");
     }
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_that_comes_before_the_lock_is_in_the_total() {
+async fn a_report_recorded_before_the_lock_is_in_the_total() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     let mut gate = Gate::before_the_lock(&store).await;
     let slow = begin_refresh(&store, "01-A");
-    gate.somebody_waits().await;
+    gate.wait_until_blocked().await;
     store.reports("01-A-2", 10).await;
     gate.open().await;
     slow.await.unwrap().unwrap();
@@ -111,30 +111,30 @@ async fn a_report_that_comes_before_the_lock_is_in_the_total() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_that_was_slow_to_lock_does_not_bring_back_what_was() {
+async fn a_refresh_that_locks_late_does_not_restore_old_figures() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     let mut gate = Gate::before_the_lock(&store).await;
     let slow = begin_refresh(&store, "01-A");
-    gate.somebody_waits().await;
+    gate.wait_until_blocked().await;
     store.reports("01-A-2", 10).await;
     assert!(matches!(store.refreshes("01-A").await, Refreshed::Written { .. }));
     gate.open().await;
     assert_eq!(
         slow.await.unwrap().unwrap(),
         Refreshed::Clean,
-        "the other has done its work"
+        "the other refresh did it"
     );
     is_right(&store, 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mark_that_comes_while_a_refresh_writes_survives_it() {
+async fn a_mark_made_during_a_refresh_survives_it() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     let mut gate = Gate::before_the_total_is_written(&store).await;
     let slow = begin_refresh(&store, "01-A");
-    gate.somebody_waits().await;
+    gate.wait_until_blocked().await;
     let later = store.reports("01-A-2", 10).await;
     gate.open().await;
     slow.await.unwrap().unwrap();
@@ -145,12 +145,12 @@ async fn a_mark_that_comes_while_a_refresh_writes_survives_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_refresh_waits_for_the_first_and_sees_what_it_left() {
+async fn a_second_refresh_waits_for_the_first_and_sees_its_result() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     let mut gate = Gate::before_the_total_is_written(&store).await;
     let first = begin_refresh(&store, "01-A");
-    gate.somebody_waits().await;
+    gate.wait_until_blocked().await;
     store.reports("01-A-2", 10).await;
     let second = begin_refresh(&store, "01-A");
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -167,9 +167,9 @@ async fn a_second_refresh_waits_for_the_first_and_sees_what_it_left() {
     is_right(&store, 11).await;
 }
 
-/// A refresh that commits while a reader is between the total and its marks, played by hand.
+/// A refresh that commits while a reader is between the total and its marks, simulated by hand.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_total_and_its_marks_are_of_one_moment() {
+async fn a_total_and_its_marks_are_read_in_one_snapshot() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     store.drain().await;
@@ -190,7 +190,7 @@ async fn a_total_and_its_marks_are_of_one_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_has_the_time_at_which_it_was_its_turn() {
+async fn a_revision_has_the_time_after_its_lock_was_taken() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     let mut other = store.session().await;
@@ -204,7 +204,7 @@ async fn a_revision_has_the_time_at_which_it_was_its_turn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_waits_for_no_other_total_and_a_report_for_none() {
+async fn refreshes_wait_for_no_other_total_and_reports_for_none() {
     let store = TestStore::on_postgres().await;
     store.reports("01-A-1", 1).await;
     store.drain().await;
@@ -219,16 +219,12 @@ async fn a_refresh_waits_for_no_other_total_and_a_report_for_none() {
     store.refreshes("01-A").await;
     other.run("COMMIT; BEGIN; SELECT * FROM totals FOR UPDATE").await;
     store.reports("01-A-1", 3).await;
-    assert_eq!(
-        store.value("01-A").await,
-        Some(2),
-        "nor does a reader wait for anyone"
-    );
+    assert_eq!(store.value("01-A").await, Some(2), "readers do not wait either");
     other.run("COMMIT").await;
     is_right(&store, 3).await;
 }
 
-async fn a_refresh_gives_up_on_a_total_that_another_holds_for_too_long(store: TestStore) {
+async fn a_refresh_of_a_locked_total_ends_in_contention(store: TestStore) {
     store.reports("01-A-1", 1).await;
     store.drain().await;
     let mut other = store.session().await;
@@ -247,7 +243,7 @@ async fn a_refresh_that_ends_a_deadlock_is_contention(store: TestStore) {
     store.drain().await;
     store.reports("01-A-1", 2).await;
     let mut other = store.session().await;
-    // The server looks for deadlocks when a session has waited for this long: the refresh looks first.
+    // A session looks for deadlocks after waiting this long, so the refresh is the first to look.
     other
         .run("SET deadlock_timeout = '10s'; BEGIN; SELECT * FROM totals FOR UPDATE")
         .await;
@@ -259,7 +255,7 @@ async fn a_refresh_that_ends_a_deadlock_is_contention(store: TestStore) {
     is_right(&store, 2).await;
 }
 
-async fn a_total_that_another_holds_holds_up_none_of_its_group(store: TestStore) {
+async fn a_locked_total_does_not_block_its_group(store: TestStore) {
     store.reports("01-A-1", 1).await;
     store.reports("01-B-1", 10).await;
     store.drain().await;
@@ -294,7 +290,7 @@ async fn a_total_that_another_holds_holds_up_none_of_its_group(store: TestStore)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn totals_of_one_parent_that_are_refreshed_together_mark_it_once_with_the_earliest_time() {
+async fn a_group_marks_its_parent_once_with_the_earliest_time() {
     let store = TestStore::on_postgres().await;
     let first = store.reports("01-A-1", 1).await.received_at;
     store.reports("01-B-1", 10).await;
@@ -310,11 +306,11 @@ async fn totals_of_one_parent_that_are_refreshed_together_mark_it_once_with_the_
     assert_eq!(read.freshness.as_of, first);
     store.drain().await;
     assert_eq!(store.value("VN").await, Some(11));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-/// A session of ours that stops in the middle of a transaction is ended by the server after two seconds.
-async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only(store: TestStore) {
+/// The server ends a session of the service that stops in the middle of a transaction after two seconds.
+async fn a_hanging_session_delays_others_only_for_seconds(store: TestStore) {
     store.reports("01-A-1", 1).await;
     let mut hanging = store.session().await;
     hanging
@@ -327,11 +323,11 @@ async fn who_hangs_with_a_submission_locked_holds_the_others_up_for_seconds_only
     is_right(&store, 2).await;
 }
 
-async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way(store: TestStore) {
+async fn a_catalogue_is_adopted_after_changes_in_progress(store: TestStore) {
     let mut gate = Gate::before_a_revision_is_written(&store).await;
     let (process, write) = (store.handle(), store.write("01-A-3", [flow(1)]));
     let report = tokio::spawn(async move { process.record(write).await.unwrap() });
-    gate.somebody_waits().await;
+    gate.wait_until_blocked().await;
     let url = store.url.clone();
     let without = Parts::default().without("01-A-3").catalogue("without");
     let adoption = tokio::spawn(async move { Store::migrate(&url, &without).await });
@@ -346,24 +342,24 @@ async fn a_catalogue_is_adopted_after_the_changes_that_are_on_their_way(store: T
     is_right(&store, 1).await;
 }
 
-/// A session of somebody else's that holds the submission of one unit.
-async fn holds(store: &TestStore, unit: &str) -> Session {
+/// Another session that locks the submission of one unit.
+async fn lock_submission(store: &TestStore, unit: &str) -> Session {
     let held = store.unit_id(unit).0;
-    let mut stranger = store.session().await;
-    stranger
+    let mut other = store.session().await;
+    other
         .run(&format!(
             "BEGIN; SELECT * FROM submissions WHERE unit_id = {held} FOR UPDATE"
         ))
         .await;
-    stranger
+    other
 }
 
-async fn who_shares_a_batch_with_a_held_submission_is_answered_before_it(store: TestStore) {
+async fn changes_of_a_batch_do_not_wait_for_a_locked_submission(store: TestStore) {
     for unit in ["01-A-1", "01-A-2", "02-A"] {
         store.reports(unit, 0).await;
     }
-    let _stranger = holds(&store, "01-A-1").await;
-    // All at once, and the held one between the others: whoever takes it has a neighbour to answer.
+    let _other = lock_submission(&store, "01-A-1").await;
+    // Concurrently, with the locked one in the middle, so that its batch contains another change.
     let mut sent: FuturesUnordered<_> = ["01-A-2", "01-A-1", "02-A"]
         .into_iter()
         .map(async |unit| (unit, store.record(store.write(unit, [flow(1)])).await.is_ok()))
@@ -376,13 +372,13 @@ async fn who_shares_a_batch_with_a_held_submission_is_answered_before_it(store: 
     assert_eq!(order, [("01-A-2", true), ("02-A", true), ("01-A-1", false)]);
 }
 
-/// The reports of the submission that somebody holds are refused in time, the others recorded.
-async fn a_submission_that_somebody_holds_holds_up_no_other(store: TestStore) {
+/// Reports for the locked submission are refused in time, the others are recorded.
+async fn a_locked_submission_does_not_block_others(store: TestStore) {
     let units = ["01-A-1", "01-A-2", "02-A"];
     for unit in units {
         store.reports(unit, 0).await;
     }
-    let mut stranger = holds(&store, "01-A-1").await;
+    let mut other = lock_submission(&store, "01-A-1").await;
     let send = |at: i64| {
         let (process, write) = (
             store.handle(),
@@ -406,8 +402,8 @@ async fn a_submission_that_somebody_holds_holds_up_no_other(store: TestStore) {
         }
     }
     assert_eq!(store.rows("revisions").await, 103);
-    stranger.run("ROLLBACK").await;
-    // What was held is left alone for two seconds.
+    other.run("ROLLBACK").await;
+    // Changes of a contended submission are refused for two seconds.
     let freed = Instant::now();
     while store.record(store.write("01-A-1", [flow(7)])).await.is_err() {
         assert!(

@@ -1,4 +1,4 @@
-//! What the store promises, told as stories, on PostgreSQL and on SQLite alike.
+//! Promises of the store, tested on PostgreSQL and on SQLite.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 #[macro_use]

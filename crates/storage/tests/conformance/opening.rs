@@ -12,14 +12,14 @@ use crate::support::figures::flow;
 use crate::support::session::Session;
 
 on_both!(
-    what_was_recorded_is_there_after_the_next_start,
-    closing_finishes_what_was_asked_for,
-    another_process_may_open_while_changes_are_recorded,
-    a_migration_waits_longer_for_its_turn_than_a_report,
-    a_store_answers_while_it_is_well,
+    recorded_revisions_survive_a_restart,
+    closing_records_the_queued_changes,
+    another_process_can_open_while_changes_are_recorded,
+    a_migration_waits_longer_for_the_writer_than_a_report,
+    a_healthy_store_responds,
 );
 
-async fn what_was_recorded_is_there_after_the_next_start(store: TestStore) {
+async fn recorded_revisions_survive_a_restart(store: TestStore) {
     let revision = store.reports("01-A-1", 5).await;
     store.drain().await;
     store.close().await;
@@ -30,9 +30,9 @@ async fn what_was_recorded_is_there_after_the_next_start(store: TestStore) {
     store.reports("01-A-1", 6).await;
 }
 
-async fn closing_finishes_what_was_asked_for(store: TestStore) {
+async fn closing_records_the_queued_changes(store: TestStore) {
     let sent = (0..500).map(|value| store.record(store.write("01-A-1", [flow(value)])));
-    // A task may ask for some hundred things before it gives way to another, here to the closing.
+    // A task can do some hundred operations before it yields to another, here to the one that closes.
     let (answers, ()) = tokio::join!(join_all(sent), store.close());
     let done = answers.iter().take_while(|answer| answer.is_ok()).count();
     assert!(done > 0, "what was asked for before is done");
@@ -48,7 +48,7 @@ async fn closing_finishes_what_was_asked_for(store: TestStore) {
     store.close().await;
 }
 
-async fn another_process_may_open_while_changes_are_recorded(store: TestStore) {
+async fn another_process_can_open_while_changes_are_recorded(store: TestStore) {
     let writing = async {
         for value in 0..200 {
             store.reports("01-A-1", value).await;
@@ -60,7 +60,7 @@ async fn another_process_may_open_while_changes_are_recorded(store: TestStore) {
             Store::migrate(&store.url, &catalogue()).await.unwrap();
             let other = Store::open(&store.url, catalogue()).await.unwrap();
             let write = store.write("01-A-2", [flow(store.now().await.unwrap().timestamp_micros())]);
-            // On SQLite the two take no turns: whoever asks at the right moment writes.
+            // SQLite's lock is not fair: the first to try at the right moment gets it.
             while let Err(error) = other.record(write.clone()).await {
                 assert!(matches!(error, StoreError::Contention(_)), "{error:?}");
             }
@@ -71,7 +71,7 @@ async fn another_process_may_open_while_changes_are_recorded(store: TestStore) {
     assert_eq!(store.rows("revisions").await, 205);
 }
 
-async fn a_migration_waits_longer_for_its_turn_than_a_report(store: TestStore) {
+async fn a_migration_waits_longer_for_the_writer_than_a_report(store: TestStore) {
     let mut holder = store.session().await;
     holder
         .run(if store.is_postgres() {
@@ -91,7 +91,7 @@ async fn a_migration_waits_longer_for_its_turn_than_a_report(store: TestStore) {
     assert!(matches!(late, Err(StoreError::CatalogueMismatch)), "{late:?}");
 }
 
-async fn a_store_answers_while_it_is_well(store: TestStore) {
+async fn a_healthy_store_responds(store: TestStore) {
     store.ping().await.unwrap();
     let (a, b) = (store.now().await.unwrap(), store.now().await.unwrap());
     assert!(a <= b);
@@ -119,7 +119,7 @@ async fn a_database_without_tables_is_not_migrated_in_any_language() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_migrate_at_once() {
+async fn concurrent_migrations_succeed() {
     let database = postgres_database().await;
     let url: DatabaseUrl = database.url().parse().unwrap();
     let migrations = (0..4).map(|_| {
@@ -135,7 +135,7 @@ async fn many_may_migrate_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_cannot_be_reached_is_unavailable() {
+async fn an_unreachable_database_is_unavailable() {
     let port = free_port();
     let postgres = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     for url in [postgres.as_str(), "sqlite:/no/such/folder/tonghop.db"] {
@@ -150,7 +150,7 @@ async fn a_database_that_cannot_be_reached_is_unavailable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_service_holds_a_sqlite_file() {
+async fn only_one_service_can_use_a_sqlite_file() {
     let database = sqlite_database();
     let url: DatabaseUrl = database.url().parse().unwrap();
     let lock = ServiceLock::take(&url).unwrap();
@@ -180,7 +180,7 @@ fn any_number_of_services_share_a_postgres_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_by_postgres_is_told_in_its_own_words() {
+async fn errors_of_postgres_include_its_message() {
     let database = postgres_database().await;
     let url: DatabaseUrl = format!("{}_gone", database.url()).parse().unwrap();
     let refused = Store::open(&url, Parts::default().catalogue("first"))
@@ -190,13 +190,13 @@ async fn a_refusal_by_postgres_is_told_in_its_own_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_recorded_although_the_one_writer_of_sqlite_was_busy_for_seconds() {
+async fn a_change_waits_seconds_for_the_writer_of_sqlite() {
     let store = TestStore::on_sqlite().await;
     let mut session = store.session().await;
     session.run("BEGIN IMMEDIATE").await;
     let (handle, key) = (store.handle(), store.total_key("01-A"));
     let refreshing = tokio::spawn(async move { handle.refresh(&key).await });
-    // By then the refresh has the store's one writing connection and waits for the file.
+    // By then the refresh has the store's only writing connection and waits for the file.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (handle, write) = (store.handle(), store.write("01-A-1", [flow(5)]));
     let recording = tokio::spawn(async move { handle.record(write).await });

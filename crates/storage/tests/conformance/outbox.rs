@@ -1,4 +1,4 @@
-//! The outbox: what was committed is announced, once it is committed, by whoever comes.
+//! The outbox: every commit is announced, after it, by any relay.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::support::{FORM, PAST, PERIOD, TestStore, period, recorded, under};
 
 on_both!(
     a_recorded_revision_is_announced_to_its_province,
-    one_announcement_stands_for_all_of_a_commit_form_period_and_province,
-    what_changes_nothing_is_not_announced,
+    a_commit_has_one_announcement_per_form_period_and_province,
+    unchanged_reports_are_not_announced,
     a_refreshed_total_is_announced_with_its_version,
-    a_claim_hides_what_it_takes_and_a_settled_announcement_is_gone,
-    claimers_at_once_never_take_the_same,
-    a_claim_that_is_never_settled_lapses,
-    whoever_waits_for_news_is_woken,
-    what_waits_is_told_with_its_age_and_counted_up_to_a_bound,
+    claimed_announcements_are_hidden_and_settled_ones_deleted,
+    concurrent_claims_are_disjoint,
+    an_unsettled_claim_expires,
+    outbox_changed_is_notified_after_a_commit,
+    the_backlog_has_an_age_and_a_bounded_count,
 );
 
 async fn claimed(store: &TestStore) -> Vec<Envelope> {
@@ -61,7 +61,7 @@ async fn a_recorded_revision_is_announced_to_its_province(store: TestStore) {
     );
 }
 
-async fn one_announcement_stands_for_all_of_a_commit_form_period_and_province(store: TestStore) {
+async fn a_commit_has_one_announcement_per_form_period_and_province(store: TestStore) {
     let units = ["01-A-1", "01-A-2", "01-X", "02-A", "02-A-1", "VN-X"];
     let write = |at: usize| {
         let unit = units[at % units.len()];
@@ -111,7 +111,7 @@ async fn one_announcement_stands_for_all_of_a_commit_form_period_and_province(st
     assert_eq!(announced, revisions);
 }
 
-async fn what_changes_nothing_is_not_announced(store: TestStore) {
+async fn unchanged_reports_are_not_announced(store: TestStore) {
     let write = Write {
         idempotency: under("k", "five"),
         ..store.write("01-A-1", [flow(5)])
@@ -154,7 +154,7 @@ async fn a_refreshed_total_is_announced_with_its_version(store: TestStore) {
     }
 }
 
-async fn a_claim_hides_what_it_takes_and_a_settled_announcement_is_gone(store: TestStore) {
+async fn claimed_announcements_are_hidden_and_settled_ones_deleted(store: TestStore) {
     let mut units = Vec::new();
     for unit in ["01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X"] {
         store.reports(unit, 1).await;
@@ -181,7 +181,7 @@ async fn a_claim_hides_what_it_takes_and_a_settled_announcement_is_gone(store: T
     assert_eq!(store.rows("outbox").await, 3);
 }
 
-async fn claimers_at_once_never_take_the_same(store: TestStore) {
+async fn concurrent_claims_are_disjoint(store: TestStore) {
     for value in 0..60 {
         store.reports("01-A-1", value).await;
     }
@@ -206,11 +206,11 @@ async fn claimers_at_once_never_take_the_same(store: TestStore) {
         .collect();
     let distinct: BTreeSet<_> = taken.iter().collect();
     assert_eq!(taken.len(), distinct.len(), "nothing is taken twice");
-    // Whoever looks while another takes may see nothing; nothing is lost by that.
+    // A claim during another one may return nothing, without any loss.
     assert_eq!(taken.len() + claimed(&store).await.len(), 60);
 }
 
-async fn a_claim_that_is_never_settled_lapses(store: TestStore) {
+async fn an_unsettled_claim_expires(store: TestStore) {
     store.reports("01-A-1", 1).await;
     let first = claimed(&store).await;
     assert_eq!(claimed(&store).await, []);
@@ -221,7 +221,7 @@ async fn a_claim_that_is_never_settled_lapses(store: TestStore) {
     assert_eq!(claimed(&store).await, []);
 }
 
-async fn whoever_waits_for_news_is_woken(store: TestStore) {
+async fn outbox_changed_is_notified_after_a_commit(store: TestStore) {
     let woken = async || {
         tokio::time::timeout(Duration::from_secs(2), store.outbox_changed().notified())
             .await
@@ -233,7 +233,7 @@ async fn whoever_waits_for_news_is_woken(store: TestStore) {
     assert!(woken().await, "after a refresh");
 }
 
-async fn what_waits_is_told_with_its_age_and_counted_up_to_a_bound(store: TestStore) {
+async fn the_backlog_has_an_age_and_a_bounded_count(store: TestStore) {
     let nothing = store.backlog().await.unwrap();
     assert_eq!((nothing.marks, nothing.announcements), (0, 0));
     assert_eq!((nothing.oldest_mark, nothing.oldest_announcement), (None, None));
@@ -244,7 +244,7 @@ async fn what_waits_is_told_with_its_age_and_counted_up_to_a_bound(store: TestSt
     assert_eq!(told.oldest_mark, Some(first.received_at));
     assert_eq!(told.oldest_announcement, Some(first.received_at));
     assert!(told.at > first.received_at);
-    // 2 to the 13th of each: more than are counted.
+    // 2 to the power of 13 of each: more than are counted.
     for _ in 0..13 {
         store
             .sql("INSERT INTO marks (form, period, unit_id, since) SELECT form, period, unit_id, since FROM marks")

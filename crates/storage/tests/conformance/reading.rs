@@ -1,4 +1,4 @@
-//! What is read of totals: contributions, completeness, and whether a revision has arrived.
+//! Reads of totals: contributions, completeness, and whether a revision is aggregated.
 
 use std::time::{Duration, Instant};
 
@@ -11,15 +11,15 @@ use crate::support::{PAST, PERIOD, TestStore, recorded};
 
 on_both!(
     contributions_add_up_to_the_total_and_name_their_submissions,
-    children_with_totals_bring_their_totals,
-    who_said_nothing_brings_nothing,
-    contributions_of_flags_lists_and_texts_say_what_was_said,
-    a_long_list_is_cut_and_says_so,
+    children_with_totals_contribute_their_totals,
+    units_without_a_report_contribute_nothing,
+    contributions_include_flags_lists_and_texts_as_reported,
+    a_long_list_is_truncated_and_marked,
     completeness_lists_every_expected_unit_once,
     a_report_after_the_due_time_is_late_until_it_is_withdrawn,
-    a_revision_has_arrived_when_its_province_holds_it,
-    a_revision_outside_provinces_has_arrived_when_the_root_holds_it,
-    a_unit_that_is_not_there_is_an_error_and_no_panic,
+    a_revision_is_aggregated_once_its_province_includes_it,
+    a_revision_outside_provinces_is_aggregated_in_the_root,
+    an_unknown_unit_is_an_error_and_no_panic,
 );
 
 async fn contributions(store: &TestStore, unit: &str, indicator: &str) -> Vec<Contribution> {
@@ -46,7 +46,7 @@ async fn contributions_add_up_to_the_total_and_name_their_submissions(store: Tes
     assert_eq!(Some(sum), store.value("01-A").await);
 }
 
-async fn children_with_totals_bring_their_totals(store: TestStore) {
+async fn children_with_totals_contribute_their_totals(store: TestStore) {
     let own = store.reports("02-A", 1).await;
     store.reports("02-A-1", 10).await;
     store.reports("01-A-1", 100).await;
@@ -75,14 +75,10 @@ async fn children_with_totals_bring_their_totals(store: TestStore) {
     assert_eq!(Some(sum), store.value("VN").await);
 
     let parts = contributions(&store, "01-X", "FLOW").await;
-    assert_eq!(
-        units(&parts),
-        ["01-X"],
-        "a unit with none below it is its own part"
-    );
+    assert_eq!(units(&parts), ["01-X"], "a leaf is its own part");
 }
 
-async fn who_said_nothing_brings_nothing(store: TestStore) {
+async fn units_without_a_report_contribute_nothing(store: TestStore) {
     recorded(store.send(store.write("01-A-1", [text("chỉ lời văn")])).await);
     recorded(
         store
@@ -105,11 +101,11 @@ async fn who_said_nothing_brings_nothing(store: TestStore) {
     assert!(parts[0].submission.is_some(), "it reported, if not of this");
     assert_eq!(
         parts[2].submission, None,
-        "what was withdrawn contributes nothing"
+        "a withdrawn report contributes nothing"
     );
 }
 
-async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestStore) {
+async fn contributions_include_flags_lists_and_texts_as_reported(store: TestStore) {
     for (unit, flag, item) in [
         ("01-A-1", true, "b"),
         ("01-A-2", false, "a"),
@@ -134,7 +130,7 @@ async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestSto
     assert_eq!(
         total.rows[3].items,
         ["b", "c", "a"],
-        "in the order of the units, each once"
+        "in the order of the units, without duplicates"
     );
 
     let texts = contributions(&store, "01-A", "TEXT").await;
@@ -146,7 +142,7 @@ async fn contributions_of_flags_lists_and_texts_say_what_was_said(store: TestSto
     assert_eq!((total.rows[4].value, total.rows[4].counts.reporting), (None, 3));
 }
 
-async fn a_long_list_is_cut_and_says_so(store: TestStore) {
+async fn a_long_list_is_truncated_and_marked(store: TestStore) {
     for unit in ["01-A-1", "01-A-2", "01-A-3"] {
         let items: Vec<String> = (0..100).map(|at| format!("{unit} {at}")).collect();
         let items: Vec<&str> = items.iter().map(String::as_str).collect();
@@ -157,7 +153,7 @@ async fn a_long_list_is_cut_and_says_so(store: TestStore) {
         let line = &store.total_of(unit).await.total.rows[3];
         assert_eq!((line.items.len(), line.items_truncated), (200, true), "{unit}");
     }
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
 async fn completeness_lists_every_expected_unit_once(store: TestStore) {
@@ -231,13 +227,13 @@ async fn arrived(store: &TestStore, revisions: &[&Revision]) -> Vec<Option<DateT
     store.aggregated_at(asked.collect()).await.unwrap()
 }
 
-async fn a_revision_has_arrived_when_its_province_holds_it(store: TestStore) {
+async fn a_revision_is_aggregated_once_its_province_includes_it(store: TestStore) {
     let first = store.reports("01-A-1", 5).await;
     let agency = store.reports("01-X", 6).await;
     assert_eq!(arrived(&store, &[&first, &agency]).await, [None, None]);
     store.refreshes("01").await;
     let [None, Some(_)] = arrived(&store, &[&first, &agency]).await[..] else {
-        panic!("the province was refreshed, but not with what waits in its district")
+        panic!("the province was refreshed without the pending report of its district")
     };
     store.refreshes("01-A").await;
     assert_eq!(arrived(&store, &[&first]).await, [None]);
@@ -252,7 +248,7 @@ async fn a_revision_has_arrived_when_its_province_holds_it(store: TestStore) {
     assert_eq!(
         arrived(&store, &[&elsewhere, &first, &later]).await,
         [None, both[0], None],
-        "what arrived stays"
+        "aggregated revisions stay aggregated"
     );
     store.drain().await;
     let all = arrived(&store, &[&first, &agency, &later, &elsewhere]).await;
@@ -260,14 +256,14 @@ async fn a_revision_has_arrived_when_its_province_holds_it(store: TestStore) {
     assert!(arrived(&store, &[]).await.is_empty());
 }
 
-async fn a_revision_outside_provinces_has_arrived_when_the_root_holds_it(store: TestStore) {
+async fn a_revision_outside_provinces_is_aggregated_in_the_root(store: TestStore) {
     let revision = store.reports("VN-X", 5).await;
     assert_eq!(arrived(&store, &[&revision]).await, [None]);
     store.refreshes("VN").await;
     assert!(arrived(&store, &[&revision]).await[0].is_some());
 }
 
-async fn a_unit_that_is_not_there_is_an_error_and_no_panic(store: TestStore) {
+async fn an_unknown_unit_is_an_error_and_no_panic(store: TestStore) {
     let (scope, unit) = (store.scope(PERIOD), "99".parse().unwrap());
     let indicator = "FLOW".parse().unwrap();
     let is_corrupt = |error: Option<StoreError>| assert!(matches!(error, Some(StoreError::Corrupt(_))));
@@ -280,9 +276,9 @@ async fn a_unit_that_is_not_there_is_an_error_and_no_panic(store: TestStore) {
     is_corrupt(store.contributions(&scope, &unit, &nothing).await.err());
 }
 
-/// A plan that was made while a table was small is kept while it grows, so it must never read much of it.
+/// A plan that was made while a table was small is kept while it grows, so it must never scan much of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_found_by_its_key_costs_the_same_when_the_tables_have_grown() {
+async fn lookups_by_key_cost_the_same_in_large_tables() {
     let store = TestStore::on_postgres().await;
     let revision = store.reports("01-A-1", 7).await;
     store.drain().await;
@@ -291,7 +287,7 @@ async fn what_is_found_by_its_key_costs_the_same_when_the_tables_have_grown() {
         contributions(&store, "01", "FLOW").await;
         assert!(store.submission(revision.id).await.unwrap().is_some());
     };
-    // Now the server knows how small they are.
+    // Now the planner knows how small they are.
     let mut session = store.session().await;
     session.run("ANALYZE").await;
     for _ in 0..20 {
@@ -314,7 +310,7 @@ async fn what_is_found_by_its_key_costs_the_same_when_the_tables_have_grown() {
         let (scans, rows) = (of(scans, table), of(rows, table));
         before.push((table, session.number(&scans).await, session.number(&rows).await));
     }
-    // The server tells a session's scans a second later.
+    // The server reports a session's scans a second later.
     let start = Instant::now();
     while session.number(&of(scans, "marks")).await < before[1].1 + 20 {
         assert!(start.elapsed() < Duration::from_secs(30), "nothing is counted");
@@ -323,7 +319,7 @@ async fn what_is_found_by_its_key_costs_the_same_when_the_tables_have_grown() {
     for (table, scans_before, rows_before) in before {
         let scans = session.number(&of(scans, table)).await - scans_before;
         let rows = session.number(&of(rows, table)).await - rows_before;
-        // What wrote the many rows is told late, too: it read them once.
+        // The INSERT of the many rows is reported late as well: it read them once.
         assert!(rows <= 2 * scans + 6000, "{table}: {rows} rows in {scans} scans");
     }
 }

@@ -11,19 +11,19 @@ use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
     a_first_report_is_revision_1,
-    everything_that_is_said_comes_back_as_it_went_in,
-    a_correction_is_the_next_revision_and_the_first_stays,
-    the_same_content_in_another_order_is_no_correction,
-    a_note_is_content,
+    reports_are_returned_as_they_were_sent,
+    a_correction_is_the_next_revision_and_the_first_is_kept,
+    the_same_content_in_another_order_changes_nothing,
+    a_changed_note_is_a_correction,
     a_withdrawal_is_a_revision_and_a_second_one_changes_nothing,
-    a_report_after_a_withdrawal_counts_on_and_starts_anew,
-    a_condition_holds_or_is_a_conflict,
-    the_same_content_comes_before_the_condition,
-    a_refused_change_leaves_nothing_behind,
+    a_report_after_a_withdrawal_restarts_first_received_at,
+    a_failed_precondition_is_a_conflict,
+    unchanged_content_succeeds_despite_a_failed_precondition,
+    a_refused_change_writes_nothing,
     a_conflict_on_an_existing_submission_changes_nothing,
     later_revisions_have_later_times,
-    a_rehearsal_answers_and_keeps_nothing,
-    a_caller_that_goes_away_does_not_take_its_change_along,
+    a_dry_run_returns_the_outcome_and_stores_nothing,
+    a_change_is_recorded_although_its_caller_disconnects,
 );
 
 async fn a_first_report_is_revision_1(store: TestStore) {
@@ -51,7 +51,7 @@ async fn a_first_report_is_revision_1(store: TestStore) {
     assert_eq!(store.scopes().await.unwrap().len(), 1);
 }
 
-async fn everything_that_is_said_comes_back_as_it_went_in(store: TestStore) {
+async fn reports_are_returned_as_they_were_sent(store: TestStore) {
     let content = Arc::new(Content {
         figures: everything(),
         note: Some("lý do: số liệu cũ\nsai".into()),
@@ -65,7 +65,7 @@ async fn everything_that_is_said_comes_back_as_it_went_in(store: TestStore) {
     assert_eq!(store.submission(revision.id).await.unwrap(), Some(revision));
 }
 
-async fn a_correction_is_the_next_revision_and_the_first_stays(store: TestStore) {
+async fn a_correction_is_the_next_revision_and_the_first_is_kept(store: TestStore) {
     let first = store.reports("01-A-1", 5).await;
     let second = store.reports("01-A-1", 6).await;
     assert_eq!((second.id, second.revision), (first.id, 2));
@@ -81,7 +81,7 @@ async fn a_correction_is_the_next_revision_and_the_first_stays(store: TestStore)
     );
 }
 
-async fn the_same_content_in_another_order_is_no_correction(store: TestStore) {
+async fn the_same_content_in_another_order_changes_nothing(store: TestStore) {
     let [nam, nu] = [([("sex", "nam")], 2), ([("sex", "nu")], 3)];
     let said = [flow_of(5, &[nam, nu]), list(&["a", "b"])];
     let first = recorded(store.send(store.write("01-A-1", said)).await);
@@ -101,14 +101,14 @@ async fn the_same_content_in_another_order_is_no_correction(store: TestStore) {
     assert_eq!(
         store.pending().await.unwrap(),
         1,
-        "what changes nothing makes nothing stale"
+        "an unchanged report marks nothing"
     );
     let reordered = [flow_of(5, &[nam, nu]), list(&["b", "a"])];
     let second = recorded(store.send(store.write("01-A-1", reordered)).await);
     assert_eq!(second.revision, 2, "the order of items is content");
 }
 
-async fn a_note_is_content(store: TestStore) {
+async fn a_changed_note_is_a_correction(store: TestStore) {
     let with_note = |note: &str| {
         let content = Content {
             figures: vec![flow(5)],
@@ -145,11 +145,11 @@ async fn a_withdrawal_is_a_revision_and_a_second_one_changes_nothing(store: Test
     assert_eq!(
         store.revision(first.id, 1).await.unwrap(),
         Some(first),
-        "what was withdrawn can still be read"
+        "withdrawn revisions are kept"
     );
 }
 
-async fn a_report_after_a_withdrawal_counts_on_and_starts_anew(store: TestStore) {
+async fn a_report_after_a_withdrawal_restarts_first_received_at(store: TestStore) {
     let first = store.reports("01-A-1", 5).await;
     let corrected = store.reports("01-A-1", 6).await;
     let (scope, unit) = (store.scope(PERIOD), "01-A-1".parse().unwrap());
@@ -169,7 +169,7 @@ async fn a_report_after_a_withdrawal_counts_on_and_starts_anew(store: TestStore)
     assert_eq!((times.submission, times.revision), (again.id, 4));
 }
 
-async fn a_condition_holds_or_is_a_conflict(store: TestStore) {
+async fn a_failed_precondition_is_a_conflict(store: TestStore) {
     let mut value = 0;
     let mut wants = |condition, change: Option<Change>| {
         value += 1;
@@ -199,11 +199,11 @@ async fn a_condition_holds_or_is_a_conflict(store: TestStore) {
     assert_eq!(
         store.send(wants(absent, None)).await,
         conflict(3),
-        "withdrawn is not absent"
+        "a withdrawn submission exists"
     );
 }
 
-async fn the_same_content_comes_before_the_condition(store: TestStore) {
+async fn unchanged_content_succeeds_despite_a_failed_precondition(store: TestStore) {
     store.reports("01-A-1", 5).await;
     for condition in [Precondition::Absent, Precondition::Current(9)] {
         let again = Write {
@@ -215,14 +215,14 @@ async fn the_same_content_comes_before_the_condition(store: TestStore) {
     }
 }
 
-async fn a_refused_change_leaves_nothing_behind(store: TestStore) {
+async fn a_refused_change_writes_nothing(store: TestStore) {
     let refused = Write {
         condition: Precondition::Current(1),
         idempotency: crate::support::under("k", "r"),
         ..store.write("01-A-1", [flow(5)])
     };
     assert_eq!(store.send(refused).await, Outcome::Conflict { current: 0 });
-    store.has_seen_nothing().await;
+    store.assert_empty().await;
     assert_eq!(
         store.submissions(SubmissionFilter::default(), 10).await.unwrap(),
         []
@@ -263,11 +263,11 @@ async fn later_revisions_have_later_times(store: TestStore) {
     }
 }
 
-async fn a_rehearsal_answers_and_keeps_nothing(store: TestStore) {
+async fn a_dry_run_returns_the_outcome_and_stores_nothing(store: TestStore) {
     let rehearse = async |write: Write| store.rehearse(write).await.unwrap();
     let report = store.write("01-A-1", [flow(5)]);
     assert_eq!(recorded(rehearse(report.clone()).await).revision, 1);
-    store.has_seen_nothing().await;
+    store.assert_empty().await;
 
     let first = store.reports("01-A-1", 5).await;
     assert!(matches!(rehearse(report).await, Outcome::Unchanged { .. }));
@@ -282,7 +282,7 @@ async fn a_rehearsal_answers_and_keeps_nothing(store: TestStore) {
     assert_eq!(store.rows("revisions").await, 1);
 }
 
-async fn a_caller_that_goes_away_does_not_take_its_change_along(store: TestStore) {
+async fn a_change_is_recorded_although_its_caller_disconnects(store: TestStore) {
     for value in 1..=5 {
         let write = store.write("01-A-1", [flow(value)]);
         let soon = std::time::Duration::from_micros(value as u64 - 1);

@@ -1,4 +1,4 @@
-//! Marks, and the refreshes that carry a change up to the root.
+//! Marks, and the refreshes that propagate a change up to the root.
 
 use chrono::Duration;
 use tonghop_storage::{Refreshed, Write};
@@ -8,22 +8,22 @@ use crate::support::figures::{everything, flow};
 use crate::support::{PAST, PERIOD, TestStore, recorded};
 
 on_both!(
-    a_report_marks_the_first_total_that_holds_it,
+    a_report_marks_the_lowest_total_that_includes_it,
     a_refresh_marks_the_parent_since_the_earliest_change,
     a_refresh_without_marks_writes_nothing,
-    a_report_reaches_the_root_level_by_level,
-    a_unit_with_units_below_it_may_report_too,
+    a_report_propagates_to_the_root_level_by_level,
+    a_unit_with_children_can_report,
     a_correction_replaces_the_figure_it_corrects,
-    a_withdrawn_report_counts_no_more,
+    a_withdrawn_report_no_longer_counts,
     a_hundred_changes_refresh_a_total_once,
-    a_total_of_everything_is_read_as_it_was_written,
-    the_total_of_a_unit_without_units_below_is_its_report,
-    each_period_has_totals_of_its_own,
-    what_waits_longest_is_refreshed_first,
-    a_refresh_takes_no_more_than_it_can_and_the_rest_later,
+    totals_of_all_kinds_are_read_as_they_were_written,
+    the_total_of_a_leaf_is_its_report,
+    totals_are_per_period,
+    the_oldest_marks_are_refreshed_first,
+    a_refresh_reads_a_bounded_number_of_marks,
 );
 
-async fn a_report_marks_the_first_total_that_holds_it(store: TestStore) {
+async fn a_report_marks_the_lowest_total_that_includes_it(store: TestStore) {
     for (reporting, first) in [
         ("01-A-1", "01-A"),
         ("01-X", "01"),
@@ -75,7 +75,7 @@ async fn a_refresh_marks_the_parent_since_the_earliest_change(store: TestStore) 
 
 async fn a_refresh_without_marks_writes_nothing(store: TestStore) {
     assert_eq!(store.refreshes("01-A").await, Refreshed::Clean);
-    store.has_seen_nothing().await;
+    store.assert_empty().await;
     store.reports("01-A-1", 5).await;
     assert_eq!(store.refreshes("01").await, Refreshed::Clean);
     assert_eq!(store.rows("totals").await, 0);
@@ -86,7 +86,7 @@ async fn a_refresh_without_marks_writes_nothing(store: TestStore) {
     assert_eq!((before.version, before.total), (after.version, after.total));
 }
 
-async fn a_report_reaches_the_root_level_by_level(store: TestStore) {
+async fn a_report_propagates_to_the_root_level_by_level(store: TestStore) {
     for (at, unit) in ["01-A-1", "01-A-2", "01-B-1", "01-X", "02-A-1", "VN-X"]
         .into_iter()
         .enumerate()
@@ -114,10 +114,10 @@ async fn a_report_reaches_the_root_level_by_level(store: TestStore) {
         assert_eq!(line.counts.reporting, reported, "{unit}");
         assert!(read.version > 0);
     }
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn a_unit_with_units_below_it_may_report_too(store: TestStore) {
+async fn a_unit_with_children_can_report(store: TestStore) {
     store.reports("02-A", 5).await;
     store.reports("02-A-1", 7).await;
     store.drain().await;
@@ -127,7 +127,7 @@ async fn a_unit_with_units_below_it_may_report_too(store: TestStore) {
     store.withdraws("02-A").await;
     store.drain().await;
     assert_eq!(store.value("02").await, Some(7));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
 async fn a_correction_replaces_the_figure_it_corrects(store: TestStore) {
@@ -143,10 +143,10 @@ async fn a_correction_replaces_the_figure_it_corrects(store: TestStore) {
     assert_eq!(store.pending_below("VN").await, 1, "and says so");
     store.drain().await;
     assert_eq!(store.value("VN").await, Some(57));
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
-async fn a_withdrawn_report_counts_no_more(store: TestStore) {
+async fn a_withdrawn_report_no_longer_counts(store: TestStore) {
     store.reports("01-A-1", 5).await;
     store.drain().await;
     store.withdraws("01-A-1").await;
@@ -155,7 +155,7 @@ async fn a_withdrawn_report_counts_no_more(store: TestStore) {
     assert_eq!((total.rows[0].value, total.completeness.reported), (None, 0));
     assert_eq!(total.completeness.counts().missing(), EXPECTED);
     assert_eq!(total.rows[0].counts.reporting, 0);
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
 }
 
 async fn a_hundred_changes_refresh_a_total_once(store: TestStore) {
@@ -171,12 +171,12 @@ async fn a_hundred_changes_refresh_a_total_once(store: TestStore) {
     assert_eq!(store.value("VN").await, Some(199));
 }
 
-async fn a_total_of_everything_is_read_as_it_was_written(store: TestStore) {
+async fn totals_of_all_kinds_are_read_as_they_were_written(store: TestStore) {
     for unit in ["01-A-1", "01-A-2"] {
         recorded(store.send(store.write(unit, everything())).await);
     }
     store.drain().await;
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     let lines = store.total_of("01").await.total.rows;
     let values: Vec<Option<i64>> = lines.iter().map(|line| line.value).collect();
     assert_eq!(
@@ -210,7 +210,7 @@ async fn a_total_of_everything_is_read_as_it_was_written(store: TestStore) {
     assert_eq!(counts[5..], [[0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 2]]);
 }
 
-async fn the_total_of_a_unit_without_units_below_is_its_report(store: TestStore) {
+async fn the_total_of_a_leaf_is_its_report(store: TestStore) {
     let read = store.total_of("01-A-1").await;
     assert_eq!((read.version, read.total.completeness.counts().missing()), (0, 1));
     store.reports("01-A-1", 5).await;
@@ -222,7 +222,7 @@ async fn the_total_of_a_unit_without_units_below_is_its_report(store: TestStore)
     );
 }
 
-async fn each_period_has_totals_of_its_own(store: TestStore) {
+async fn totals_are_per_period(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let past = Write {
         key: store.key_for(PAST, "01-A-1"),
@@ -240,7 +240,7 @@ async fn each_period_has_totals_of_its_own(store: TestStore) {
     assert_eq!(store.scopes().await.unwrap().len(), 2);
 }
 
-async fn what_waits_longest_is_refreshed_first(store: TestStore) {
+async fn the_oldest_marks_are_refreshed_first(store: TestStore) {
     let first = store.reports("02-A-1", 1).await;
     store.reports("01-A-1", 2).await;
     let third = store.reports("01-B-1", 3).await;
@@ -253,7 +253,7 @@ async fn what_waits_longest_is_refreshed_first(store: TestStore) {
     assert_eq!(store.stale(first.received_at, 10).await.unwrap(), []);
 }
 
-async fn a_refresh_takes_no_more_than_it_can_and_the_rest_later(store: TestStore) {
+async fn a_refresh_reads_a_bounded_number_of_marks(store: TestStore) {
     store.reports("01-A-1", 5).await;
     let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5999) \
         INSERT INTO marks (form, period, unit_id, since) SELECT form, period, unit_id, since FROM marks, n";

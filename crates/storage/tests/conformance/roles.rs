@@ -1,5 +1,5 @@
-//! What the database itself forbids, whatever the service's code says: rows beyond a key's reach, and rights that a role
-//! does not need. PostgreSQL only: a SQLite file belongs to one process.
+//! Rules that the database itself enforces, whatever the code of the service does: rows outside a key's units, and
+//! rights that a role does not need. PostgreSQL only, since a SQLite file belongs to one process.
 
 use futures_util::future::join_all;
 use tokio_postgres::{Client, NoTls};
@@ -29,7 +29,7 @@ impl Site {
     async fn with(owner: TestStore, catalogue: impl Fn() -> tonghop_domain::Catalogue) -> Self {
         let owner = owner.adopting(&catalogue).await;
         assert!(Store::grant(&owner.url).await.unwrap());
-        assert!(Store::grant(&owner.url).await.unwrap(), "it can be repeated");
+        assert!(Store::grant(&owner.url).await.unwrap(), "granting is repeatable");
         let store = async |role: &str| {
             let url = owner.member(role).await.parse().unwrap();
             Store::open(&url, catalogue()).await.unwrap()
@@ -70,14 +70,14 @@ impl Site {
         }
     }
 
-    /// Reports one number by a key of the unit's own.
+    /// Reports one number with a key of the unit.
     async fn reports(&self, unit: &str, number: i64) -> SubmissionId {
         let key = self.key_of(Role::Submitter, unit).await;
         let write = self.by(&key, self.owner.write(unit, [flow(number)]));
         recorded(self.api.record(write).await.unwrap()).id
     }
 
-    /// Refreshes by the aggregator's rights until nothing is marked.
+    /// Refreshes with the aggregator's rights until nothing is marked.
     async fn drain(&self) {
         while self.owner.pending().await.unwrap() > 0 {
             let soon = self.owner.now().await.unwrap() + chrono::Duration::seconds(1);
@@ -89,7 +89,7 @@ impl Site {
 }
 
 impl TestStore {
-    /// The database's URL for a user of a role.
+    /// The database's URL for a user with a role.
     async fn member(&self, role: &str) -> String {
         postgres_member(&self.postgres_url(), role).await
     }
@@ -107,7 +107,7 @@ async fn visible(client: &Client, table: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
+async fn a_key_reads_only_its_units_even_if_nobody_checks() {
     let site = Site::new().await;
     let own = site.reports("01-A-1", 3).await;
     let others = site.reports("02-A-1", 5).await;
@@ -147,7 +147,7 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
     let completeness = store.completeness(&scope, &"VN".parse().unwrap()).await.unwrap();
     let reported = completeness.iter().filter(|unit| unit.report.is_some()).count();
     assert_eq!(reported, 1);
-    // The service's own work sees all, a key of the root does, and one of nobody's sees nothing.
+    // The service itself reads all, a key of the root as well, and an unknown key nothing.
     let root = site.api.on_behalf_of(&site.key_of(Role::Reader, "VN").await);
     assert_eq!(
         root.submissions(SubmissionFilter::default(), 10)
@@ -163,15 +163,15 @@ async fn a_key_reads_what_it_reaches_and_nothing_else_though_nobody_asked() {
     );
 }
 
-in_both_languages!(a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked);
+in_both_languages!(a_key_changes_only_its_units_even_if_nobody_checks);
 
-async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked(owner: TestStore) {
+async fn a_key_changes_only_its_units_even_if_nobody_checks(owner: TestStore) {
     let site = Site::with(owner, || Parts::default().catalogue("first")).await;
     let before = site.reports("02-A-1", 5).await;
     let submitter = site.key_of(Role::Submitter, "01-A").await;
     let reader = site.key_of(Role::Reader, "02-A").await;
     let own = |unit: &str, number| site.by(&submitter, site.owner.write(unit, [flow(number)]));
-    // In one batch with what is its own, which is recorded.
+    // In one batch with changes of its own units, which are recorded.
     let writes = [
         own("01-A-1", 1),
         own("02-A-1", 1),
@@ -202,11 +202,11 @@ async fn a_key_changes_what_it_reaches_and_nothing_else_though_nobody_asked(owne
     assert_eq!(site.owner.rows("revisions").await, 4);
     site.drain().await;
     assert_eq!(site.owner.value("VN").await, Some(11));
-    site.owner.is_proved(PERIOD).await;
+    site.owner.assert_verified(PERIOD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_moved_is_reached_by_the_tree_of_its_period() {
+async fn a_key_covers_units_by_the_tree_of_the_period() {
     let moved = || {
         let turn = "2022-01-01".parse().unwrap();
         let mut parts = Parts::default().with(unit("01-B", tonghop_domain::Level::District, Some("02")));
@@ -241,7 +241,7 @@ async fn what_moved_is_reached_by_the_tree_of_its_period() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_say_for_whom_he_reads_sees_nothing() {
+async fn a_transaction_without_a_subject_reads_nothing() {
     let site = Site::new().await;
     site.reports("01-A-1", 3).await;
     site.drain().await;
@@ -258,7 +258,7 @@ async fn who_does_not_say_for_whom_he_reads_sees_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_role_has_a_right_that_it_does_not_need() {
+async fn roles_have_no_rights_beyond_their_needs() {
     let site = Site::new().await;
     site.reports("01-A-1", 3).await;
     site.drain().await;
@@ -315,7 +315,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
         denied(&api, format!("UPDATE {table} SET {column} = {column}")).await;
         denied(&aggregator, format!("UPDATE {table} SET {column} = {column}")).await;
     }
-    // The api adds nothing up; the aggregator reports nothing, and knows no key.
+    // The api refreshes no totals; the aggregator records no reports and reads no keys.
     denied(&api, "UPDATE totals SET body = ''".into()).await;
     denied(&api, "DELETE FROM totals".into()).await;
     denied(&api, "INSERT INTO totals SELECT * FROM totals".into()).await;
@@ -332,7 +332,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
     ] {
         denied(&aggregator, statement.into()).await;
     }
-    // A head says only what a revision says, whether it is changed or new.
+    // A head must match its revision, whether it is updated or inserted.
     for statement in [
         "UPDATE submissions SET status = 'withdrawn'",
         "INSERT INTO submissions (submission_id, form, period, unit_id, revision, status, digest, first_received_at, \
@@ -349,7 +349,7 @@ async fn no_role_has_a_right_that_it_does_not_need() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revision_is_of_a_submission_and_a_submission_of_a_unit_whoever_writes_them() {
+async fn foreign_keys_hold_for_every_role() {
     let site = Site::new().await;
     site.reports("01-A-1", 3).await;
     let owner = session(&site.owner.postgres_url()).await;
@@ -365,7 +365,7 @@ async fn a_revision_is_of_a_submission_and_a_submission_of_a_unit_whoever_writes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_tasks_have_the_rights_that_they_need() {
+async fn roles_have_the_rights_that_their_tasks_need() {
     let site = Site::new().await;
     let district = site.key_of(Role::Submitter, "01-A-1").await;
     let keyed = Write {

@@ -1,4 +1,4 @@
-//! The proof that totals are what the submissions add up to, and that it finds what is not.
+//! Verification: totals equal the sums of the submissions, and every difference is reported.
 
 use tonghop_storage::{Difference, Verification};
 
@@ -6,16 +6,16 @@ use crate::support::figures::{everything, flow_of, list};
 use crate::support::{PERIOD, TestStore, recorded};
 
 on_both!(
-    after_all_refreshes_nothing_differs,
-    totals_with_changes_pending_are_left_out,
-    a_wrong_value_is_named,
-    a_wrong_cell_is_named,
-    a_wrong_count_is_named,
-    a_wrong_completeness_is_named,
-    a_wrong_list_is_named,
-    a_lost_total_is_found,
-    a_change_that_marked_nothing_is_found,
-    a_refresh_of_everything_mends_it,
+    refreshed_totals_pass_verification,
+    totals_with_pending_changes_are_skipped,
+    verification_reports_a_wrong_value,
+    verification_reports_a_wrong_cell,
+    verification_reports_a_wrong_count,
+    verification_reports_a_wrong_completeness,
+    verification_reports_a_wrong_list,
+    verification_reports_a_lost_total,
+    verification_reports_a_change_without_a_mark,
+    refreshing_everything_repairs_wrong_totals,
 );
 
 async fn verified(store: &TestStore, unit: &str) -> Verification {
@@ -23,7 +23,7 @@ async fn verified(store: &TestStore, unit: &str) -> Verification {
     store.verify(&store.scope(PERIOD), &unit).await.unwrap()
 }
 
-/// Some reports, all refreshed: 777 from 01-A-1, of it 333 for women, and lists.
+/// Refreshed reports: 777 from 01-A-1, of which 333 for women, and lists.
 async fn reported(store: &TestStore) {
     let cells = [([("sex", "nu")], 333), ([("sex", "nam")], 444)];
     let figures = [flow_of(777, &cells), list(&["first", "second"])];
@@ -33,7 +33,7 @@ async fn reported(store: &TestStore) {
     store.drain().await;
 }
 
-/// Changes the stored total of 01-A behind the store's back.
+/// Changes the stored total of 01-A without the store.
 async fn tamper(store: &TestStore, from: &str, to: &str) {
     let id = store.unit_id("01-A").0;
     let before = format!("SELECT count(*) FROM totals WHERE unit_id = {id} AND body LIKE '%{from}%'");
@@ -49,8 +49,8 @@ async fn tamper(store: &TestStore, from: &str, to: &str) {
         .await;
 }
 
-/// The one difference that there is, found from 01-A as from the root, and nowhere else.
-async fn the_difference(store: &TestStore) -> Difference {
+/// The only difference, found from 01-A and from the root, and nowhere else.
+async fn only_difference(store: &TestStore) -> Difference {
     let at_root = verified(store, "VN").await;
     assert_eq!(verified(store, "01-A").await.differing, at_root.differing);
     for other in ["02", "01-B"] {
@@ -72,11 +72,11 @@ fn told(difference: &Difference) -> (Option<&str>, &str, Option<&str>, Option<&s
     )
 }
 
-async fn after_all_refreshes_nothing_differs(store: TestStore) {
+async fn refreshed_totals_pass_verification(store: TestStore) {
     assert_eq!(
         verified(&store, "VN").await.differing,
         [],
-        "not even before anyone reported"
+        "not even without reports"
     );
     reported(&store).await;
     let whole = verified(&store, "VN").await;
@@ -84,14 +84,10 @@ async fn after_all_refreshes_nothing_differs(store: TestStore) {
     let part = verified(&store, "01-A").await;
     assert!(part.checked > 40 && whole.checked > 5 * part.checked);
     let leaf = verified(&store, "01-A-1").await;
-    assert_eq!(
-        leaf,
-        Verification::default(),
-        "a report without units below is its own proof"
-    );
+    assert_eq!(leaf, Verification::default(), "a leaf has no total to verify");
 }
 
-async fn totals_with_changes_pending_are_left_out(store: TestStore) {
+async fn totals_with_pending_changes_are_skipped(store: TestStore) {
     reported(&store).await;
     store.reports("01-A-2", 5).await;
     let verification = verified(&store, "VN").await;
@@ -108,10 +104,10 @@ async fn totals_with_changes_pending_are_left_out(store: TestStore) {
     assert_eq!(verified(&store, "VN").await.skipped, 0);
 }
 
-async fn a_wrong_value_is_named(store: TestStore) {
+async fn verification_reports_a_wrong_value(store: TestStore) {
     reported(&store).await;
     tamper(&store, "777", "778").await;
-    let difference = the_difference(&store).await;
+    let difference = only_difference(&store).await;
     assert_eq!(
         told(&difference),
         (Some("FLOW"), "value", Some("778"), Some("777"))
@@ -119,10 +115,10 @@ async fn a_wrong_value_is_named(store: TestStore) {
     assert!(difference.breakdown.is_empty());
 }
 
-async fn a_wrong_cell_is_named(store: TestStore) {
+async fn verification_reports_a_wrong_cell(store: TestStore) {
     reported(&store).await;
     tamper(&store, "333", "332").await;
-    let difference = the_difference(&store).await;
+    let difference = only_difference(&store).await;
     assert_eq!(
         told(&difference),
         (Some("FLOW"), "value", Some("332"), Some("333"))
@@ -130,27 +126,27 @@ async fn a_wrong_cell_is_named(store: TestStore) {
     assert_eq!(difference.breakdown, [("sex".into(), "nu".into())]);
 }
 
-async fn a_wrong_count_is_named(store: TestStore) {
+async fn verification_reports_a_wrong_count(store: TestStore) {
     reported(&store).await;
     tamper(&store, r#""v":777,"n":[1,0,0,0]"#, r#""v":777,"n":[1,0,1,0]"#).await;
-    let difference = the_difference(&store).await;
+    let difference = only_difference(&store).await;
     assert_eq!(
         told(&difference),
         (Some("FLOW"), "not_done", Some("1"), Some("0"))
     );
 }
 
-async fn a_wrong_completeness_is_named(store: TestStore) {
+async fn verification_reports_a_wrong_completeness(store: TestStore) {
     reported(&store).await;
     tamper(&store, r#""expected":3"#, r#""expected":4"#).await;
-    let difference = the_difference(&store).await;
+    let difference = only_difference(&store).await;
     assert_eq!(told(&difference), (None, "expected", Some("4"), Some("3")));
 }
 
-async fn a_wrong_list_is_named(store: TestStore) {
+async fn verification_reports_a_wrong_list(store: TestStore) {
     reported(&store).await;
     tamper(&store, "second", "zecond").await;
-    let difference = the_difference(&store).await;
+    let difference = only_difference(&store).await;
     assert_eq!(
         told(&difference),
         (
@@ -162,7 +158,7 @@ async fn a_wrong_list_is_named(store: TestStore) {
     );
 }
 
-async fn a_lost_total_is_found(store: TestStore) {
+async fn verification_reports_a_lost_total(store: TestStore) {
     reported(&store).await;
     let id = store.unit_id("01-A").0;
     store
@@ -177,7 +173,7 @@ async fn a_lost_total_is_found(store: TestStore) {
     assert!(differing.iter().all(|one| one.unit.as_str() == "01-A"));
 }
 
-async fn a_change_that_marked_nothing_is_found(store: TestStore) {
+async fn verification_reports_a_change_without_a_mark(store: TestStore) {
     reported(&store).await;
     store.reports("01-A-1", 779).await;
     store.sql("DELETE FROM marks").await;
@@ -190,7 +186,7 @@ async fn a_change_that_marked_nothing_is_found(store: TestStore) {
     }
 }
 
-async fn a_refresh_of_everything_mends_it(store: TestStore) {
+async fn refreshing_everything_repairs_wrong_totals(store: TestStore) {
     reported(&store).await;
     tamper(&store, "777", "778").await;
     store.reports("02-A", 5).await;
@@ -199,6 +195,6 @@ async fn a_refresh_of_everything_mends_it(store: TestStore) {
     assert!(store.mark_all().await.unwrap() > 0);
     assert!(store.pending().await.unwrap() > 0);
     store.drain().await;
-    store.is_proved(PERIOD).await;
+    store.assert_verified(PERIOD).await;
     assert_eq!(store.value("VN").await, Some(777 + 1000 - 7 + 5));
 }

@@ -1,4 +1,4 @@
-//! A small catalogue, made by hand, and the changes that stories make to it.
+//! A small catalogue, and the changes that tests make to it.
 //!
 //! ```text
 //! VN ─┬─ 01 ─┬─ 01-A ── 01-A-1, 01-A-2, 01-A-3
@@ -7,7 +7,7 @@
 //!     ├─ 02 ─── 02-A ── 02-A-1
 //!     └─ VN-X
 //! ```
-//! Communes and agencies (`-X`) report, and the district 02-A besides.
+//! Communes and agencies (`-X`) report, and so does the district 02-A.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use tonghop_domain::{
     Calendar, Catalogue, Category, Dimension, Form, Frequency, Indicator, Kind, Level, Names, Unit, UnitId,
 };
 
-/// How many units report.
+/// The number of units that report.
 pub(crate) const EXPECTED: u32 = 8;
 
-/// What a catalogue is made of, to be changed before it is checked.
+/// The parts of a catalogue, to be changed before it is checked.
 pub(crate) struct Parts {
     pub(crate) units: Vec<Unit>,
     pub(crate) forms: Vec<Form>,
@@ -93,7 +93,7 @@ impl Parts {
     }
 }
 
-/// A unit of all times.
+/// A unit without a first or last day.
 pub(crate) fn unit(code: &str, level: Level, parent: Option<&str>) -> Unit {
     Unit {
         id: UnitId(0),

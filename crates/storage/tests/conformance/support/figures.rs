@@ -39,7 +39,7 @@ pub(crate) fn text(words: &str) -> Figure {
     figure("TEXT", Reported::Text(words.into()))
 }
 
-/// A figure of each kind, and each state once.
+/// A figure of each kind and of each state.
 pub(crate) fn everything() -> Vec<Figure> {
     vec![
         flow_of(

@@ -1,4 +1,4 @@
-//! A store on a fresh database with a small catalogue, and the words in which the stories are told.
+//! A store on a fresh database with a small catalogue, and the vocabulary of the tests.
 
 pub(crate) mod catalogue;
 pub(crate) mod figures;
@@ -20,27 +20,27 @@ use session::Session;
 
 /// The form of the small catalogue.
 pub(crate) const FORM: &str = "mau";
-/// A period in which every report is in time.
+/// A period in which every report is on time.
 pub(crate) const PERIOD: &str = "2199-07";
 /// A period in which every report is late.
 pub(crate) const PAST: &str = "2021-07";
 
-/// Makes two tests of each story, one a database.
+/// Turns each function into two tests, one per database.
 macro_rules! on_both {
-    ($($story:ident),+ $(,)?) => {
+    ($($test:ident),+ $(,)?) => {
         mod on_postgres {
             $(
                 #[tokio::test(flavor = "multi_thread")]
-                async fn $story() {
-                    super::$story($crate::support::TestStore::on_postgres().await).await;
+                async fn $test() {
+                    super::$test($crate::support::TestStore::on_postgres().await).await;
                 }
             )+
         }
         mod on_sqlite {
             $(
                 #[tokio::test(flavor = "multi_thread")]
-                async fn $story() {
-                    super::$story($crate::support::TestStore::on_sqlite().await).await;
+                async fn $test() {
+                    super::$test($crate::support::TestStore::on_sqlite().await).await;
                 }
             )+
         }
@@ -56,23 +56,23 @@ pub(crate) fn new_key() -> (KeyId, TokenDigest) {
     (format!("{number:08}").parse().unwrap(), TokenDigest::new(digest))
 }
 
-/// Makes two tests of each story, one for each language in which PostgreSQL reports errors.
+/// Turns each function into two tests, one per language of PostgreSQL's errors.
 macro_rules! in_both_languages {
-    ($($story:ident),+ $(,)?) => {
+    ($($test:ident),+ $(,)?) => {
         mod in_english {
             $(
                 #[tokio::test(flavor = "multi_thread")]
-                async fn $story() {
-                    super::$story($crate::support::TestStore::on_postgres().await).await;
+                async fn $test() {
+                    super::$test($crate::support::TestStore::on_postgres().await).await;
                 }
             )+
         }
         mod in_german {
             $(
                 #[tokio::test(flavor = "multi_thread")]
-                async fn $story() {
+                async fn $test() {
                     if let Some(store) = $crate::support::TestStore::on_postgres_in_german().await {
-                        super::$story(store).await;
+                        super::$test(store).await;
                     }
                 }
             )+
@@ -80,7 +80,7 @@ macro_rules! in_both_languages {
     };
 }
 
-/// A store with the database under it. The database goes with it.
+/// A store with its database, which is dropped with it.
 pub(crate) struct TestStore {
     store: Store,
     pub(crate) url: DatabaseUrl,
@@ -133,7 +133,7 @@ impl TestStore {
         }
     }
 
-    /// The same database with another catalogue, as after `tonghop migrate` and a new start.
+    /// The same database with another catalogue, as after `tonghop migrate` and a restart.
     pub(crate) async fn adopting(self, catalogue: impl Fn() -> Catalogue) -> Self {
         Store::migrate(&self.url, &catalogue()).await.unwrap();
         Self {
@@ -151,12 +151,12 @@ impl TestStore {
         self.database.url().to_owned()
     }
 
-    /// The store as the process holds it, for a task of its own.
+    /// A handle of the store, for another task.
     pub(crate) fn handle(&self) -> Store {
         self.store.clone()
     }
 
-    /// As many processes as may serve from the database at once: two of PostgreSQL, one of SQLite.
+    /// As many processes as can use the database at once: two with PostgreSQL, one with SQLite.
     pub(crate) async fn processes(&self) -> [Store; 2] {
         let second = if self.is_postgres() {
             let catalogue = Parts::default().catalogue("first");
@@ -167,17 +167,17 @@ impl TestStore {
         [self.handle(), second]
     }
 
-    /// A session of its own with the database, beside the store's.
+    /// A session of its own with the database.
     pub(crate) async fn session(&self) -> Session {
         Session::with(&self.url).await
     }
 
-    /// Runs statements behind the store's back.
+    /// Runs statements without the store.
     pub(crate) async fn sql(&self, statements: &str) {
         self.session().await.run(statements).await;
     }
 
-    /// How many rows a table has.
+    /// The number of rows of a table.
     pub(crate) async fn rows(&self, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
         self.session().await.number(&query).await
@@ -204,7 +204,7 @@ impl TestStore {
         TotalKey { form, period, unit }
     }
 
-    /// A report of some figures for [`PERIOD`], without conditions.
+    /// A report of some figures for [`PERIOD`], without a precondition.
     pub(crate) fn write(&self, unit: &str, figures: impl Into<Vec<Figure>>) -> Write {
         let content = Content {
             figures: figures.into(),
@@ -231,7 +231,7 @@ impl TestStore {
         self.record(write).await.unwrap()
     }
 
-    /// Reports one number, which must be news.
+    /// Records a report of one number, which must be a new one.
     pub(crate) async fn reports(&self, unit: &str, flow: i64) -> Revision {
         recorded(self.send(self.write(unit, [figures::flow(flow)])).await)
     }
@@ -257,7 +257,7 @@ impl TestStore {
                 refreshed.unwrap();
             }
         }
-        panic!("there is no end of refreshing");
+        panic!("refreshing does not end");
     }
 
     pub(crate) async fn total_of(&self, unit: &str) -> TotalRead {
@@ -274,16 +274,16 @@ impl TestStore {
         self.total_of(unit).await.freshness.pending
     }
 
-    /// That the totals of a period are what the submissions add up to, all of them.
-    pub(crate) async fn is_proved(&self, period: &str) {
+    /// Asserts that all totals of a period equal the sums of the submissions.
+    pub(crate) async fn assert_verified(&self, period: &str) {
         let root = "VN".parse().unwrap();
         let verification = self.verify(&self.scope(period), &root).await.unwrap();
         assert_eq!((verification.skipped, verification.differing), (0, vec![]));
         assert!(verification.checked > 0);
     }
 
-    /// That not a single row remembers a change.
-    pub(crate) async fn has_seen_nothing(&self) {
+    /// Asserts that no table has a row of a change.
+    pub(crate) async fn assert_empty(&self) {
         for table in [
             "submissions",
             "revisions",
@@ -296,7 +296,7 @@ impl TestStore {
         }
     }
 
-    /// Takes all announcements out of the outbox, so that a story begins with none.
+    /// Empties the outbox.
     pub(crate) async fn clear_outbox(&self) {
         let published: Vec<_> = self
             .claim(1000)
@@ -309,7 +309,7 @@ impl TestStore {
     }
 }
 
-/// The revision that was recorded just now.
+/// The revision that was just recorded.
 pub(crate) fn recorded(outcome: Outcome) -> Revision {
     match outcome {
         Outcome::Recorded {
@@ -320,7 +320,7 @@ pub(crate) fn recorded(outcome: Outcome) -> Revision {
     }
 }
 
-/// A key of the one caller in most stories.
+/// A key of the one caller in most tests.
 pub(crate) fn under(key: &str, request: &str) -> Option<Idempotency> {
     Some(Idempotency {
         caller: "district system".into(),

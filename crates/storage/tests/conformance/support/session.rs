@@ -1,4 +1,4 @@
-//! A plain session with the database: for what nobody can do through the store.
+//! A plain session with the database, for statements that the store does not offer.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
@@ -60,7 +60,7 @@ impl Session {
         );
     }
 
-    /// The one number that a query answers.
+    /// The number that a query returns.
     pub(crate) async fn number(&mut self, query: &str) -> i64 {
         match self {
             Self::Postgres(client) => client.query_one(query, &[]).await.unwrap().get(0),
