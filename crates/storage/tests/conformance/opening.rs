@@ -106,6 +106,33 @@ async fn postgres_must_have_been_migrated() {
     assert!(matches!(opened, Err(StoreError::NotMigrated)), "{opened:?}");
 }
 
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_connects_to_postgres_through_a_unix_socket() {
+    let store = TestStore::on_postgres().await;
+    let url = store.postgres_url();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let query = "SELECT current_setting('unix_socket_directories'), current_setting('port'), current_user::text, \
+                 current_database()::text";
+    let row = client.query_one(query, &[]).await.unwrap();
+    let [folders, port, user, database] = [0, 1, 2, 3].map(|column| row.get::<_, String>(column));
+    let folder = folders.split(',').next().unwrap().trim();
+    if !std::path::Path::new(folder)
+        .join(format!(".s.PGSQL.{port}"))
+        .exists()
+    {
+        eprintln!("LEFT OUT: the server has no socket on this machine");
+        return;
+    }
+    let url = format!("postgres:///{database}?host={folder}&port={port}&user={user}");
+    let catalogue = Parts::default().catalogue("first");
+    let store = Store::open(&url.parse().unwrap(), catalogue).await.unwrap();
+    store.ping().await.unwrap();
+}
+
 /// The server reports a missing table in its own language.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_tables_is_not_migrated_in_any_language() {
