@@ -11,6 +11,7 @@ pub(crate) mod schema;
 pub(crate) mod service_lock;
 pub(crate) mod sqlite_file;
 pub(crate) mod sqlite_settings;
+pub(crate) mod sqlstate;
 pub(crate) mod unnest;
 pub(crate) mod url;
 pub(crate) mod uuid;

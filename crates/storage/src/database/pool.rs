@@ -42,6 +42,7 @@ const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1700; SET statement_timeout 
 /// For statements that find rows by their keys: planning for the actual parameters would take longer than the
 /// statement.
 const KEPT_PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
+const HURRIED_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = 500; ";
 /// A connection to either database. Queries are written once with [`on!`].
 #[expect(
     clippy::large_enum_variant,
@@ -53,6 +54,25 @@ pub(crate) enum Conn {
 }
 
 impl Conn {
+    fn begin_statement(&self, purpose: Purpose, acting_as: &ActingAs) -> String {
+        let subject = acting_as.statement();
+        match (self, purpose) {
+            (Self::Pg(_), Purpose::Read) => {
+                format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {subject}")
+            }
+            (Self::Pg(_), Purpose::Lookup) => {
+                format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {KEPT_PLANS}; {subject}")
+            }
+            (Self::Pg(_), Purpose::Write) => format!("BEGIN ISOLATION LEVEL READ COMMITTED; {subject}"),
+            (Self::Pg(_), Purpose::UnitOfWork { hurry }) => {
+                let timeout = if hurry { HURRIED_LOCK_TIMEOUT } else { "" };
+                format!("BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {timeout}{subject}")
+            }
+            (Self::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
+            (Self::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),
+        }
+    }
+
     /// Forgets the errors of earlier transactions.
     fn forget_errors(&self) {
         if let Self::Pg(object) = self {
@@ -229,32 +249,7 @@ impl Pools {
         let mut tries = POSTGRES_CONNECTIONS;
         loop {
             let mut conn = self.get(purpose).await?;
-            let begin = match (&conn, purpose) {
-                (Conn::Pg(_), Purpose::Read) => {
-                    format!(
-                        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {}",
-                        acting_as.statement()
-                    )
-                }
-                (Conn::Pg(_), Purpose::Lookup) => format!(
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {KEPT_PLANS}; {}",
-                    acting_as.statement()
-                ),
-                (Conn::Pg(_), Purpose::Write) => {
-                    format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", acting_as.statement())
-                }
-                (Conn::Pg(_), Purpose::UnitOfWork { hurry }) => format!(
-                    "BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {}{}",
-                    if hurry {
-                        "SET LOCAL lock_timeout = 500; "
-                    } else {
-                        ""
-                    },
-                    acting_as.statement()
-                ),
-                (Conn::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
-                (Conn::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),
-            };
+            let begin = conn.begin_statement(purpose, acting_as);
             conn.forget_errors();
             let beginning = async { on!(&mut conn, c => c.batch_execute(&begin).await) };
             let begun = match self {

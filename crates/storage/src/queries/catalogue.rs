@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitId};
+use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitCode, UnitId};
 
 use crate::database::pool::{Conn, on};
 use crate::database::row_security;
@@ -80,9 +80,36 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
         return Ok(());
     }
     let old: Vec<UnitRow> = on!(conn, c => units::table.select(UnitRow::as_select()).load(c).await)?;
+    let ids = assign_ids(&old, new);
+    let adopted = new
+        .with_ids(|unit| ids.get(&(unit.code.clone(), unit.valid_from)).copied())
+        .map_err(|_| StoreError::corrupt("a unit without an id"))?;
+    refuse_losses(conn, &adopted).await?;
+    write_units(conn, &adopted).await?;
+    row_security::write_unit_ancestry(conn, &adopted).await?;
+    let row = (
+        catalogue::id.eq(1),
+        catalogue::digest.eq(new.digest()),
+        catalogue::adopted_at.eq(now.naive_utc()),
+    );
+    let upsert = diesel::insert_into(catalogue::table)
+        .values(row)
+        .on_conflict(catalogue::id)
+        .do_update()
+        .set((
+            catalogue::digest.eq(new.digest()),
+            catalogue::adopted_at.eq(now.naive_utc()),
+        ));
+    on!(conn, c => upsert.execute(c).await)?;
+    mark_all(conn, &adopted, now).await?;
+    Ok(())
+}
+
+/// The ids of a catalogue's units, given the rows of the old ones.
+fn assign_ids(old: &[UnitRow], new: &Catalogue) -> HashMap<(UnitCode, Option<NaiveDate>), UnitId> {
     let mut last = old.iter().map(|row| row.unit_id).max().unwrap_or(0);
     let mut held_before: HashMap<&str, Vec<&UnitRow>> = HashMap::new();
-    for row in &old {
+    for row in old {
         held_before.entry(&row.code).or_default().push(row);
     }
     let rows_of = |unit: &Unit| held_before.get(unit.code.as_str()).map_or(&[][..], Vec::as_slice);
@@ -111,28 +138,7 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
         taken.insert(id);
         ids.insert((unit.code.clone(), unit.valid_from), UnitId(id));
     }
-    let adopted = new
-        .with_ids(|unit| ids.get(&(unit.code.clone(), unit.valid_from)).copied())
-        .map_err(|_| StoreError::corrupt("a unit without an id"))?;
-    refuse_losses(conn, &adopted).await?;
-    write_units(conn, &adopted).await?;
-    row_security::write_unit_ancestry(conn, &adopted).await?;
-    let row = (
-        catalogue::id.eq(1),
-        catalogue::digest.eq(new.digest()),
-        catalogue::adopted_at.eq(now.naive_utc()),
-    );
-    let upsert = diesel::insert_into(catalogue::table)
-        .values(row)
-        .on_conflict(catalogue::id)
-        .do_update()
-        .set((
-            catalogue::digest.eq(new.digest()),
-            catalogue::adopted_at.eq(now.naive_utc()),
-        ));
-    on!(conn, c => upsert.execute(c).await)?;
-    mark_all(conn, &adopted, now).await?;
-    Ok(())
+    ids
 }
 
 /// Refuses a catalogue in which a submission's unit no longer reports the form for the period, or the form lacks an

@@ -31,6 +31,26 @@ struct ReportRow {
     note: Option<String>,
 }
 
+impl ReportRow {
+    fn read(self) -> Result<(UnitId, FiledReport), StoreError> {
+        let content = Content {
+            figures: codec::read_figures(&self.figures)?,
+            note: self.note,
+        };
+        let report = Report {
+            first_received_at: self.first_received_at.and_utc(),
+            content,
+        };
+        let filed = FiledReport {
+            id: self.submission_id.into(),
+            revision: self.revision,
+            received_at: self.received_at.and_utc(),
+            report,
+        };
+        Ok((UnitId(self.unit_id), filed))
+    }
+}
+
 /// The SQL types of a [`ReportRow`].
 type ReportSql = (BigInt, Id, Integer, Timestamp, Timestamp, Text, Nullable<Text>);
 
@@ -83,25 +103,8 @@ pub(crate) async fn reports(
         conn => on!(conn, c => all.load(c).await)?,
     };
     let wanted: std::collections::HashSet<UnitId> = units.iter().copied().collect();
-    let read = |row: ReportRow| {
-        let content = Content {
-            figures: codec::read_figures(&row.figures)?,
-            note: row.note,
-        };
-        let report = Report {
-            first_received_at: row.first_received_at.and_utc(),
-            content,
-        };
-        let filed = FiledReport {
-            id: row.submission_id.into(),
-            revision: row.revision,
-            received_at: row.received_at.and_utc(),
-            report,
-        };
-        Ok((UnitId(row.unit_id), filed))
-    };
     rows.into_iter()
         .filter(|row| wanted.contains(&UnitId(row.unit_id)))
-        .map(read)
+        .map(ReportRow::read)
         .collect()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use tonghop_domain::{Announcement, Catalogue, Place, TotalKey, UnitId};
+use tonghop_domain::{Announcement, Catalogue, Place, Scope, TotalKey, UnitId};
 
 use crate::error::StoreError;
 use crate::model::Refreshed;
@@ -105,11 +105,7 @@ pub async fn refresh(
     let scope = catalogue.scope(form.as_str(), *period);
     let scope = scope.ok_or_else(|| StoreError::corrupt(format!("a mark on {form} for {period}")))?;
     let units: Vec<UnitId> = keys.iter().map(|key| key.unit).collect();
-    let place = |unit: &UnitId| {
-        let place = scope.tree.by_id(*unit).filter(|place| place.has_children());
-        place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", unit.0)))
-    };
-    let places = units.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let places = places_of(&scope, &units)?;
     let versions = work.lock_totals(form, *period, &units).await?;
     tracing::trace!(target: "tonghop::step", step = "total_locked");
     let marks = work.marks_of(form, *period, &units).await?;
@@ -142,13 +138,7 @@ pub async fn refresh(
             let since = stale.entry(total_of(parent.id())).or_insert(read.since);
             *since = read.since.min(*since);
         }
-        new.news.push(Announcement::TotalChanged {
-            form: form.clone(),
-            period: *period,
-            province: place.province().code().clone(),
-            unit: place.code().clone(),
-            version,
-        });
+        new.news.push(announcement(&scope, place, version));
     }
     new.marks = stale.into_iter().collect();
     work.refresh(&scope.form, &new).await?;
@@ -160,4 +150,22 @@ pub async fn refresh(
         false => Refreshed::Clean,
     };
     Ok(places.into_iter().map(become_of).collect())
+}
+
+fn places_of<'a>(scope: &'a Scope, units: &[UnitId]) -> Result<Vec<Place<'a>>, StoreError> {
+    let place = |unit: &UnitId| {
+        let place = scope.tree.by_id(*unit).filter(|place| place.has_children());
+        place.ok_or_else(|| StoreError::corrupt(format!("a mark on unit id {}", unit.0)))
+    };
+    units.iter().map(place).collect()
+}
+
+fn announcement(scope: &Scope, place: Place<'_>, version: i64) -> Announcement {
+    Announcement::TotalChanged {
+        form: scope.form.code.clone(),
+        period: scope.period,
+        province: place.province().code().clone(),
+        unit: place.code().clone(),
+        version,
+    }
 }
