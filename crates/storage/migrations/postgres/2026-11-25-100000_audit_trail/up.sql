@@ -1,5 +1,5 @@
--- Who did what: the entries that each transaction wrote, as a JSON array, with a digest of each entry and of all of them.
--- Holds no figures. Never updated, never deleted, like the table below.
+-- The audit trail: the entries of each transaction as a JSON array, with a digest of each entry and of all of them.
+-- Contains no figures. Neither this table nor the next is ever updated or deleted from.
 CREATE TABLE audit_batches (
     batch_id      TEXT      PRIMARY KEY,
     at            TIMESTAMP NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE audit_batches (
 );
 CREATE INDEX audit_batches_by_time ON audit_batches (at);
 
--- The chain: each seal names batches with their digests, a line each; its head holds the head before.
+-- The hash chain: each seal lists batches with their digests, one per line; its head covers the head before.
 CREATE TABLE audit_seals (
     number    BIGINT    PRIMARY KEY,
     sealed_at TIMESTAMP NOT NULL,
@@ -18,10 +18,10 @@ CREATE TABLE audit_seals (
 );
 CREATE INDEX audit_seals_by_time ON audit_seals (sealed_at);
 
--- Whose key made the revision.
+-- The key that made the revision.
 ALTER TABLE revisions ADD COLUMN actor TEXT NOT NULL DEFAULT 'unknown';
 
--- Long texts are compressed by lz4, in less time than the default takes; by that where a server was built without lz4.
+-- Compresses long texts by lz4, which is faster than the default; keeps the default if the server was built without lz4.
 DO $$ BEGIN
     ALTER TABLE revisions ALTER COLUMN figures SET COMPRESSION lz4;
     ALTER TABLE totals ALTER COLUMN body SET COMPRESSION lz4;

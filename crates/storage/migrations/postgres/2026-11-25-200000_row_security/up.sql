@@ -1,11 +1,11 @@
--- The second wall: even where the service forgets to ask, a key sees and changes nothing but what it reaches. Whoever
--- owns the tables passes it, so the service's processes are not to.
+-- Row-level security, the second wall: even if the service forgets a check, a key reads and changes only its units. It
+-- does not apply to the owner of the tables, so the service's processes must not be the owner.
 --
--- Every transaction says for whom it is: tonghop.key is the id of a key, or * for the service's own work. Where it says
--- nothing, it sees nothing. Read by a SELECT of its own, it is read once a statement and not once a row.
+-- Every transaction sets its subject: tonghop.key is the id of a key, or * for the service's own work. Without a subject
+-- it reads nothing. A SELECT around the setting makes PostgreSQL read it once per statement instead of once per row.
 
--- Who is at or below whom, and when: from the first day to before the last one. Days are ISO 8601, and compare as texts;
--- '' is before all days, NULL after all.
+-- Each unit with itself and each unit above it, from the first day until before the last one. Days are ISO 8601 and
+-- compare as texts; '' precedes all days, NULL follows all.
 CREATE TABLE unit_ancestry (
     ancestor_id BIGINT NOT NULL,
     unit_id     BIGINT NOT NULL,
@@ -14,7 +14,7 @@ CREATE TABLE unit_ancestry (
     PRIMARY KEY (ancestor_id, unit_id, from_day)
 );
 
--- The day whose tree counts for a form and period.
+-- The day whose tree applies to a form and period.
 CREATE TABLE form_periods (
     form     TEXT NOT NULL,
     period   TEXT NOT NULL,
@@ -22,7 +22,7 @@ CREATE TABLE form_periods (
     PRIMARY KEY (form, period)
 );
 
--- The two tables above are filled when a catalogue is adopted; this one has to be once more.
+-- Adopting a catalogue fills the two tables above; without a digest the catalogue is adopted again.
 UPDATE catalogue SET digest = '';
 
 ALTER TABLE submissions ENABLE ROW LEVEL SECURITY;
@@ -42,11 +42,11 @@ CREATE POLICY reached ON submissions FOR SELECT USING (
 CREATE POLICY begun ON submissions FOR INSERT WITH CHECK ((SELECT current_setting('tonghop.key', true)) = '*');
 CREATE POLICY changed ON submissions FOR UPDATE USING ((SELECT current_setting('tonghop.key', true)) = '*');
 
--- What is looked at below is looked at once a statement: a query for every row, as the check of a foreign key is, costs most of
--- what the change itself does. So submissions and revisions have no foreign keys. From the changed rows on, one by one: a plan that was
--- made while the tables were small would read them whole.
+-- The triggers below check once per statement. A query per row, as for a foreign key, would cost almost as much as the
+-- change itself, so submissions and revisions have no foreign keys. The queries start from the changed rows and use
+-- indexes: a plan that was made while the tables were small would scan them.
 
--- A submission is of a unit, and its state is that of a revision.
+-- A submission belongs to a unit, and its state is that of one of its revisions.
 CREATE FUNCTION check_heads() RETURNS TRIGGER LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -80,14 +80,15 @@ CREATE POLICY of_a_submission ON revisions FOR SELECT USING (
     (SELECT current_setting('tonghop.key', true)) = '*'
     OR EXISTS (SELECT FROM submissions s WHERE s.submission_id = revisions.submission_id)
 );
--- A revision is of a submission. Changes of many keys share a transaction, so each revision is checked against its own.
+-- A revision belongs to a submission. Changes of many keys share a transaction, so each revision is checked against its
+-- own key.
 CREATE POLICY made ON revisions FOR INSERT WITH CHECK ((SELECT current_setting('tonghop.key', true)) = '*');
 CREATE FUNCTION check_revisions() RETURNS TRIGGER LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
     unfounded UUID;
 BEGIN
-    -- Whoever passes the policies passes this, too.
+    -- Roles that bypass the policies bypass this check as well.
     IF row_security_active('revisions') THEN
         SELECT n.submission_id INTO unfounded FROM recorded n
         WHERE NOT EXISTS (

@@ -1,4 +1,4 @@
--- The catalogue by which everything below is read; every writing transaction share-locks this row.
+-- The digest of the catalogue, without which no other table can be read. Every writing transaction share-locks the row.
 CREATE TABLE catalogue (
     id         INTEGER   PRIMARY KEY CHECK (id = 1),
     digest     TEXT      NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE units (
     valid_to   TEXT
 );
 
--- One row a submission: its current state.
+-- The heads: one row per submission with its current state.
 CREATE TABLE submissions (
     submission_id     TEXT      PRIMARY KEY,
     form              TEXT      NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE revisions (
     PRIMARY KEY (submission_id, revision)
 );
 
--- One row a form, period and unit that has units below it.
+-- One row per form, period and unit with units below it.
 CREATE TABLE totals (
     form         TEXT      NOT NULL,
     period       TEXT      NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE totals (
     PRIMARY KEY (form, period, unit_id)
 );
 
--- Totals that may be stale, since when. Insert-only; a refresh deletes exactly those it has read.
+-- Totals that may be stale, and since when. Insert-only; a refresh deletes exactly the marks that it has read.
 CREATE TABLE marks (
     mark_id INTEGER   PRIMARY KEY AUTOINCREMENT,
     form    TEXT      NOT NULL,
@@ -61,7 +61,7 @@ CREATE TABLE marks (
 CREATE INDEX marks_by_total ON marks (form, period, unit_id);
 CREATE INDEX marks_by_time ON marks (since);
 
--- What each caller's keys were used for, and what was answered.
+-- The request and the response of each caller's idempotency keys.
 CREATE TABLE idempotency_keys (
     caller        TEXT      NOT NULL,
     key           TEXT      NOT NULL,
@@ -74,7 +74,7 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at);
 
--- Announcements that wait to be published.
+-- Announcements to be published.
 CREATE TABLE outbox (
     outbox_id     TEXT      PRIMARY KEY,
     announcement  TEXT      NOT NULL,

@@ -1,4 +1,4 @@
--- One row without meaning, written to find out whether the database takes changes again after it refused one.
+-- One row without meaning, written to test whether the database accepts writes again after a failed one.
 CREATE TABLE write_probe (
     id     INTEGER PRIMARY KEY CHECK (id = 1),
     filler TEXT    NOT NULL

@@ -1,4 +1,4 @@
--- Who may call. Of a token only its digest is kept. Never deleted: a revoked key still says who did something.
+-- Access keys with the digests of their tokens. Never deleted: the audit trail names revoked keys, too.
 CREATE TABLE access_keys (
     key_id       TEXT      PRIMARY KEY,
     digest       TEXT      NOT NULL UNIQUE,
