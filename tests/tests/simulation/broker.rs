@@ -1,5 +1,5 @@
-//! A broker of the simulation's own. It loses, doubles, garbles, delays and reorders messages, keeps confirms back, and
-//! breaks connections.
+//! A simulated broker. It loses, duplicates, corrupts, delays and reorders messages, withholds confirms, and breaks
+//! connections.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -25,7 +25,7 @@ pub(crate) struct Broker {
 #[derive(Default)]
 struct Queue {
     ready: Vec<Vec<u8>>,
-    /// Handed out and not settled, by delivery.
+    /// Delivered and unsettled messages, by delivery number.
     unsettled: BTreeMap<u64, Vec<u8>>,
     dead: u64,
     deliveries: u64,
@@ -72,7 +72,7 @@ impl Broker {
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Passes batches to the handler and settles them as it decides, for ever.
+    /// Passes batches to the handler and settles them as it decides, forever.
     pub(crate) async fn consume(self, handler: impl Handler) {
         loop {
             let batch = self.batch().await;
@@ -134,7 +134,7 @@ impl Broker {
     }
 }
 
-/// Messages in a consumer's hands. Whatever is not settled goes back, also when the consumer is killed.
+/// Delivered messages. Unsettled ones return to the queue, also when the consumer is killed.
 struct Batch {
     broker: Broker,
     messages: Vec<(u64, Vec<u8>)>,
@@ -160,7 +160,7 @@ impl Drop for Batch {
     }
 }
 
-/// A connection on which announcements are published.
+/// A connection for publishing announcements.
 pub(crate) struct Connection {
     broker: Broker,
     broken: AtomicBool,
@@ -177,7 +177,7 @@ impl Publish for Connection {
             if self.broken.load(Ordering::Relaxed) {
                 break;
             }
-            // The aggregator's queue takes what makes totals stale, and nothing else.
+            // The aggregator's queue is bound only to announcements that make totals stale.
             if matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. }) {
                 for _ in 0..self.copies() {
                     let mut message = encode(envelope);

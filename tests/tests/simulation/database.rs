@@ -1,4 +1,4 @@
-//! A database of the simulation's own: READ COMMITTED, row locks, and faults by a seed.
+//! A simulated database: READ COMMITTED, row locks, and faults drawn from a seed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -12,34 +12,34 @@ use tonghop_domain::{Announcement, AuditEntry, Envelope, Head, Outbox, Revision,
 use tonghop_storage::{StoreError, StoredTotal, Transaction as _, Transactions, Used};
 use uuid::Uuid;
 
-/// How long a transaction waits for a lock.
+/// The time that a transaction waits for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1700);
 const HURRIED_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a claim on an announcement holds.
+/// The lifetime of a claim on an announcement.
 const CLAIM: TimeDelta = TimeDelta::seconds(15);
 
-/// How often, in thousandths, something goes wrong. All zero once the storm is over.
+/// The frequency of faults, in thousandths. All zero once the storm is over.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
-    /// A statement fails and its transaction is gone.
+    /// A statement fails and its connection is lost.
     pub(crate) statement: u32,
-    /// A statement takes long; sometimes longer than anyone waits.
+    /// A statement stalls, sometimes beyond every deadline.
     pub(crate) stall: u32,
     /// A commit fails.
     pub(crate) commit: u32,
-    /// A commit succeeds and its answer is lost.
+    /// A commit succeeds and its response is lost.
     pub(crate) answer: u32,
-    /// A message is lost, doubled, garbled, delayed or not confirmed.
+    /// A message is lost, duplicated, corrupted, delayed or not confirmed.
     pub(crate) message: u32,
     /// A connection to the broker breaks.
     pub(crate) line: u32,
-    /// A client hangs up before it is answered.
+    /// A client disconnects before the response.
     pub(crate) hang_up: u32,
     /// A process is killed at a step.
     pub(crate) crash: u32,
 }
 
-/// Everything that is committed.
+/// The committed state.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) heads: BTreeMap<SubmissionKey, Head>,
@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(crate) marks: BTreeMap<i64, (TotalKey, DateTime<Utc>)>,
     pub(crate) totals: BTreeMap<TotalKey, StoredTotal>,
     pub(crate) trail: Vec<AuditEntry>,
-    /// By number, with the time until which it is claimed.
+    /// The announcements by number, with the time until which they are claimed.
     pub(crate) outbox: BTreeMap<u64, (Announcement, DateTime<Utc>)>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) random: fastrand::Rng,
     pub(crate) faults: Faults,
-    /// How often something was committed.
+    /// The number of commits.
     pub(crate) commits: u64,
     locks: HashMap<Lock, u64>,
     waiting: Vec<Waker>,
@@ -83,7 +83,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Made inside a runtime whose clock stands still.
+    /// Must be created inside a runtime with paused time.
     pub(crate) fn new(seed: u64, faults: Faults, one_writer: bool) -> Self {
         let world = World {
             state: State::default(),
@@ -103,7 +103,7 @@ impl Database {
         }
     }
 
-    /// A simulation that has failed already still ends its transactions.
+    /// A failed simulation still ends its transactions.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +114,7 @@ impl World {
         thousandths > 0 && self.random.u32(..1000) < thousandths
     }
 
-    /// The time of the runtime, and a microsecond for every statement.
+    /// The time of the runtime, plus a microsecond per statement.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         let elapsed = i64::try_from(self.start.elapsed().as_micros()).expect("a simulation is short");
         DateTime::UNIX_EPOCH + TimeDelta::microseconds(elapsed + self.micros)
@@ -130,7 +130,7 @@ impl World {
     }
 }
 
-/// Lets others go first.
+/// Lets other tasks run first.
 pub(crate) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -144,7 +144,7 @@ pub(crate) async fn yield_now() {
     .await;
 }
 
-/// What a transaction has written and not committed.
+/// The uncommitted writes of a transaction.
 #[derive(Default)]
 pub(crate) struct Writes {
     pub(crate) heads: BTreeMap<SubmissionKey, Head>,
@@ -159,7 +159,7 @@ pub(crate) struct Writes {
     settled: Vec<u64>,
 }
 
-/// One transaction. Dropped without a commit, it is rolled back.
+/// A transaction. If dropped without a commit, it is rolled back.
 pub(crate) struct Transaction {
     pub(crate) database: Database,
     pub(crate) writes: Writes,
@@ -211,7 +211,7 @@ impl Transactions for Database {
 }
 
 impl Transaction {
-    /// Where others may go first, where time passes, and where the connection may be lost.
+    /// A point where other tasks may run, time may pass, and the connection may be lost.
     pub(crate) async fn step(&mut self) -> Result<(), StoreError> {
         yield_now().await;
         let stall = {
@@ -219,7 +219,7 @@ impl Transaction {
             world.micros += 1;
             let thousandths = world.faults.stall;
             let stalls = world.happens(thousandths);
-            // Most are short; some outlast every deadline.
+            // Most stalls are short; some exceed every deadline.
             let longest = if world.random.u8(..8) == 0 { 8000 } else { 100 };
             stalls.then(|| Duration::from_millis(world.random.u64(1..longest)))
         };
@@ -267,7 +267,7 @@ impl tonghop_storage::Transaction for Transaction {
             std::mem::take(&mut self.writes).apply(&mut world);
             world.happens(answer)
         };
-        // Committed, and nobody knows it yet.
+        // Committed, but the caller does not know yet.
         yield_now().await;
         if answer_is_lost { Err(gone()) } else { Ok(()) }
     }
@@ -333,7 +333,7 @@ impl Writes {
     }
 }
 
-/// A number of the outbox as the id of its envelope.
+/// The number of an announcement as the id of its envelope.
 fn envelope_id(number: u64) -> Uuid {
     Uuid::from_u64_pair(1, number)
 }

@@ -1,4 +1,4 @@
-//! Polls tasks in an order drawn from a seed. Time stands still while any of them can go on, and leaps to the next timer
+//! Polls tasks in an order drawn from a seed. Time is paused while any task can run, and advances to the next timer
 //! when none can.
 
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use std::task::{Context, Poll, Wake, Waker};
 
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Tasks, each of a process that may be killed, or of none.
+/// The tasks, each of a process that can be killed, or of none.
 #[derive(Default)]
 pub(crate) struct Executor {
     tasks: Vec<(Option<usize>, Task, Arc<Flag>)>,
     sleeper: Arc<Mutex<Option<Waker>>>,
 }
 
-/// Whether a task can go on.
+/// Whether a task can run.
 struct Flag {
     up: AtomicBool,
     sleeper: Arc<Mutex<Option<Waker>>>,
@@ -40,12 +40,12 @@ impl Executor {
         self.tasks.push((process, task, Arc::new(flag)));
     }
 
-    /// Drops all tasks of a process, wherever they are.
+    /// Drops all tasks of a process, wherever they are suspended.
     pub(crate) fn kill(&mut self, process: usize) {
         self.tasks.retain(|(of, ..)| *of != Some(process));
     }
 
-    /// Polls one task that can go on, once; pending while there is none.
+    /// Polls one runnable task once; pending while there is none.
     pub(crate) fn poll_one(&mut self, context: &mut Context<'_>, random: &mut fastrand::Rng) -> Poll<()> {
         let can_go_on =
             |(at, (_, _, flag)): (usize, &(_, _, Arc<Flag>))| flag.up.load(Ordering::Relaxed).then_some(at);

@@ -1,12 +1,12 @@
-//! The rules of recording and refreshing, driven against a database and a broker that fail by a seed.
+//! A simulation of the rules of recording and refreshing, against a database and a broker with faults drawn from a
+//! seed.
 //!
-//! The code under test is the code that ships: group commit and its recorders, `record` and `refresh`, the relay, the
-//! worker's handler, schedule and sweep, and the channel of an embedded service. Around it everything is simulated: time
-//! stands still while anything can go on; statements stall, statements and commits fail, answers to commits are lost;
-//! messages are lost, doubled, garbled, delayed and reordered; connections break, clients hang up, and processes are
-//! killed between any two steps and started again. An oracle that knows nothing but the requests and their answers says
-//! what must be true in the end, and a recount says what must be true of every total that is not marked, after every
-//! commit.
+//! The code under test is production code: group commit and its recorders, `record` and `refresh`, the relay, the
+//! worker's handler, schedule and sweep, and the channel of an embedded service. Everything around it is simulated:
+//! time is paused while any task can run; statements stall, statements and commits fail, responses to commits are lost;
+//! messages are lost, duplicated, corrupted, delayed and reordered; connections break, clients disconnect, and
+//! processes are killed between any two steps and restarted. An oracle that knows only the requests and their responses
+//! says what must be true in the end, and a recount says what must be true of every unmarked total after every commit.
 //!
 //! `SIMULATION_SEEDS=1000000` runs more seeds; `SIMULATION_SEED=17` runs one.
 
@@ -34,17 +34,17 @@ use oracle::assert_unmarked_totals_are_right;
 use processes::{Request, Role, Simulation};
 use world::REPORTING;
 
-/// How many seeds one run of the tests tries.
+/// The number of seeds of one test run.
 const SEEDS: u64 = 50_000;
-/// How many reports the clients send.
+/// The number of reports that the clients send.
 const REQUESTS: usize = 12;
-/// Once nothing fails any more, everything must be settled within this time.
+/// After the last fault, everything must be settled within this time.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// No honest simulation takes so many steps.
+/// More steps than any valid simulation takes.
 const MOST_STEPS: u32 = 200_000;
 
 #[test]
-fn no_fault_loses_or_doubles_a_figure() {
+fn no_fault_loses_or_duplicates_a_figure() {
     if let Ok(seed) = std::env::var("SIMULATION_SEED") {
         simulate(seed.parse().expect("SIMULATION_SEED is a number"));
         return;
@@ -56,7 +56,7 @@ fn no_fault_loses_or_doubles_a_figure() {
             scope.spawn(move || {
                 for seed in (thread..seeds).step_by(threads as usize) {
                     if catch_unwind(AssertUnwindSafe(|| simulate(seed))).is_err() {
-                        // In one piece, for another thread may be speaking too.
+                        // As one string, since another thread may print as well.
                         let sentence = format!("seed {seed} fails; SIMULATION_SEED={seed} runs it alone\n");
                         std::io::stderr()
                             .write_all(sentence.as_bytes())
@@ -70,13 +70,13 @@ fn no_fault_loses_or_doubles_a_figure() {
 }
 
 #[test]
-fn a_seed_replays_the_same_story() {
+fn a_seed_replays_the_same_simulation() {
     for seed in 0..50 {
         assert_eq!(simulate(seed), simulate(seed), "seed {seed}");
     }
 }
 
-/// What tells one story from another.
+/// The parameters of a simulation.
 #[derive(Debug, PartialEq, Eq)]
 struct Story {
     steps: u32,
@@ -84,14 +84,14 @@ struct Story {
     ends_at: DateTime<Utc>,
 }
 
-/// One story: clients send, everything fails now and then, the storm ends, and all must be right.
+/// Runs a simulation: clients send, faults occur, the storm ends, and everything must be right.
 fn simulate(seed: u64) -> Story {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    // The jitter of back-off pauses comes from the generator of this thread.
+    // The jitter of back-off uses the generator of this thread.
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let faults = draw_faults(&mut random);
@@ -139,13 +139,13 @@ fn draw_faults(random: &mut fastrand::Rng) -> Faults {
         crash: most(10),
     };
     if random.u8(..16) == 0 {
-        // The broker is away: nothing arrives.
+        // The broker is down: nothing arrives.
         faults.message = 1000;
     }
     faults
 }
 
-/// Each report is another number, so that it can be told apart; some are sent twice at once.
+/// Each report has a different number, so that they can be distinguished; some are sent twice at once.
 fn send_requests(
     simulation: &Simulation,
     executor: &mut Executor,
@@ -174,7 +174,7 @@ fn send_requests(
     }
 }
 
-/// Lets everything run, and processes die, until the storm is over and all is settled. Answers after how many steps.
+/// Runs all tasks and kills processes until the storm is over and everything is settled. Returns the number of steps.
 async fn weather(
     simulation: &Simulation,
     executor: &mut Executor,
@@ -186,7 +186,7 @@ async fn weather(
     let calm = Instant::now() + storm;
     let end = calm + PATIENCE;
     for at in [calm, end] {
-        // Time goes on to these moments even when nothing else would happen.
+        // Time advances to these moments even if nothing else would happen.
         executor.spawn(None, Box::pin(sleep_until(at)));
     }
     let (mut steps, mut commits) = (0, 0);

@@ -1,4 +1,4 @@
-//! What must be true, from the requests and their answers alone.
+//! What must be true, derived from the requests and their responses alone.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use tonghop_storage::Outcome;
 use crate::database::State;
 use crate::processes::Request;
 
-/// What the clients were told.
+/// The responses that clients received.
 #[derive(Default)]
 pub(crate) struct Oracle {
-    /// By the value of the request.
+    /// The responses by the value of the request.
     answered: BTreeMap<i64, (SubmissionKey, i32)>,
 }
 
 impl Oracle {
-    /// A request was answered.
+    /// Adds the response to a request.
     pub(crate) fn note(&mut self, request: &Request, outcome: &Outcome) {
         let Outcome::Recorded { revision, .. } = outcome else {
             panic!("a new number was not recorded: {outcome:?}");
@@ -29,13 +29,13 @@ impl Oracle {
         );
     }
 
-    /// How many requests were answered.
+    /// The number of answered requests.
     pub(crate) fn answered(&self) -> usize {
         self.answered.len()
     }
 
-    /// Each request is one revision, the one that its answer named; the revisions of each submission are numbered
-    /// without gaps, in the order of their times.
+    /// Each request has one revision, the one in its response; the revisions of each submission are numbered without
+    /// gaps, in the order of their times.
     pub(crate) fn assert_every_request_was_recorded_once(&self, state: &State) {
         let mut revisions: BTreeMap<&SubmissionKey, Vec<_>> = BTreeMap::new();
         for revision in state.revisions.values() {
@@ -59,7 +59,7 @@ impl Oracle {
         }
     }
 
-    /// Each revision was noted in the audit trail when it was recorded, once.
+    /// Each revision has exactly one audit entry.
     pub(crate) fn assert_every_revision_is_in_the_trail(&self, state: &State) {
         let recorded = state.trail.iter().filter(|entry| entry.outcome == "recorded");
         let mut noted: Vec<&str> = recorded.filter_map(|entry| entry.about.as_deref()).collect();
@@ -73,7 +73,7 @@ impl Oracle {
         assert_eq!(noted, revisions, "the trail holds each revision once");
     }
 
-    /// Every total is the sum of what was acknowledged last for each unit at or below it.
+    /// Every total is the sum of the last acknowledged reports of the units at or below it.
     pub(crate) fn assert_totals_are_what_was_acknowledged(&self, state: &State, scope: &Scope) {
         let mut last: BTreeMap<UnitId, (i32, i64)> = BTreeMap::new();
         for (value, (key, revision)) in &self.answered {
@@ -87,7 +87,7 @@ impl Oracle {
     }
 }
 
-/// At any moment, a total with no mark at or below it is the sum of the current reports at or below it.
+/// At any moment, a total without marks at or below it is the sum of the current reports at or below it.
 pub(crate) fn assert_unmarked_totals_are_right(state: &State, scope: &Scope) {
     let mut said: BTreeMap<UnitId, i64> = BTreeMap::new();
     for (key, head) in &state.heads {

@@ -1,4 +1,4 @@
-//! The processes of the simulation, made of the tasks that the programs run, and their clients.
+//! The simulated processes, composed of the tasks that the programs run, and their clients.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,30 +20,30 @@ use crate::executor::{Executor, Task};
 use crate::oracle::Oracle;
 use crate::world::content;
 
-/// What a process is.
+/// The kind of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
-    /// Takes reports and relays announcements.
+    /// Records reports and relays announcements.
     Api,
     /// Refreshes totals and relays announcements.
     Aggregator,
-    /// All of it, with a channel inside the process.
+    /// Does all of it, with a channel inside the process.
     Embedded,
 }
 
-/// What one simulation shares.
+/// The state that one simulation shares.
 #[derive(Clone)]
 pub(crate) struct Simulation {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) database: Database,
     pub(crate) broker: Broker,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
-    /// Where clients find the processes that take reports: by process, the queue of its current life.
+    /// The queues in which clients put changes: one per running process that records.
     group_commits: Arc<Mutex<Vec<(usize, GroupCommit)>>>,
     sweep_interval: Duration,
 }
 
-/// A request of a client: a number for a unit, with a key. Sent again until it is answered.
+/// A client's request: a number for a unit, with an idempotency key. Repeated until there is a response.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) key: SubmissionKey,
@@ -101,7 +101,7 @@ impl Simulation {
         }
     }
 
-    /// Starts a process, or starts it again after it was killed.
+    /// Starts a process, or restarts it after it was killed.
     pub(crate) fn start(&self, executor: &mut Executor, process: usize, role: Role) {
         let news = Arc::new(Notify::new());
         let mut spawn = |task: Task| executor.spawn(Some(process), task);
@@ -140,7 +140,7 @@ impl Simulation {
         }
     }
 
-    /// A client: sends a request until it is answered.
+    /// Sends a request until there is a response.
     pub(crate) async fn send(self, request: Request, first_at: Duration) {
         sleep(first_at).await;
         loop {
@@ -157,7 +157,7 @@ impl Simulation {
         }
     }
 
-    /// None when the client lost patience.
+    /// `None` if the client has lost patience.
     async fn send_once(&self, request: &Request) -> Option<Result<Outcome, StoreError>> {
         let (group_commit, patience) = {
             let group_commits = self.group_commits();

@@ -31,7 +31,7 @@ impl UnitOfWork for Transaction {
         self.step().await?;
         for key in keys {
             let name = (key.caller.clone(), key.key.clone());
-            // A key that is there already is only read; an insert of one that is not waits for another's insert.
+            // An existing key is only read; inserting a new one waits for another transaction's insert.
             let exists = self.database.world().state.keys.contains_key(&name);
             if !exists {
                 self.lock(Lock::Key(name.0, name.1)).await?;
@@ -60,8 +60,8 @@ impl UnitOfWork for Transaction {
         keys: &[SubmissionKey],
     ) -> Result<HashMap<SubmissionKey, Head>, StoreError> {
         self.step().await?;
-        // Who waits for a lock finds the row as its holder left it; a row that was made after the statement began is not
-        // found.
+        // A statement that waits for a lock finds the row as its holder left it, and does not find rows created after
+        // it began.
         let there: Vec<&SubmissionKey> = {
             let world = self.database.world();
             keys.iter()
@@ -206,7 +206,7 @@ impl UnitOfWork for Transaction {
             period,
             unit: *unit,
         };
-        // Who makes a row holds it; then those that were there.
+        // First the new rows, which their creator locks, then the existing ones.
         for of_new in [true, false] {
             for key in units.iter().map(key) {
                 if self.database.world().state.totals.contains_key(&key) != of_new {

@@ -1,11 +1,11 @@
-//! The small country in which the simulation plays, and what its units may say.
+//! The small country of the simulation, and the reports of its units.
 
 use tonghop_domain::{
     Calendar, Catalogue, Content, Figure, Form, Frequency, Indicator, Kind, Level, Names, Period, Reported,
     Scope, Unit, UnitId,
 };
 
-/// Units and their parents: two provinces, one of which reports itself; districts with and without communes.
+/// The units and their parents: two provinces, one of which reports itself; districts with and without communes.
 const UNITS: [(&str, &str, Level); 9] = [
     ("VN", "", Level::Country),
     ("P1", "VN", Level::Province),
@@ -18,7 +18,7 @@ const UNITS: [(&str, &str, Level); 9] = [
     ("C3", "D3", Level::Commune),
 ];
 
-/// Those that report the form: leaves, a province, and a district above a commune.
+/// The units that report the form: leaves, a province, and a district above a commune.
 pub(crate) const REPORTING: [&str; 6] = ["P1", "D2", "D3", "C1", "C2", "C3"];
 
 fn names(name: &str) -> Names {
