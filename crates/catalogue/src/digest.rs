@@ -62,6 +62,7 @@ impl Content {
 
     fn dimension(&mut self, dimension: &Dimension) {
         self.text("dimension", dimension.code.as_str());
+        self.names(&dimension.names);
         for category in &dimension.categories {
             self.text("category", category.code.as_str());
             self.names(&category.names);

@@ -7,8 +7,10 @@ use crate::table::{Column, Entry, Row, Table, parsed};
 
 pub(crate) const FILE: &str = "dimensions.csv";
 
-const COLUMNS: [Column; 4] = [
+const COLUMNS: [Column; 6] = [
     Column::required("dimension"),
+    Column::optional("dimension_vi"),
+    Column::optional("dimension_en"),
     Column::required("code"),
     Column::required("name_vi"),
     Column::required("name_en"),
@@ -38,6 +40,7 @@ fn read_row(row: Row<'_>, dimensions: &mut Vec<Entry<Dimension>>, errors: &mut F
     let at = at.unwrap_or_else(|| {
         dimensions.push(Entry {
             value: Dimension {
+                names: dimension_names(row, code.as_str()),
                 code,
                 categories: Vec::new(),
             },
@@ -60,4 +63,16 @@ fn read_row(row: Row<'_>, dimensions: &mut Vec<Entry<Dimension>>, errors: &mut F
         code: category,
         names,
     });
+}
+
+/// The names of a dimension, which its first row states. Without a name, the code is used.
+fn dimension_names(row: Row<'_>, code: &str) -> Names {
+    let name = |column| match row.get(column) {
+        "" => code.to_owned(),
+        name => name.to_owned(),
+    };
+    Names {
+        vi: name("dimension_vi"),
+        en: name("dimension_en"),
+    }
 }

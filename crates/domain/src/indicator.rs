@@ -81,6 +81,8 @@ pub struct Indicator {
 pub struct Dimension {
     /// The code.
     pub code: DimensionCode,
+    /// The names.
+    pub names: Names,
     /// The categories, in the order of the catalogue.
     pub categories: Vec<Category>,
 }

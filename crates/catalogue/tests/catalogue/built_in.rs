@@ -81,6 +81,7 @@ fn every_name_exists_in_both_languages_and_in_nfc() {
         .iter()
         .flat_map(|dimension| &dimension.categories);
     names.extend(categories.map(|category| &category.names));
+    names.extend(catalogue.dimensions().iter().map(|dimension| &dimension.names));
     assert!(names.len() > 150);
     for name in names {
         assert!(!name.vi.is_empty() && is_nfc(&name.vi), "{name:?}");

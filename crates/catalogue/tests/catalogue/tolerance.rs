@@ -74,3 +74,19 @@ fn days_of_a_form_work_with_and_without_quotation_marks() {
     assert!(catalogue.scope("mau-1", "2021-12".parse().unwrap()).is_some());
     assert!(catalogue.scope("mau-1", "2022-01".parse().unwrap()).is_none());
 }
+
+#[test]
+fn a_dimension_is_named_in_its_first_row_or_by_its_code() {
+    let folder = Folder::small().with(
+        "dimensions.csv",
+        "dimension,dimension_vi,dimension_en,code,name_vi,name_en\n\
+         sex,giới tính,gender,nu,Nữ,female\nsex,,,nam,Nam,male\nage,,,d10,Dưới 10,under 10\n",
+    );
+    let catalogue = folder.load().unwrap();
+    let names = |code: &str| {
+        let names = &catalogue.dimension(code).unwrap().names;
+        (names.vi.clone(), names.en.clone())
+    };
+    assert_eq!(names("sex"), ("giới tính".to_owned(), "gender".to_owned()));
+    assert_eq!(names("age"), ("age".to_owned(), "age".to_owned()));
+}

@@ -59,6 +59,8 @@ pub(crate) struct IndicatorBody {
 #[schema(as = Dimension)]
 pub(crate) struct DimensionBody {
     code: String,
+    name_vi: String,
+    name_en: String,
     categories: Vec<CategoryBody>,
 }
 
@@ -131,6 +133,8 @@ impl IndicatorBody {
             });
             Some(DimensionBody {
                 code: code.to_string(),
+                name_vi: known.names.vi.clone(),
+                name_en: known.names.en.clone(),
                 categories: categories.collect(),
             })
         };

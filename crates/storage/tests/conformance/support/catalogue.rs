@@ -120,6 +120,7 @@ fn dimension(code: &str, categories: &[&str]) -> Dimension {
     };
     Dimension {
         code: code.parse().unwrap(),
+        names: names(code),
         categories: categories.iter().map(category).collect(),
     }
 }
