@@ -13,17 +13,16 @@ import schemathesis
 
 NDJSON = "application/x-ndjson"
 
-# Faults of a body's fields that depend on the catalogue, on other fields, or on the time.
+# Errors of fields that depend on the catalogue, on other fields, or on the time.
 BEYOND_THE_DOCUMENT = {
     "above-maximum",
     "below-minimum",
     "breakdown-not-allowed",
-    "breakdown-of-no-number",
+    "breakdown-not-numeric",
     "breakdown-sum",
     "computed-indicator",
-    "no-time-to-come",
-    "no-unit-ever",
-    "period-not-of-form",
+    "expiry-in-past",
+    "period-not-expected",
     "repeated-cell",
     "repeated-indicator",
     "unit-does-not-report",
@@ -31,7 +30,7 @@ BEYOND_THE_DOCUMENT = {
     "unknown-form",
     "unknown-indicator",
     "unknown-unit",
-    "wrong-content",
+    "wrong-value-type",
 }
 
 

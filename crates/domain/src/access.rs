@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use compact_str::CompactString;
 
 use crate::code::UnitId;
-use crate::field_error::FaultKind;
+use crate::field_error::FieldErrorKind;
 use crate::tree::Tree;
 
 const ID_CHARS: usize = 8;
@@ -215,11 +215,11 @@ impl Key {
 pub const MAX_LABEL_CHARS: usize = 200;
 
 /// The error of a key's label, if it has one.
-pub fn label_fault(label: &str) -> Option<FaultKind> {
+pub fn label_error(label: &str) -> Option<FieldErrorKind> {
     if label.chars().count() > MAX_LABEL_CHARS {
-        Some(FaultKind::TooLong(MAX_LABEL_CHARS))
+        Some(FieldErrorKind::TooLong(MAX_LABEL_CHARS))
     } else if label.chars().any(char::is_control) {
-        Some(FaultKind::ControlCharacter)
+        Some(FieldErrorKind::ControlCharacter)
     } else {
         None
     }

@@ -1,28 +1,28 @@
-//! From what a caller sent to what may be recorded, with every fault at once.
+//! Checks a submission against the catalogue and finds all errors at once.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::catalogue::{Catalogue, Scope};
-use crate::code::UnitCode;
-use crate::field_error::{Fault, FaultKind};
+use crate::code::{DimensionCode, UnitCode};
+use crate::field_error::{BodyPath, FieldError, FieldErrorKind, ValueType};
 use crate::figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
 use crate::indicator::{Indicator, Kind};
+use crate::names::Names;
 use crate::period::Period;
 use crate::submission::SubmissionKey;
 
-/// The longest text and note, in characters.
+/// The maximum length of texts and notes, in characters.
 pub const MAX_TEXT_CHARS: usize = 10_000;
-/// The most items of a list in one report.
+/// The maximum number of items of a list in one report.
 pub const MAX_ITEMS: usize = 100;
-/// The longest item, in characters.
+/// The maximum length of an item, in characters.
 pub const MAX_ITEM_CHARS: usize = 500;
-/// The most cells of a figure.
+/// The maximum number of cells of a figure.
 pub const MAX_CELLS: usize = 200;
 
-/// A report as it was sent. `None` stands for what is absent or was already found faulty.
+/// A submission as it was sent. `None` means that a part is absent or that an error in it was already found.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     /// The form's code.
@@ -42,7 +42,7 @@ pub struct Draft {
 pub struct DraftFigure {
     /// The indicator's code.
     pub indicator: Option<String>,
-    /// What is said.
+    /// The content.
     pub reported: Option<Reported>,
     /// The cells.
     pub cells: Vec<DraftCell>,
@@ -57,35 +57,36 @@ pub struct DraftCell {
     pub value: Option<i64>,
 }
 
-/// A report that may be recorded.
+/// A submission without errors.
 #[derive(Clone, Debug)]
 pub struct Submission {
     /// The form, period and tree.
     pub scope: Scope,
-    /// What it is about.
+    /// The form, period and unit.
     pub key: SubmissionKey,
     /// The unit's code.
     pub unit: UnitCode,
-    /// What it says.
+    /// The content.
     pub content: Content,
 }
 
-/// Checks a report against the catalogue.
+/// Checks a submission against the catalogue.
 ///
 /// # Errors
-/// Every fault, in the order of the body.
-pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<Fault>> {
-    let mut faults = Faults::default();
-    let scope = check_scope(&draft, catalogue, &mut faults);
+/// Every error, in the order of the body.
+pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<FieldError>> {
+    let root = BodyPath::ROOT;
+    let mut errors = Errors::default();
+    let scope = check_scope(&draft, catalogue, &mut errors);
     let place = scope
         .as_ref()
         .zip(draft.unit.as_deref())
         .and_then(|(scope, unit)| {
             let place = scope.tree.get(unit);
             match place {
-                None => faults.add("/unit", FaultKind::UnknownUnit),
+                None => errors.add(&root.field("unit"), FieldErrorKind::UnknownUnit),
                 Some(place) if !scope.form.is_reported_by(place.unit()) => {
-                    faults.add("/unit", FaultKind::UnitDoesNotReport);
+                    errors.add(&root.field("unit"), FieldErrorKind::UnitDoesNotReport);
                 }
                 Some(_) => {}
             }
@@ -93,23 +94,21 @@ pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<Faul
         });
     let note = draft
         .note
-        .map(|note| checked_text("/note", note, MAX_TEXT_CHARS, &mut faults));
+        .map(|note| checked_text(&root.field("note"), note, MAX_TEXT_CHARS, &mut errors));
     let repeated = repeated(&draft.figures);
+    let list = root.field("figures");
     let mut figures = Vec::with_capacity(draft.figures.len());
     for (at, figure) in draft.figures.into_iter().enumerate() {
+        let path = list.index(at);
         if repeated.contains(&at) {
-            faults.add(
-                format_args!("/figures/{at}/indicator"),
-                FaultKind::RepeatedIndicator,
-            );
+            errors.add(&path.field("indicator"), FieldErrorKind::RepeatedIndicator);
         }
         if let Some(scope) = &scope {
-            let pointer = format_args!("/figures/{at}");
-            figures.extend(check_figure(pointer, figure, scope, catalogue, &mut faults));
+            figures.extend(check_figure(&path, figure, scope, catalogue, &mut errors));
         }
     }
     match (scope.as_ref(), place) {
-        (Some(scope), Some(place)) if faults.0.is_empty() => Ok(Submission {
+        (Some(scope), Some(place)) if errors.0.is_empty() => Ok(Submission {
             key: SubmissionKey {
                 form: scope.form.code.clone(),
                 period: scope.period,
@@ -119,23 +118,20 @@ pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<Faul
             scope: scope.clone(),
             content: Content { figures, note },
         }),
-        _ => Err(faults.0),
+        _ => Err(errors.0),
     }
 }
 
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+struct Errors(Vec<FieldError>);
 
-impl Faults {
-    fn add(&mut self, pointer: impl Display, kind: FaultKind) {
-        self.0.push(Fault {
-            pointer: pointer.to_string(),
-            kind,
-        });
+impl Errors {
+    fn add(&mut self, path: &BodyPath<'_>, kind: FieldErrorKind) {
+        self.0.push(FieldError::new(path, kind));
     }
 }
 
-/// Which figures are of an indicator that one before them is of.
+/// The figures whose indicator also occurs in an earlier figure.
 fn repeated(figures: &[DraftFigure]) -> HashSet<usize> {
     let mut seen = HashSet::with_capacity(figures.len());
     let coded = figures.iter().enumerate();
@@ -146,45 +142,45 @@ fn repeated(figures: &[DraftFigure]) -> HashSet<usize> {
         .collect()
 }
 
-fn check_scope(draft: &Draft, catalogue: &Catalogue, faults: &mut Faults) -> Option<Scope> {
+fn check_scope(draft: &Draft, catalogue: &Catalogue, errors: &mut Errors) -> Option<Scope> {
     let form = draft.form.as_deref();
     let known = form.is_some_and(|form| catalogue.has_form(form));
     if form.is_some() && !known {
-        faults.add("/form", FaultKind::UnknownForm);
+        errors.add(&BodyPath::ROOT.field("form"), FieldErrorKind::UnknownForm);
     }
     let period = draft.period.as_deref().and_then(|text| {
         let period = text.parse::<Period>();
         if period.is_err() {
-            faults.add("/period", FaultKind::InvalidPeriod);
+            errors.add(&BodyPath::ROOT.field("period"), FieldErrorKind::InvalidPeriod);
         }
         period.ok()
     });
     let (form, period) = (form.filter(|_| known)?, period?);
     let scope = catalogue.scope(form, period);
     if scope.is_none() {
-        faults.add("/period", FaultKind::PeriodNotOfForm);
+        errors.add(&BodyPath::ROOT.field("period"), FieldErrorKind::PeriodNotExpected);
     }
     scope
 }
 
 fn check_figure(
-    pointer: impl Display + Copy,
+    path: &BodyPath<'_>,
     draft: DraftFigure,
     scope: &Scope,
     catalogue: &Catalogue,
-    faults: &mut Faults,
+    errors: &mut Errors,
 ) -> Option<Figure> {
     let code = draft.indicator?;
     let Some(indicator) = scope.form.indicator(&code) else {
-        faults.add(format_args!("{pointer}/indicator"), FaultKind::UnknownIndicator);
+        errors.add(&path.field("indicator"), FieldErrorKind::UnknownIndicator);
         return None;
     };
     if matches!(indicator.kind, Kind::Ratio(_)) {
-        faults.add(format_args!("{pointer}/indicator"), FaultKind::ComputedIndicator);
+        errors.add(&path.field("indicator"), FieldErrorKind::ComputedIndicator);
         return None;
     }
-    let reported = check_reported(pointer, draft.reported?, indicator, faults);
-    let cells = check_cells(pointer, draft.cells, &reported, indicator, catalogue, faults);
+    let reported = check_reported(path, draft.reported?, indicator, errors);
+    let cells = check_cells(path, draft.cells, &reported, indicator, catalogue, errors);
     Some(Figure {
         indicator: indicator.code.clone(),
         reported,
@@ -192,188 +188,192 @@ fn check_figure(
     })
 }
 
-fn check_reported(
-    pointer: impl Display + Copy,
-    reported: Reported,
-    indicator: &Indicator,
-    faults: &mut Faults,
-) -> Reported {
-    let (place, expected) = match (&reported, &indicator.kind) {
+/// The field with a content of the wrong type for the indicator, and the right type.
+fn wrong_type(reported: &Reported, kind: &Kind) -> Option<(&'static str, ValueType)> {
+    match (reported, kind) {
         (Reported::Value(_), Kind::Flow | Kind::Stock)
         | (Reported::Flag(_), Kind::Flag)
         | (Reported::Items(_), Kind::List)
         | (Reported::Text(_), Kind::Text)
-        | (Reported::DoneNoNumber | Reported::NotDone | Reported::NotApplicable, _) => (None, ""),
+        | (Reported::DoneNoNumber | Reported::NotDone | Reported::NotApplicable, _) => None,
         (_, kind) => {
-            let place = match reported {
+            let field = match reported {
                 Reported::Items(_) => "items",
                 Reported::Text(_) => "text",
                 _ => "value",
             };
             let expected = match kind {
-                Kind::Flag => "true or false",
-                Kind::List => "items",
-                Kind::Text => "text",
-                Kind::Flow | Kind::Stock | Kind::Ratio(_) => "integer",
+                Kind::Flag => ValueType::Flag,
+                Kind::List => ValueType::Items,
+                Kind::Text => ValueType::Text,
+                Kind::Flow | Kind::Stock | Kind::Ratio(_) => ValueType::Integer,
             };
-            (Some(place), expected)
+            Some((field, expected))
         }
-    };
-    if let Some(place) = place {
-        faults.add(
-            format_args!("{pointer}/{place}"),
-            FaultKind::WrongContent(expected),
-        );
+    }
+}
+
+fn check_reported(
+    path: &BodyPath<'_>,
+    reported: Reported,
+    indicator: &Indicator,
+    errors: &mut Errors,
+) -> Reported {
+    if let Some((field, expected)) = wrong_type(&reported, &indicator.kind) {
+        errors.add(&path.field(field), FieldErrorKind::WrongValueType(expected));
         return reported;
     }
     match reported {
         Reported::Value(value) => {
-            check_bounds(format_args!("{pointer}/value"), value, indicator, faults);
+            check_bounds(&path.field("value"), value, indicator, errors);
             Reported::Value(value)
         }
-        Reported::Text(text) => Reported::Text(checked_text(
-            format_args!("{pointer}/text"),
-            text,
-            MAX_TEXT_CHARS,
-            faults,
-        )),
+        Reported::Text(text) => {
+            Reported::Text(checked_text(&path.field("text"), text, MAX_TEXT_CHARS, errors))
+        }
         Reported::Items(items) => {
+            let list = path.field("items");
             if items.len() > MAX_ITEMS {
-                faults.add(format_args!("{pointer}/items"), FaultKind::TooMany(MAX_ITEMS));
+                errors.add(&list, FieldErrorKind::TooMany(MAX_ITEMS));
             }
-            let checked =
-                |(at, item)| checked_text(format_args!("{pointer}/items/{at}"), item, MAX_ITEM_CHARS, faults);
+            let checked = |(at, item)| checked_text(&list.index(at), item, MAX_ITEM_CHARS, errors);
             Reported::Items(items.into_iter().enumerate().map(checked).collect())
         }
         other => other,
     }
 }
 
-fn check_bounds(pointer: impl Display + Copy, value: i64, indicator: &Indicator, faults: &mut Faults) {
+fn check_bounds(path: &BodyPath<'_>, value: i64, indicator: &Indicator, errors: &mut Errors) {
     let min = indicator.min.unwrap_or(-MAX_VALUE).max(-MAX_VALUE);
     let max = indicator.max.unwrap_or(MAX_VALUE).min(MAX_VALUE);
     if value < min {
-        faults.add(pointer, FaultKind::BelowMinimum(min));
+        errors.add(path, FieldErrorKind::BelowMinimum(min));
     } else if value > max {
-        faults.add(pointer, FaultKind::AboveMaximum(max));
+        errors.add(path, FieldErrorKind::AboveMaximum(max));
     }
 }
 
-/// The text in NFC.
-fn checked_text(pointer: impl Display + Copy, text: String, max: usize, faults: &mut Faults) -> String {
+/// Checks a text and returns it in NFC.
+fn checked_text(path: &BodyPath<'_>, text: String, max: usize, errors: &mut Errors) -> String {
     let text: String = text.nfc().collect();
     if text.trim().is_empty() {
-        faults.add(pointer, FaultKind::Empty);
+        errors.add(path, FieldErrorKind::Empty);
     }
     if text.chars().count() > max {
-        faults.add(pointer, FaultKind::TooLong(max));
+        errors.add(path, FieldErrorKind::TooLong(max));
     }
     if text
         .chars()
         .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
     {
-        faults.add(pointer, FaultKind::ControlCharacter);
+        errors.add(path, FieldErrorKind::ControlCharacter);
     }
     text
 }
 
 fn check_cells(
-    pointer: impl Display + Copy,
+    path: &BodyPath<'_>,
     cells: Vec<DraftCell>,
     reported: &Reported,
     indicator: &Indicator,
     catalogue: &Catalogue,
-    faults: &mut Faults,
+    errors: &mut Errors,
 ) -> Vec<Cell> {
-    let all = format_args!("{pointer}/breakdowns");
+    let list = path.field("breakdowns");
     if cells.is_empty() {
         return Vec::new();
     }
     let Reported::Value(value) = *reported else {
-        faults.add(all, FaultKind::BreakdownOfNoNumber);
+        errors.add(&list, FieldErrorKind::BreakdownNotNumeric);
         return Vec::new();
     };
     if cells.len() > MAX_CELLS {
-        faults.add(all, FaultKind::TooMany(MAX_CELLS));
+        errors.add(&list, FieldErrorKind::TooMany(MAX_CELLS));
         return Vec::new();
     }
-    let before = faults.0.len();
+    let before = errors.0.len();
     let count = cells.len();
     let mut checked = Vec::with_capacity(count);
     let mut seen = HashSet::new();
     for (at, cell) in cells.into_iter().enumerate() {
-        let pointer = format_args!("{all}/{at}");
-        let before_key = faults.0.len();
-        let key = check_key(pointer, cell.key, indicator, catalogue, faults);
-        // A faulty key lacks its faulty part, without which it may look like another.
-        if faults.0.len() == before_key && !seen.insert(key.clone()) {
-            faults.add(pointer, FaultKind::RepeatedCell);
+        let path = list.index(at);
+        let before_key = errors.0.len();
+        let key = check_key(&path, cell.key, indicator, catalogue, errors);
+        // An invalid part is missing from the key, so the key could look like another cell's.
+        if errors.0.len() == before_key && !seen.insert(key.clone()) {
+            errors.add(&path, FieldErrorKind::RepeatedCell);
         }
         if let Some(value) = cell.value {
-            check_bounds(format_args!("{pointer}/value"), value, indicator, faults);
+            check_bounds(&path.field("value"), value, indicator, errors);
             checked.push(Cell { key, value });
         }
     }
-    // A value that was found faulty before is not there to be summed.
-    if faults.0.len() == before && checked.len() == count {
-        check_sums(all, &checked, value, faults);
+    // Without the values in which errors were found, the sums would be wrong.
+    if errors.0.len() == before && checked.len() == count {
+        check_sums(&list, &checked, value, catalogue, errors);
     }
     checked
 }
 
 fn check_key(
-    pointer: impl Display + Copy,
+    path: &BodyPath<'_>,
     key: Vec<(String, String)>,
     indicator: &Indicator,
     catalogue: &Catalogue,
-    faults: &mut Faults,
+    errors: &mut Errors,
 ) -> CellKey {
     if key.is_empty() {
-        faults.add(pointer, FaultKind::NoDimension);
+        errors.add(path, FieldErrorKind::BreakdownWithoutDimension);
     }
     let mut checked = CellKey::new();
     for (dimension, category) in key {
-        let place = format!("{pointer}/{}", dimension.replace('~', "~0").replace('/', "~1"));
-        if !indicator
-            .breakdowns
-            .iter()
-            .any(|allowed| allowed.as_str() == dimension)
-        {
-            faults.add(place, FaultKind::BreakdownNotAllowed(dimension));
+        let is_allowed = |allowed: &DimensionCode| allowed.as_str() == dimension;
+        let known = catalogue
+            .dimension(&dimension)
+            .filter(|_| indicator.breakdowns.iter().any(is_allowed));
+        let Some(known) = known else {
+            let field = path.named_field(&dimension);
+            errors.add(&field, FieldErrorKind::BreakdownNotAllowed(dimension.clone()));
             continue;
-        }
-        let known = catalogue.dimension(&dimension).and_then(|known| {
-            let category = known
-                .categories
-                .iter()
-                .find(|other| other.code.as_str() == category)?;
-            Some((known.code.clone(), category.code.clone()))
-        });
-        match known {
-            Some(pair) => checked.push(pair),
-            None => faults.add(place, FaultKind::UnknownCategory(category)),
+        };
+        match known
+            .categories
+            .iter()
+            .find(|other| other.code.as_str() == category)
+        {
+            Some(category) => checked.push((known.code.clone(), category.code.clone())),
+            None => {
+                let codes = known.categories.iter().map(|category| category.code.clone());
+                let kind = FieldErrorKind::UnknownCategory {
+                    category,
+                    known: codes.collect(),
+                };
+                errors.add(&path.named_field(&dimension), kind);
+            }
         }
     }
     checked.sort();
     checked
 }
 
-/// The cells of one set of dimensions add up to the figure.
-fn check_sums(pointer: impl Display + Copy, cells: &[Cell], value: i64, faults: &mut Faults) {
-    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+/// Checks that the cells of each set of dimensions add up to the value of the figure.
+fn check_sums(path: &BodyPath<'_>, cells: &[Cell], value: i64, catalogue: &Catalogue, errors: &mut Errors) {
+    let mut sums: BTreeMap<Vec<&DimensionCode>, i64> = BTreeMap::new();
     for cell in cells {
-        let dimensions: Vec<&str> = cell.key.iter().map(|(dimension, _)| dimension.as_str()).collect();
-        // At most 200 cells within ±10^12: the sum fits.
-        *sums.entry(dimensions.join(",")).or_default() += cell.value;
+        let dimensions = cell.key.iter().map(|(dimension, _)| dimension).collect();
+        // At most 200 cells within ±10^12: the sum does not overflow.
+        *sums.entry(dimensions).or_default() += cell.value;
     }
     for (dimensions, sum) in sums.into_iter().filter(|(_, sum)| *sum != value) {
-        faults.add(
-            pointer,
-            FaultKind::BreakdownSum {
-                dimensions,
-                sum,
-                value,
-            },
-        );
+        let names = |code: &DimensionCode| -> Option<Names> {
+            let dimension = catalogue.dimension(code.as_str())?;
+            Some(dimension.names.clone())
+        };
+        let kind = FieldErrorKind::BreakdownSum {
+            dimensions: dimensions.into_iter().filter_map(names).collect(),
+            sum,
+            value,
+        };
+        errors.add(path, kind);
     }
 }

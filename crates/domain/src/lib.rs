@@ -28,7 +28,7 @@ mod unit_ancestry;
 
 pub use access::{
     Caller, InvalidDigest, InvalidKeyId, InvalidRole, Key, KeyId, KeyState, MAX_LABEL_CHARS, Role,
-    TokenDigest, label_fault,
+    TokenDigest, label_error,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
 pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};
@@ -42,7 +42,7 @@ pub use code::{
     CategoryCode, DimensionCode, FormCode, IndicatorCode, InvalidCode, SubmissionId, UnitCode, UnitId,
 };
 pub use completeness::{Completeness, CompletenessCounts, MAX_LISTED_UNITS, ReportStatus};
-pub use field_error::{Fault, FaultKind};
+pub use field_error::{BodyPath, FieldError, FieldErrorKind, PathSegment, ValueType};
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
 pub use form::{Form, Indicators};
 pub use indicator::{Category, Dimension, Formula, Indicator, Kind};

@@ -7,9 +7,10 @@ use actix_web::web::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
-use tonghop_domain::{Catalogue, Fault, Submission};
+use tonghop_domain::{Catalogue, FieldError, FieldErrorKind, Submission};
 
 use crate::problem::Problem;
+use crate::problem::json_pointer::json_pointer;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::json::{self, Unread};
 use crate::request::ndjson::{NdjsonLine, lines};
@@ -17,7 +18,7 @@ use crate::submissions::figure::FigureBody;
 use crate::submissions::parse::read_submission;
 
 static CATALOGUE: LazyLock<Catalogue> =
-    LazyLock::new(|| tonghop_catalogue::built_in().expect("the built-in catalogue has no faults"));
+    LazyLock::new(|| tonghop_catalogue::built_in().expect("the built-in catalogue has no errors"));
 
 /// Reads a body, and panics when a promise about it is broken. True if it is a sound submission.
 pub fn submission(body: &[u8]) -> bool {
@@ -36,8 +37,8 @@ pub fn submission(body: &[u8]) -> bool {
             assert_is_read_as_it_is_told(&told.expect("it is JSON"), &read);
             true
         }
-        Err(Problem::InvalidSubmission(faults)) => {
-            assert_lead_somewhere(&told.expect("it is JSON"), &faults);
+        Err(Problem::InvalidSubmission(errors)) => {
+            assert_have_places(&told.expect("it is JSON"), &errors);
             false
         }
         Err(Problem::InvalidJson { .. } | Problem::TooManyValues) => false,
@@ -62,18 +63,19 @@ fn assert_is_read_as_it_is_told(sent: &Value, read: &Submission) {
     );
 }
 
-/// A fault names a place in the body, or what is missing at a place in it.
-fn assert_lead_somewhere(sent: &Value, faults: &[Fault]) {
-    assert!(!faults.is_empty());
-    for fault in faults {
-        let parent = fault.pointer.rsplit_once('/').map(|(parent, _)| parent);
-        let is_there = sent.pointer(&fault.pointer).is_some();
-        // A repeated field may stand within one that serde_json has replaced by a later one.
+/// Asserts that each error has a place in the body, or names a field that is missing there.
+fn assert_have_places(sent: &Value, errors: &[FieldError]) {
+    assert!(!errors.is_empty());
+    let has_repeated_field = errors
+        .iter()
+        .any(|error| matches!(error.kind, FieldErrorKind::RepeatedField(_)));
+    for error in errors {
+        let pointer = json_pointer(&error.path);
+        let parent = pointer.rsplit_once('/').map(|(parent, _)| parent);
+        let exists = sent.pointer(&pointer).is_some();
         let is_missing = parent.is_some_and(|parent| sent.pointer(parent).is_some_and(Value::is_object));
-        let repeated = faults
-            .iter()
-            .any(|fault| matches!(fault.kind, tonghop_domain::FaultKind::RepeatedField(_)));
-        assert!(is_there || is_missing || repeated, "{fault:?} of {sent}");
+        // An error can be within a repeated field whose value serde_json replaced by a later one.
+        assert!(exists || is_missing || has_repeated_field, "{error:?} of {sent}");
     }
 }
 

@@ -11,7 +11,7 @@ use tonghop_storage::{NewKey, Store};
 
 use crate::arguments::ServeOptions;
 use crate::http_client::ServiceClient;
-use crate::keys::unit_with_code;
+use crate::keys::unit_of_key;
 use crate::output::print;
 use crate::serve::serve;
 
@@ -53,7 +53,7 @@ impl DemoKeys {
             let unit = unit.map(str::parse).transpose().map_err(Failure::runtime)?;
             let new = NewKey {
                 role,
-                unit: unit_with_code(store, unit.as_ref(), Utc::now().date_naive())?,
+                unit: unit_of_key(store.catalogue(), unit.as_ref(), None, Utc::now())?,
                 label: "of the demonstration".into(),
                 expires_at: None,
             };

@@ -10,7 +10,7 @@ use tonghop_domain::{Origin, Role};
 use tonghop_process::Failure;
 use tonghop_storage::{DatabaseUrl, NewKey, Store};
 
-use crate::keys::unit_with_code;
+use crate::keys::unit_of_key;
 use crate::output::print;
 
 /// Creates the first key of a new SQLite database, because nobody could use the service without one: an administrator's,
@@ -29,7 +29,7 @@ pub(crate) async fn create_first_key(url: &DatabaseUrl, store: &Store) -> Result
     write_for_owner(&file, token.reveal()).map_err(|error| Failure::file(&file, &error))?;
     let new = NewKey {
         role: Role::Admin,
-        unit: unit_with_code(store, None, Utc::now().date_naive())?,
+        unit: unit_of_key(store.catalogue(), None, None, Utc::now())?,
         label: "the first key".into(),
         expires_at: None,
     };

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use tonghop_access::Token;
-use tonghop_domain::{Key, KeyId, MAX_LABEL_CHARS, Origin, UnitCode, UnitId, label_fault};
+use tonghop_domain::{Catalogue, Key, KeyId, MAX_LABEL_CHARS, Origin, UnitCode, UnitId, label_error};
 use tonghop_process::{Failure, Settings};
 use tonghop_storage::{NewKey, Store};
 
@@ -20,13 +20,12 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
             label,
             expires,
         } => {
-            if label_fault(&label).is_some() {
+            if label_error(&label).is_some() {
                 return Err(Failure::configuration(format!(
                     "--label has more than {MAX_LABEL_CHARS} characters, or control characters"
                 )));
             }
-            let day = date.unwrap_or_else(|| Utc::now().date_naive());
-            let unit = unit_with_code(&store, unit.as_ref(), day)?;
+            let unit = unit_of_key(store.catalogue(), unit.as_ref(), date, Utc::now())?;
             let new = NewKey {
                 role,
                 unit,
@@ -64,13 +63,14 @@ async fn revoke(store: &Store, id: KeyId) -> Result<(), Failure> {
     }
 }
 
-/// The unit with a code on a day; without a code, the root.
-pub(crate) fn unit_with_code(
-    store: &Store,
+/// The unit of a new key: the one with a code on `date`, or today in the catalogue's time zone; without a code the root.
+pub(crate) fn unit_of_key(
+    catalogue: &Catalogue,
     code: Option<&UnitCode>,
-    day: NaiveDate,
+    date: Option<NaiveDate>,
+    now: DateTime<Utc>,
 ) -> Result<UnitId, Failure> {
-    let catalogue = store.catalogue();
+    let day = date.unwrap_or_else(|| catalogue.today(now));
     let unit = match code {
         Some(code) => catalogue.unit_called(code, day),
         None => catalogue.root(),
@@ -104,4 +104,36 @@ fn line(store: &Store, key: &Key) -> String {
         key.role,
         time(Some(key.created_at), ""),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On 1 July 2025 at 01:30 in Viet Nam it is still 30 June in UTC.
+    #[test]
+    fn a_key_is_for_the_unit_that_has_the_code_today_in_viet_nam() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/catalogue/data");
+        for file in ["dimensions.csv", "indicators.csv", "forms.toml"] {
+            std::fs::copy(data.join(file), folder.path().join(file)).unwrap();
+        }
+        let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
+        let successor = "866,Phường Cao Lãnh,Cao Lanh Ward,commune,VN,2025-07-01,\n";
+        std::fs::write(folder.path().join("units.csv"), units + successor).unwrap();
+        let catalogue = tonghop_catalogue::load(folder.path()).unwrap();
+        let code: UnitCode = "866".parse().unwrap();
+        let name_at = |now: &str, date: Option<&str>| {
+            let date = date.map(|date| date.parse().unwrap());
+            let Ok(id) = unit_of_key(&catalogue, Some(&code), date, now.parse().unwrap()) else {
+                panic!("the catalogue has the unit");
+            };
+            let unit = catalogue.units().iter().find(|unit| unit.id == id);
+            unit.unwrap().names.vi.clone()
+        };
+        assert_eq!(name_at("2025-06-30T23:59:59+07:00", None), "Thành phố Cao Lãnh");
+        assert_eq!(name_at("2025-07-01T01:30:00+07:00", None), "Phường Cao Lãnh");
+        let before = Some("2025-06-30");
+        assert_eq!(name_at("2025-07-01T01:30:00+07:00", before), "Thành phố Cao Lãnh");
+    }
 }

@@ -43,7 +43,9 @@ fn requests(
                 ("/v1/submissions", "post") => (path.clone() + "?dry_run=true", Some(line)),
                 ("/v1/submissions/batch", "post") => (path.clone() + "?dry_run=true", Some(line)),
                 ("/v1/submissions", "get") => (path.clone() + &about, None),
-                ("/v1/totals" | "/v1/coverage" | "/v1/verification", "get") => (path.clone() + &about, None),
+                ("/v1/totals" | "/v1/completeness" | "/v1/verification", "get") => {
+                    (path.clone() + &about, None)
+                }
                 ("/v1/totals/contributions", "get") => (format!("{path}{about}&indicator=TT.PT"), None),
                 ("/v1/submissions/{id}", "delete") => {
                     // Names another revision than the current one, so that nothing is withdrawn.

@@ -1,4 +1,4 @@
-//! `/v1/coverage`.
+//! `/v1/completeness`.
 
 use tonghop_tests::{FORM, PERIOD, TestApp, Way};
 
@@ -8,6 +8,6 @@ use crate::paging::{assert_pages, twelve_districts_report};
 async fn units_that_report_are_listed_page_by_page() {
     let app = TestApp::start(Way::InProcess).await;
     twelve_districts_report(&app).await;
-    let path = format!("/v1/coverage?form={FORM}&period={PERIOD}&unit=VN&limit=5");
+    let path = format!("/v1/completeness?form={FORM}&period={PERIOD}&unit=VN&limit=5");
     assert_pages(&app, &path, "units", 14).await;
 }

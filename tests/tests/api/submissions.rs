@@ -76,7 +76,7 @@ async fn every_error_of_a_body_is_reported_at_once_in_both_languages() {
         !vietnamese["errors"][0]["detail"].as_str().unwrap().is_ascii(),
         "{vietnamese}"
     );
-    assert_eq!(app.totals(PROVINCE).await["coverage"]["reported"], 0);
+    assert_eq!(app.totals(PROVINCE).await["completeness"]["reported"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,7 +166,10 @@ mod stories {
             (&json!(null), &json!(12))
         );
         assert_eq!(
-            (&totals["coverage"]["reported"], &totals["coverage"]["expected"]),
+            (
+                &totals["completeness"]["reported"],
+                &totals["completeness"]["expected"]
+            ),
             (&json!(14), &json!(14))
         );
         app.assert_verified(PROVINCE).await;
@@ -213,7 +216,7 @@ mod stories {
         assert_eq!(withdrawn.json()["status"], "withdrawn");
         let totals = app.settled_totals(PROVINCE).await;
         assert_eq!(TestApp::value(&totals, "TT.PT"), json!(null));
-        assert_eq!(totals["coverage"]["missing_count"], 14);
+        assert_eq!(totals["completeness"]["missing_count"], 14);
         app.assert_verified(PROVINCE).await;
     }
 

@@ -70,7 +70,7 @@ mod stories {
         app.post(&broadcasts("866", 63)).await;
         let totals = app.settled_totals("VN").await;
         assert_eq!(TestApp::value(&totals, "TT.PT"), 63);
-        assert_eq!(totals["coverage"]["reported"], 1);
+        assert_eq!(totals["completeness"]["reported"], 1);
         app.assert_verified("VN").await;
     }
 }

@@ -103,19 +103,19 @@ mod stories {
         app.get(&path).await.json()
     }
 
-    /// What a reader sees of a total: the status, the coverage and the indicators that any unit reports.
+    /// What a reader sees of a total: the status, the completeness and the indicators that any unit reports.
     async fn seen(app: &TestApp, unit: &str) -> (u16, String) {
         let answer = app
             .get(&format!("/v1/totals?form={FORM}&period={PERIOD}&unit={unit}"))
             .await;
         let body = answer.json();
-        let coverage = &body["coverage"];
+        let completeness = &body["completeness"];
         let lines = body["totals"].as_array().into_iter().flatten();
         let said: Vec<String> = lines
-            .filter(|line| line["not_reported"] != coverage["expected"])
+            .filter(|line| line["not_reported"] != completeness["expected"])
             .map(Value::to_string)
             .collect();
-        (answer.status, format!("{coverage} {said:?}"))
+        (answer.status, format!("{completeness} {said:?}"))
     }
 
     /// A client that reads a total continuously, and once more at the end.

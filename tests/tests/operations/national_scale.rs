@@ -49,9 +49,9 @@ async fn a_catalogue_folder_can_hold_63_provinces_and_705_districts() {
         )
         .await;
         let country = app.totals("VN").await;
-        assert_eq!(country["coverage"]["expected"], 705);
-        assert_eq!(country["coverage"]["missing"].as_array().unwrap().len(), 200);
-        assert_eq!(country["coverage"]["missing_count"], 705);
+        assert_eq!(country["completeness"]["expected"], 705);
+        assert_eq!(country["completeness"]["missing"].as_array().unwrap().len(), 200);
+        assert_eq!(country["completeness"]["missing_count"], 705);
         // Two districts of Đồng Tháp and one of Hà Nội.
         for (unit, number) in [("866", 63), ("877", 7), ("001", 30)] {
             let answer = app.post(&broadcasts(unit, number)).await;

@@ -58,7 +58,7 @@ mod stories {
         }
         assert_eq!(TestApp::value(&totals, "TT.PT"), sum);
         assert_eq!(TestApp::value(&app.totals(PROVINCE).await, "TT.PT"), sum);
-        assert_eq!(totals["coverage"]["reported"], 14);
+        assert_eq!(totals["completeness"]["reported"], 14);
         app.assert_verified("VN").await;
     }
 

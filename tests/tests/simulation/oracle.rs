@@ -115,5 +115,5 @@ fn assert_total(state: &State, place: Place<'_>, said: &BTreeMap<UnitId, i64>) {
     let right = (!reported.is_empty()).then(|| reported.iter().sum());
     assert_eq!(served, right, "the total of {}", place.code());
     let counted = stored.map_or(0, |(_, stored)| stored.total.completeness.reported as usize);
-    assert_eq!(counted, reported.len(), "the coverage of {}", place.code());
+    assert_eq!(counted, reported.len(), "the completeness of {}", place.code());
 }

@@ -1,12 +1,12 @@
-//! What a report may say, and every fault of one that it may not.
+//! The content of valid reports, and all errors of invalid ones.
 
 use tonghop_domain::{
-    Catalogue, Draft, DraftCell, DraftFigure, FaultKind, Level, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS,
-    MAX_TEXT_CHARS, MAX_VALUE, Reported, UnitId, check,
+    Catalogue, Draft, DraftCell, DraftFigure, FieldErrorKind, Level, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS,
+    MAX_TEXT_CHARS, MAX_VALUE, Names, PathSegment, Reported, UnitId, ValueType, check,
 };
 
 use crate::builder::{Parts, unit};
-use FaultKind::*;
+use FieldErrorKind::*;
 
 fn catalogue() -> Catalogue {
     let units = vec![
@@ -17,7 +17,7 @@ fn catalogue() -> Catalogue {
     Parts::with(units).checked().unwrap()
 }
 
-/// A report of a district on July 2021 that says this.
+/// A report of a district for July 2021 with these figures.
 fn draft(figures: Vec<DraftFigure>) -> Draft {
     Draft {
         form: Some("mau".into()),
@@ -50,31 +50,48 @@ fn broken_down(value: i64, cells: Vec<DraftCell>) -> DraftFigure {
     }
 }
 
-/// The pointers and kinds of every fault.
-fn faults(draft: Draft) -> Vec<(String, FaultKind)> {
-    let faults = check(draft, &catalogue()).unwrap_err();
-    faults
+/// A path as text: its segments, each after a slash.
+fn text_of(path: &[PathSegment]) -> String {
+    let text = |segment: &PathSegment| match segment {
+        PathSegment::Field(name) => format!("/{name}"),
+        PathSegment::Index(index) => format!("/{index}"),
+    };
+    path.iter().map(text).collect()
+}
+
+/// The paths and kinds of all errors.
+fn errors(draft: Draft) -> Vec<(String, FieldErrorKind)> {
+    let errors = check(draft, &catalogue()).unwrap_err();
+    errors
         .into_iter()
-        .map(|fault| (fault.pointer, fault.kind))
+        .map(|error| (text_of(&error.path), error.kind))
         .collect()
 }
 
-/// The faults of a report that is right but for this figure, by their pointers within it.
-fn faults_of(figure: DraftFigure) -> Vec<(String, FaultKind)> {
-    let faults = faults(draft(vec![figure]));
-    let within = |pointer: String| pointer.strip_prefix("/figures/0").unwrap().to_owned();
-    faults
+/// The errors of a report that is valid except for this figure, with paths within the figure.
+fn errors_of(figure: DraftFigure) -> Vec<(String, FieldErrorKind)> {
+    let errors = errors(draft(vec![figure]));
+    let within = |path: String| path.strip_prefix("/figures/0").unwrap().to_owned();
+    errors
         .into_iter()
-        .map(|(pointer, kind)| (within(pointer), kind))
+        .map(|(path, kind)| (within(path), kind))
         .collect()
 }
 
-fn one(pointer: &str, kind: FaultKind) -> Vec<(String, FaultKind)> {
-    vec![(pointer.to_owned(), kind)]
+/// An unknown category of the dimension sex.
+fn unknown_category(category: &str) -> FieldErrorKind {
+    UnknownCategory {
+        category: category.into(),
+        known: ["nam", "nu"].map(|code| code.parse().unwrap()).to_vec(),
+    }
+}
+
+fn one(path: &str, kind: FieldErrorKind) -> Vec<(String, FieldErrorKind)> {
+    vec![(path.to_owned(), kind)]
 }
 
 #[test]
-fn a_report_that_is_right_is_what_was_sent_in_nfc() {
+fn a_valid_report_keeps_its_content_in_nfc() {
     let sent = Draft {
         note: Some("Đo\u{302}\u{300}ng".into()),
         ..draft(vec![
@@ -102,19 +119,15 @@ fn a_report_that_is_right_is_what_was_sent_in_nfc() {
         .iter()
         .map(|(dimension, _)| dimension.as_str())
         .collect();
-    assert_eq!(
-        dimensions,
-        ["age", "sex"],
-        "a key is in the order of its dimensions"
-    );
+    assert_eq!(dimensions, ["age", "sex"], "the key is sorted by dimension");
 }
 
 #[test]
-fn form_period_and_unit_must_go_together() {
+fn form_period_and_unit_must_match() {
     let with = |change: fn(&mut Draft)| {
         let mut draft = draft(Vec::new());
         change(&mut draft);
-        faults(draft)
+        errors(draft)
     };
     assert_eq!(
         with(|draft| draft.form = Some("MAU".into())),
@@ -126,7 +139,7 @@ fn form_period_and_unit_must_go_together() {
     );
     assert_eq!(
         with(|draft| draft.period = Some("2021-08".into())),
-        one("/period", PeriodNotOfForm)
+        one("/period", PeriodNotExpected)
     );
     assert_eq!(
         with(|draft| draft.unit = Some("867".into())),
@@ -139,8 +152,8 @@ fn form_period_and_unit_must_go_together() {
 }
 
 #[test]
-fn what_was_found_missing_before_is_not_told_again() {
-    assert_eq!(faults(Draft::default()), []);
+fn parts_that_are_missing_cause_no_errors() {
+    assert_eq!(errors(Draft::default()), []);
     let half_read = DraftFigure {
         cells: vec![
             cell(&[("sex", "nu")], 1),
@@ -152,11 +165,11 @@ fn what_was_found_missing_before_is_not_told_again() {
         ..figure("FLOW", Reported::Value(3))
     };
     let two = draft(vec![half_read, figure("NEN", Reported::NotDone)]);
-    assert_eq!(faults(two), one("/figures/1/indicator", UnknownIndicator));
+    assert_eq!(errors(two), one("/figures/1/indicator", UnknownIndicator));
 }
 
 #[test]
-fn an_indicator_is_on_the_form_once_and_not_computed() {
+fn an_indicator_is_on_the_form_reported_once_and_not_computed() {
     let figures = vec![
         figure("flow", Reported::Value(1)),
         figure("RATIO", Reported::Value(1)),
@@ -164,7 +177,7 @@ fn an_indicator_is_on_the_form_once_and_not_computed() {
         figure("FLOW", Reported::Value(1)),
     ];
     assert_eq!(
-        faults(draft(figures)),
+        errors(draft(figures)),
         [
             ("/figures/0/indicator".to_owned(), UnknownIndicator),
             ("/figures/1/indicator".to_owned(), ComputedIndicator),
@@ -174,29 +187,35 @@ fn an_indicator_is_on_the_form_once_and_not_computed() {
 }
 
 #[test]
-fn a_content_is_of_the_kind_of_its_indicator() {
-    let wrong = |indicator, reported| faults_of(figure(indicator, reported));
+fn a_content_has_the_type_of_its_indicator() {
+    let wrong = |indicator, reported| errors_of(figure(indicator, reported));
     let text = || Reported::Text("x".into());
     assert_eq!(
         wrong("FLOW", Reported::Flag(true)),
-        one("/value", WrongContent("integer"))
+        one("/value", WrongValueType(ValueType::Integer))
     );
-    assert_eq!(wrong("STOCK", text()), one("/text", WrongContent("integer")));
+    assert_eq!(
+        wrong("STOCK", text()),
+        one("/text", WrongValueType(ValueType::Integer))
+    );
     assert_eq!(
         wrong("FLAG", Reported::Value(1)),
-        one("/value", WrongContent("true or false"))
+        one("/value", WrongValueType(ValueType::Flag))
     );
-    assert_eq!(wrong("LIST", text()), one("/text", WrongContent("items")));
+    assert_eq!(
+        wrong("LIST", text()),
+        one("/text", WrongValueType(ValueType::Items))
+    );
     assert_eq!(
         wrong("TEXT", Reported::Items(Vec::new())),
-        one("/items", WrongContent("text"))
+        one("/items", WrongValueType(ValueType::Text))
     );
 }
 
 #[test]
 fn values_stay_within_their_bounds() {
-    let stock = |value| faults_of(figure("STOCK", Reported::Value(value)));
-    let flow = |value| faults_of(figure("FLOW", Reported::Value(value)));
+    let stock = |value| errors_of(figure("STOCK", Reported::Value(value)));
+    let flow = |value| errors_of(figure("FLOW", Reported::Value(value)));
     assert_eq!(stock(-6), one("/value", BelowMinimum(-5)));
     assert_eq!(stock(1_001), one("/value", AboveMaximum(1_000)));
     assert_eq!(flow(-MAX_VALUE - 1), one("/value", BelowMinimum(-MAX_VALUE)));
@@ -213,8 +232,8 @@ fn values_stay_within_their_bounds() {
 }
 
 #[test]
-fn texts_say_something_and_not_too_much() {
-    let text = |text: &str| faults_of(figure("TEXT", Reported::Text(text.into())));
+fn texts_and_lists_are_neither_empty_nor_too_long() {
+    let text = |text: &str| errors_of(figure("TEXT", Reported::Text(text.into())));
     assert_eq!(text(" \n"), one("/text", Empty));
     assert_eq!(text("a\0b"), one("/text", ControlCharacter));
     assert_eq!(
@@ -228,7 +247,7 @@ fn texts_say_something_and_not_too_much() {
         "characters are counted in NFC"
     );
 
-    let items = |items: Vec<String>| faults_of(figure("LIST", Reported::Items(items)));
+    let items = |items: Vec<String>| errors_of(figure("LIST", Reported::Items(items)));
     let two = vec!["x".repeat(MAX_ITEM_CHARS + 1), String::new()];
     let expected = [
         ("/items/0".to_owned(), TooLong(MAX_ITEM_CHARS)),
@@ -244,22 +263,22 @@ fn texts_say_something_and_not_too_much() {
         note: Some(String::new()),
         ..draft(Vec::new())
     };
-    assert_eq!(faults(noted), one("/note", Empty));
+    assert_eq!(errors(noted), one("/note", Empty));
 }
 
 #[test]
-fn breakdowns_are_of_the_indicators_dimensions() {
-    let cells = |cells| faults_of(broken_down(1, cells));
+fn breakdowns_use_the_dimensions_of_the_indicator() {
+    let cells = |cells| errors_of(broken_down(1, cells));
     let place = "/breakdowns/0";
     assert_eq!(
         cells(vec![cell(&[("a/b~c", "x")], 1)]),
-        one(&format!("{place}/a~1b~0c"), BreakdownNotAllowed("a/b~c".into()))
+        one(&format!("{place}/a/b~c"), BreakdownNotAllowed("a/b~c".into()))
     );
     assert_eq!(
         cells(vec![cell(&[("sex", "x")], 1)]),
-        one(&format!("{place}/sex"), UnknownCategory("x".into()))
+        one(&format!("{place}/sex"), unknown_category("x"))
     );
-    assert_eq!(cells(vec![cell(&[], 1)]), one(place, NoDimension));
+    assert_eq!(cells(vec![cell(&[], 1)]), one(place, BreakdownWithoutDimension));
     let crossed = vec![
         cell(&[("sex", "nu"), ("age", "tre")], 1),
         cell(&[("age", "tre"), ("sex", "nu")], 0),
@@ -276,24 +295,24 @@ fn breakdowns_are_of_the_indicators_dimensions() {
 }
 
 #[test]
-fn two_faulty_cells_are_not_taken_for_one_cell_twice() {
+fn two_invalid_cells_are_not_a_repeated_cell() {
     let unknown = vec![cell(&[("sex", "x")], 1), cell(&[("sex", "y")], 0)];
     assert_eq!(
-        faults_of(broken_down(1, unknown)),
+        errors_of(broken_down(1, unknown)),
         [
-            ("/breakdowns/0/sex".to_owned(), UnknownCategory("x".into())),
-            ("/breakdowns/1/sex".to_owned(), UnknownCategory("y".into())),
+            ("/breakdowns/0/sex".to_owned(), unknown_category("x")),
+            ("/breakdowns/1/sex".to_owned(), unknown_category("y")),
         ]
     );
 }
 
 #[test]
-fn only_a_number_is_broken_down() {
+fn only_a_number_can_be_broken_down() {
     let state = DraftFigure {
         cells: vec![cell(&[("sex", "nu")], 1)],
         ..figure("FLOW", Reported::DoneNoNumber)
     };
-    assert_eq!(faults_of(state), one("/breakdowns", BreakdownOfNoNumber));
+    assert_eq!(errors_of(state), one("/breakdowns", BreakdownNotNumeric));
 }
 
 #[test]
@@ -304,25 +323,26 @@ fn the_cells_of_each_set_of_dimensions_add_up_to_the_value() {
         cell(&[("age", "tre")], 2),
         cell(&[("age", "gia"), ("sex", "nu")], 4),
     ];
-    let sum = |dimensions: &str, sum| {
-        let dimensions = dimensions.to_owned();
-        (
-            "/breakdowns".to_owned(),
-            BreakdownSum {
-                dimensions,
-                sum,
-                value: 3,
-            },
-        )
+    let names = |code: &&str| Names {
+        vi: code.to_string(),
+        en: code.to_string(),
+    };
+    let sum = |dimensions: &[&str], sum| {
+        let kind = BreakdownSum {
+            dimensions: dimensions.iter().map(names).collect(),
+            sum,
+            value: 3,
+        };
+        ("/breakdowns".to_owned(), kind)
     };
     assert_eq!(
-        faults_of(broken_down(3, cells)),
-        [sum("age", 2), sum("age,sex", 4)]
+        errors_of(broken_down(3, cells)),
+        [sum(&["age"], 2), sum(&["age", "sex"], 4)]
     );
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_body() {
+fn all_errors_are_reported_in_the_order_of_the_body() {
     let draft = Draft {
         unit: Some("BO".into()),
         note: Some("\u{7}".into()),
@@ -333,9 +353,9 @@ fn everything_that_is_wrong_is_told_at_once_in_the_order_of_the_body() {
             figure("RATIO", Reported::NotDone),
         ])
     };
-    let pointers: Vec<String> = faults(draft).into_iter().map(|(pointer, _)| pointer).collect();
+    let paths: Vec<String> = errors(draft).into_iter().map(|(path, _)| path).collect();
     assert_eq!(
-        pointers,
+        paths,
         [
             "/unit",
             "/note",

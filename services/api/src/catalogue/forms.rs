@@ -3,7 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
-use chrono::NaiveDate;
+use chrono::{FixedOffset, NaiveDate, Utc};
 use serde::Serialize;
 use tonghop_domain::{Calendar, Form, Frequency};
 use utoipa::ToSchema;
@@ -15,7 +15,9 @@ use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
-use crate::request::today::today;
+
+/// The offset of Vietnamese time from UTC, in seconds.
+const VIET_NAM_OFFSET_S: i32 = 7 * 3600;
 
 /// A page of forms.
 #[derive(Debug, Serialize, ToSchema)]
@@ -136,16 +138,8 @@ pub(crate) async fn get_form(
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
     let catalogue = store.catalogue();
-    let today = today();
-    let versions = catalogue
-        .forms()
-        .iter()
-        .filter(|form| form.code.as_str() == code.as_str());
-    let holds = |form: &Form| {
-        form.valid_from.is_none_or(|from| from <= today) && form.valid_to.is_none_or(|to| today < to)
-    };
-    let form = versions
-        .max_by_key(|form| (holds(form), form.version))
+    let form = catalogue
+        .form_on(&code, catalogue.today(Utc::now()))
         .ok_or(Problem::NotFound(Missing::Form))?;
     let indicators = form
         .indicators
@@ -195,8 +189,55 @@ impl DueBody {
         Self {
             days,
             utc_offset: offset.to_string(),
-            rule_vi: format!("Chậm nhất 23 giờ 59 phút 59 giây (UTC{offset}), {days} ngày sau ngày cuối kỳ"),
-            rule_en: format!("By 23:59:59 (UTC{offset}), {days} days after the last day of the period"),
+            rule_vi: rule_vi(days, offset),
+            rule_en: rule_en(days, offset),
         }
+    }
+}
+
+/// The deadline as Vietnamese offices state it. They mean Vietnamese time unless they say otherwise.
+fn rule_vi(days: u32, offset: FixedOffset) -> String {
+    let zone = if offset.local_minus_utc() == VIET_NAM_OFFSET_S {
+        "giờ Việt Nam".to_owned()
+    } else {
+        format!("UTC{offset}")
+    };
+    match days {
+        0 => format!("Chậm nhất 23 giờ 59 phút ngày kết thúc kỳ báo cáo ({zone})"),
+        days => format!("Chậm nhất 23 giờ 59 phút ngày thứ {days} sau ngày kết thúc kỳ báo cáo ({zone})"),
+    }
+}
+
+fn rule_en(days: u32, offset: FixedOffset) -> String {
+    match days {
+        0 => format!("By 23:59:59 (UTC{offset}) on the last day of the period"),
+        1 => format!("By 23:59:59 (UTC{offset}) on the day after the last day of the period"),
+        days => format!("By 23:59:59 (UTC{offset}), {days} days after the last day of the period"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_stated_as_offices_state_it() {
+        let viet_nam = FixedOffset::east_opt(VIET_NAM_OFFSET_S).unwrap();
+        assert_eq!(
+            rule_vi(5, viet_nam),
+            "Chậm nhất 23 giờ 59 phút ngày thứ 5 sau ngày kết thúc kỳ báo cáo (giờ Việt Nam)"
+        );
+        assert_eq!(
+            rule_vi(0, FixedOffset::east_opt(0).unwrap()),
+            "Chậm nhất 23 giờ 59 phút ngày kết thúc kỳ báo cáo (UTC+00:00)"
+        );
+        assert_eq!(
+            rule_en(5, viet_nam),
+            "By 23:59:59 (UTC+07:00), 5 days after the last day of the period"
+        );
+        assert_eq!(
+            rule_en(1, viet_nam),
+            "By 23:59:59 (UTC+07:00) on the day after the last day of the period"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Units, as agreed before anyone reports.
 
 use actix_web::{HttpRequest, HttpResponse, get};
-use chrono::NaiveDate;
+use chrono::{NaiveDate, Utc};
 use serde::Serialize;
 use tonghop_domain::{Place, UnitCode};
 use utoipa::ToSchema;
@@ -12,7 +12,6 @@ use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
-use crate::request::today::today;
 
 /// A page of units.
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,7 +72,9 @@ pub(crate) struct UnitBody {
 pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let date = query.day("date").unwrap_or_else(today);
+    let date = query
+        .day("date")
+        .unwrap_or_else(|| store.catalogue().today(Utc::now()));
     let parent: Option<UnitCode> = query.code("parent");
     let code: Option<UnitCode> = query.code("code");
     let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));

@@ -1,6 +1,6 @@
-//! Keys as they stand in requests and answers.
+//! Keys in requests and responses.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use tonghop_domain::{Catalogue, Key};
 use utoipa::ToSchema;
@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 /// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AccessKey, example = json!({
-    "id": "8kQ2vY1c", "role": "submitter", "unit": "866", "state": "valid", "label": "their own system",
+    "id": "8kQ2vY1c", "role": "submitter", "unit": "866", "unit_name_vi": "Thành phố Cao Lãnh",
+    "unit_name_en": "Cao Lanh City", "unit_valid_from": "2007-01-16", "unit_valid_to": "2025-07-01",
+    "state": "valid", "label": "reporting system of Cao Lanh",
     "created_at": "2021-07-01T02:00:00Z", "expires_at": null, "revoked_at": null, "last_used_at": null
 }))]
 pub(crate) struct KeyBody {
@@ -16,41 +18,51 @@ pub(crate) struct KeyBody {
     id: String,
     /// `submitter`, `reader` or `admin`.
     role: &'static str,
-    /// The code of the unit on which, with all below it, the key acts.
+    /// The code of the unit. The key has permissions for this unit and all units below it.
     unit: String,
+    /// The Vietnamese name of the unit.
+    unit_name_vi: String,
+    /// The English name of the unit.
+    unit_name_en: String,
+    /// The unit's first day; null if it has always existed.
+    #[schema(required = true)]
+    unit_valid_from: Option<NaiveDate>,
+    /// The first day on which the unit no longer exists; null if it still exists.
+    #[schema(required = true)]
+    unit_valid_to: Option<NaiveDate>,
     /// `valid`, `expired` or `revoked`.
     state: &'static str,
-    /// Whose it is, in words.
+    /// A description of the holder.
     label: String,
     created_at: DateTime<Utc>,
-    /// From when on it is no longer taken.
+    /// The time from which the key is rejected; null if it does not expire.
     #[schema(required = true)]
     expires_at: Option<DateTime<Utc>>,
     #[schema(required = true)]
     revoked_at: Option<DateTime<Utc>>,
-    /// When it was last used, give or take half a minute.
+    /// The time of the last use, accurate to half a minute.
     #[schema(required = true)]
     last_used_at: Option<DateTime<Utc>>,
-    /// The key itself, in the answer that creates it and never again.
+    /// The key itself. Only the response that creates the key contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
 }
 
-/// A key to be made.
+/// A request for a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = NewAccessKey, example = json!({"role": "submitter", "unit": "866", "label": "their own system"}))]
+#[schema(as = NewAccessKey, example = json!({"role": "submitter", "unit": "866", "label": "reporting system of Cao Lanh"}))]
 #[expect(dead_code, reason = "it describes the body for the OpenAPI document")]
 pub(crate) struct NewKeyBody {
-    /// `submitter`: report and read; `reader`: read; `admin`: also give out keys.
+    /// `submitter`: submit and read; `reader`: read; `admin`: submit, read and manage keys.
     #[schema(example = "submitter")]
     role: String,
-    /// The code of the unit: the one that has it today, else the one that had it last.
+    /// The code of the unit that has it today, otherwise of the last unit that had it.
     #[schema(example = "866")]
     unit: String,
-    /// Whose it is, in words; at most 200 characters.
+    /// A description of the holder; at most 200 characters.
     label: Option<String>,
-    /// A time to come, from when on it is no longer taken.
+    /// The time from which the key is rejected. It must be in the future. Omit it for a key that does not expire.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -61,6 +73,10 @@ impl KeyBody {
             id: key.id.to_string(),
             role: key.role.as_str(),
             unit: unit.map(|unit| unit.code.to_string()).unwrap_or_default(),
+            unit_name_vi: unit.map(|unit| unit.names.vi.clone()).unwrap_or_default(),
+            unit_name_en: unit.map(|unit| unit.names.en.clone()).unwrap_or_default(),
+            unit_valid_from: unit.and_then(|unit| unit.valid_from),
+            unit_valid_to: unit.and_then(|unit| unit.valid_to),
             state: key.state(Utc::now()).as_str(),
             label: key.label.clone(),
             created_at: key.created_at,

@@ -3,6 +3,7 @@
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
+use chrono::Utc;
 
 use crate::keys::body::{KeyBody, NewKeyBody};
 use crate::keys::parse::read_new_key;
@@ -15,12 +16,13 @@ use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted, check_content_type};
 use crate::request::query::Query;
 
-/// Make a key
+/// Create a key
 ///
-/// For a unit at or below the caller's. The answer has the key itself, once: the service keeps only a digest of it.
+/// Creates a key for a unit at or below the caller's. Only this response contains the key itself: the service stores
+/// a digest of it. The response names the unit, so that you can check that the code means the unit you expect.
 #[utoipa::path(
     tag = "keys",
-    request_body(content = NewKeyBody, content_type = "application/json", description = "What it is for"),
+    request_body(content = NewKeyBody, content_type = "application/json", description = "The role and unit of the key"),
     responses(
         (status = 201, description = "The key", body = KeyBody, headers(
             ("Location" = String, description = "The path of the key")
@@ -40,7 +42,7 @@ pub(crate) async fn create_key(
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;
-    let new = read_new_key(&body.bytes, store.catalogue())?;
+    let new = read_new_key(&body.bytes, store.catalogue(), Utc::now())?;
     let (key, token) = store.create_key(new).await?;
     let mut answer = KeyBody::new(&key, store.catalogue());
     answer.token = Some(token.reveal().to_owned());

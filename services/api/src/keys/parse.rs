@@ -1,67 +1,86 @@
-//! The key that a body asks for.
+//! Reads the body of a request for a new key.
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{Catalogue, FaultKind, label_fault};
+use tonghop_domain::{BodyPath, Catalogue, FieldErrorKind, UnitId, label_error};
 use tonghop_storage::NewKey;
 
 use crate::problem::Problem;
+use crate::request::json::Json;
 use crate::request::json_reader::{Reader, parsed};
 
-/// The key that a body asks for, or every fault of the body.
-pub(crate) fn read_new_key(body: &[u8], catalogue: &Catalogue) -> Result<NewKey, Problem> {
+/// Reads a request for a key at `now` and reports all errors at once.
+pub(crate) fn read_new_key(
+    body: &[u8],
+    catalogue: &Catalogue,
+    now: DateTime<Utc>,
+) -> Result<NewKey, Problem> {
     let json = parsed(body)?;
     let mut reader = Reader::default();
-    let names = ["role", "unit", "label", "expires_at"];
-    let Some([role, unit, label, expires_at]) = reader.fields("", &json, names) else {
-        return Err(Problem::InvalidKeyRequest(reader.sorted(&json)));
-    };
-    for (name, value) in [("role", role), ("unit", unit)] {
-        if value.is_none() {
-            reader.add(format!("/{name}"), FaultKind::MissingField(name));
+    let new = reader.new_key(&json, catalogue, now);
+    match new {
+        Some(new) if reader.has_no_errors() => Ok(new),
+        _ => Err(Problem::InvalidKeyRequest(reader.sorted(&json))),
+    }
+}
+
+impl Reader {
+    fn new_key(&mut self, json: &Json<'_>, catalogue: &Catalogue, now: DateTime<Utc>) -> Option<NewKey> {
+        let root = BodyPath::ROOT;
+        let names = ["role", "unit", "label", "expires_at"];
+        let [role, unit, label, expires_at] = self.fields(&root, json, names)?;
+        for (name, value) in [("role", role), ("unit", unit)] {
+            if value.is_none() {
+                self.add(&root.field(name), FieldErrorKind::MissingField(name));
+            }
         }
-    }
-    let role = role
-        .and_then(|json| reader.text("/role", json))
-        .and_then(|text| reader.understood("/role", text.parse().ok(), FaultKind::UnknownRole));
-    let unit = unit.and_then(|json| reader.text("/unit", json)).and_then(|text| {
-        let code = text.parse().ok();
-        let unit = code.and_then(|code| catalogue.unit_called(&code, Utc::now().date_naive()));
-        reader.understood("/unit", unit.map(|unit| unit.id), FaultKind::NoUnitEver)
-    });
-    let label = label
-        .and_then(|json| reader.text("/label", json))
-        .unwrap_or_default();
-    if let Some(fault) = label_fault(&label) {
-        reader.add("/label", fault);
-    }
-    let expires_at = expires_at
-        .and_then(|json| reader.text("/expires_at", json))
-        .and_then(|text| {
-            let time = DateTime::parse_from_rfc3339(&text).ok().map(|time| time.to_utc());
-            let to_come = time.filter(|time| *time > Utc::now());
-            reader.understood("/expires_at", to_come, FaultKind::NoTimeToCome)
-        });
-    match (role, unit) {
-        (Some(role), Some(unit)) if reader.is_content() => Ok(NewKey {
-            role,
-            unit,
+        let path = root.field("role");
+        let role = role
+            .and_then(|json| self.text(&path, json))
+            .and_then(|text| self.parsed_or(&path, text.parse().ok(), FieldErrorKind::UnknownRole));
+        let unit = unit.and_then(|json| self.unit(json, catalogue, now));
+        let path = root.field("label");
+        let label = label.and_then(|json| self.text(&path, json)).unwrap_or_default();
+        if let Some(error) = label_error(&label) {
+            self.add(&path, error);
+        }
+        let expires_at = expires_at.and_then(|json| self.expiry(json, now));
+        Some(NewKey {
+            role: role?,
+            unit: unit?,
             label,
             expires_at,
-        }),
-        _ => Err(Problem::InvalidKeyRequest(reader.sorted(&json))),
+        })
+    }
+
+    /// The unit that has a code today, otherwise the last unit that had it.
+    fn unit(&mut self, json: &Json<'_>, catalogue: &Catalogue, now: DateTime<Utc>) -> Option<UnitId> {
+        let path = BodyPath::ROOT.field("unit");
+        let code = self.text(&path, json)?.parse().ok();
+        let unit = code.and_then(|code| catalogue.unit_called(&code, catalogue.today(now)));
+        self.parsed_or(&path, unit.map(|unit| unit.id), FieldErrorKind::UnknownUnitCode)
+    }
+
+    fn expiry(&mut self, json: &Json<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let path = BodyPath::ROOT.field("expires_at");
+        let text = self.text(&path, json)?;
+        let time = DateTime::parse_from_rfc3339(&text).ok();
+        let time = self.parsed_or(&path, time, FieldErrorKind::InvalidDateTime)?;
+        let future = Some(time.to_utc()).filter(|time| *time > now);
+        self.parsed_or(&path, future, FieldErrorKind::ExpiryInPast)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tonghop_domain::MAX_LABEL_CHARS;
+    use tonghop_domain::{MAX_LABEL_CHARS, ValueType};
 
     use super::*;
+    use crate::problem::json_pointer::json_pointer;
 
     proptest! {
         #[test]
-        fn any_body_is_read_or_refused(
+        fn any_body_is_a_key_request_or_rejected(
             bytes: Vec<u8>,
             role in r#""(admin|chief)"|1|\{\}|"\PC{0,3}""#,
             unit in r#""(866|VN|1)"|null|\[\]"#,
@@ -70,62 +89,101 @@ mod tests {
             let catalogue = tonghop_catalogue::built_in().unwrap();
             let body = format!(r#"{{"role":{role},"unit":{unit}{rest}}}"#);
             for body in [bytes, body.into_bytes()] {
-                match read_new_key(&body, &catalogue) {
-                    Ok(new) => prop_assert!(label_fault(&new.label).is_none() && new.expires_at.is_none_or(|end| end > Utc::now())),
-                    Err(Problem::InvalidKeyRequest(faults)) => prop_assert!(!faults.is_empty()),
+                match read_new_key(&body, &catalogue, Utc::now()) {
+                    Ok(new) => prop_assert!(label_error(&new.label).is_none() && new.expires_at.is_none_or(|end| end > Utc::now())),
+                    Err(Problem::InvalidKeyRequest(errors)) => prop_assert!(!errors.is_empty()),
                     Err(problem) => prop_assert!(matches!(problem, Problem::InvalidJson { .. }), "{problem:?}"),
                 }
             }
         }
     }
 
-    fn faults(body: &str) -> Vec<(String, FaultKind)> {
+    fn errors(body: &str) -> Vec<(String, FieldErrorKind)> {
         let catalogue = tonghop_catalogue::built_in().unwrap();
-        match read_new_key(body.as_bytes(), &catalogue) {
+        match read_new_key(body.as_bytes(), &catalogue, Utc::now()) {
             Ok(_) => Vec::new(),
-            Err(Problem::InvalidKeyRequest(faults)) => faults
+            Err(Problem::InvalidKeyRequest(errors)) => errors
                 .into_iter()
-                .map(|fault| (fault.pointer, fault.kind))
+                .map(|error| (json_pointer(&error.path), error.kind))
                 .collect(),
             Err(other) => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_body_is_read_or_refused_with_every_fault() {
+    fn a_key_request_is_read_or_rejected_with_every_error() {
         assert_eq!(
-            faults(r#"{"role":"reader","unit":"87","label":"Sở","expires_at":"2199-01-01T00:00:00+07:00"}"#),
+            errors(r#"{"role":"reader","unit":"87","label":"Sở","expires_at":"2199-01-01T00:00:00+07:00"}"#),
             []
         );
         let wrong =
             r#"{"unit":"1","role":"chief","label":"a\u0000","expires_at":"2021-01-01T00:00:00Z","x":1}"#;
         let wanted = [
-            ("/unit", FaultKind::NoUnitEver),
-            ("/role", FaultKind::UnknownRole),
-            ("/label", FaultKind::ControlCharacter),
-            ("/expires_at", FaultKind::NoTimeToCome),
-            ("/x", FaultKind::UnknownField("x".into())),
+            ("/unit", FieldErrorKind::UnknownUnitCode),
+            ("/role", FieldErrorKind::UnknownRole),
+            ("/label", FieldErrorKind::ControlCharacter),
+            ("/expires_at", FieldErrorKind::ExpiryInPast),
+            ("/x", FieldErrorKind::UnknownField("x".into())),
         ];
         assert_eq!(
-            faults(wrong),
+            errors(wrong),
             wanted.map(|(pointer, kind)| (pointer.to_owned(), kind))
         );
         let missing = [
-            ("/role", FaultKind::MissingField("role")),
-            ("/unit", FaultKind::MissingField("unit")),
+            ("/role", FieldErrorKind::MissingField("role")),
+            ("/unit", FieldErrorKind::MissingField("unit")),
         ];
         assert_eq!(
-            faults("{}"),
+            errors("{}"),
             missing.map(|(pointer, kind)| (pointer.to_owned(), kind))
         );
-        assert_eq!(faults("[]"), [(String::new(), FaultKind::WrongType("object"))]);
+        assert_eq!(
+            errors("[]"),
+            [(String::new(), FieldErrorKind::WrongType(ValueType::Object))]
+        );
         let long = format!(
             r#"{{"role":"admin","unit":"VN","label":"{}"}}"#,
             "ệ".repeat(MAX_LABEL_CHARS + 1)
         );
         assert_eq!(
-            faults(&long),
-            [("/label".to_owned(), FaultKind::TooLong(MAX_LABEL_CHARS))]
+            errors(&long),
+            [("/label".to_owned(), FieldErrorKind::TooLong(MAX_LABEL_CHARS))]
         );
+    }
+
+    #[test]
+    fn an_expiry_is_a_date_and_time_in_the_future() {
+        let kinds = |expires_at: &str| {
+            let body = format!(r#"{{"role":"reader","unit":"87","expires_at":"{expires_at}"}}"#);
+            errors(&body)
+                .into_iter()
+                .map(|(_, kind)| kind)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("2199-01-01T00:00:00+07:00"), []);
+        assert_eq!(kinds("2199-01-01"), [FieldErrorKind::InvalidDateTime]);
+        assert_eq!(kinds("2021-01-01T00:00:00Z"), [FieldErrorKind::ExpiryInPast]);
+    }
+
+    /// On 1 July 2025 at 01:30 in Viet Nam it is still 30 June in UTC.
+    #[test]
+    fn a_key_is_for_the_unit_that_has_the_code_today_in_viet_nam() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/catalogue/data");
+        for file in ["dimensions.csv", "indicators.csv", "forms.toml"] {
+            std::fs::copy(data.join(file), folder.path().join(file)).unwrap();
+        }
+        let units = std::fs::read_to_string(data.join("units.csv")).unwrap();
+        let successor = "866,Phường Cao Lãnh,Cao Lanh Ward,commune,VN,2025-07-01,\n";
+        std::fs::write(folder.path().join("units.csv"), units + successor).unwrap();
+        let catalogue = tonghop_catalogue::load(folder.path()).unwrap();
+        let unit_at = |now: &str| {
+            let body = br#"{"role":"reader","unit":"866"}"#;
+            let new = read_new_key(body, &catalogue, now.parse().unwrap()).unwrap();
+            let unit = catalogue.units().iter().find(|unit| unit.id == new.unit);
+            unit.unwrap().names.vi.clone()
+        };
+        assert_eq!(unit_at("2025-06-30T23:59:59+07:00"), "Thành phố Cao Lãnh");
+        assert_eq!(unit_at("2025-07-01T01:30:00+07:00"), "Phường Cao Lãnh");
     }
 }

@@ -165,7 +165,9 @@ mod tests {
     use actix_web::http::header::{HeaderMap, HeaderValue, IF_MATCH};
     use proptest::prelude::*;
     use regex::Regex;
-    use tonghop_domain::{CategoryCode, FaultKind, FormCode, IndicatorCode, Period, UnitCode, label_fault};
+    use tonghop_domain::{
+        CategoryCode, FieldErrorKind, FormCode, IndicatorCode, Period, UnitCode, label_error,
+    };
 
     use super::*;
     use crate::problem::Problem;
@@ -192,10 +194,11 @@ mod tests {
             json!({"form": "ngay-30-7", "period": "2021-07", "unit": "866", "figures": [], "note": text});
         match read_submission(body.to_string().as_bytes(), &catalogue) {
             Ok(_) => true,
-            Err(Problem::InvalidSubmission(faults)) => {
-                let is_of_text =
-                    |kind: &FaultKind| matches!(kind, FaultKind::Empty | FaultKind::ControlCharacter);
-                assert!(faults.iter().all(|fault| is_of_text(&fault.kind)), "{faults:?}");
+            Err(Problem::InvalidSubmission(errors)) => {
+                let is_of_text = |kind: &FieldErrorKind| {
+                    matches!(kind, FieldErrorKind::Empty | FieldErrorKind::ControlCharacter)
+                };
+                assert!(errors.iter().all(|error| is_of_text(&error.kind)), "{errors:?}");
                 false
             }
             Err(other) => panic!("{other:?}"),
@@ -240,7 +243,7 @@ mod tests {
 
         #[test]
         fn a_label_is_taken_when_its_pattern_says_so(text in "[\\PC\n\u{7f}-\u{a0}]{0,4}") {
-            prop_assert_eq!(label_fault(&text).is_none(), matches(LABEL, &text));
+            prop_assert_eq!(label_error(&text).is_none(), matches(LABEL, &text));
         }
 
         #[test]

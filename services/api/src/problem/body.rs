@@ -1,6 +1,5 @@
-//! Problems as they are answered (RFC 9457).
+//! Problems in responses (RFC 9457).
 
-use crate::problem::field_error;
 use actix_web::HttpMessage;
 use actix_web::http::header::{
     ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
@@ -9,6 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::problem::field_error;
+use crate::problem::json_pointer::json_pointer;
 use crate::problem::text::Language;
 use crate::problem::{Missing, Problem};
 use crate::request::request_id::RequestId;
@@ -16,19 +17,19 @@ use crate::request::request_id::RequestId;
 /// The media type of problems.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What an answer needs to know of its request.
+/// The parts of a request on which the text of a problem depends.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
-    /// The request's id.
+    /// The request id.
     pub(crate) request_id: String,
-    /// The language of the caller.
+    /// The caller's language.
     pub(crate) language: Language,
-    /// The path that was asked for.
+    /// The requested path.
     pub(crate) instance: String,
 }
 
 impl Context {
-    /// Of a request that has passed the middleware.
+    /// The context of a request that has passed the middleware.
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let id = request.extensions().get::<RequestId>().cloned();
         Self {
@@ -38,7 +39,7 @@ impl Context {
         }
     }
 
-    /// The problem as it is told to this caller.
+    /// The body of a problem for this caller.
     pub(crate) fn body(&self, problem: &Problem) -> ProblemBody {
         let code = problem.code();
         ProblemBody {
@@ -53,27 +54,27 @@ impl Context {
         }
     }
 
-    fn errors(&self, problem: &Problem) -> Option<Vec<FaultBody>> {
+    fn errors(&self, problem: &Problem) -> Option<Vec<FieldErrorBody>> {
         match problem {
-            Problem::InvalidSubmission(faults) | Problem::InvalidKeyRequest(faults) => {
-                let told = faults.iter().map(|found| FaultBody {
-                    pointer: Some(found.pointer.clone()),
+            Problem::InvalidSubmission(errors) | Problem::InvalidKeyRequest(errors) => {
+                let bodies = errors.iter().map(|found| FieldErrorBody {
+                    pointer: Some(json_pointer(&found.path)),
                     parameter: None,
                     code: field_error::code(&found.kind).to_owned(),
                     detail: field_error::detail(&found.kind).get(self.language).to_owned(),
                 });
-                Some(told.collect())
+                Some(bodies.collect())
             }
-            Problem::InvalidQuery(faults) => {
-                let told = faults.iter().map(|found| FaultBody {
+            Problem::InvalidQuery(errors) => {
+                let bodies = errors.iter().map(|found| FieldErrorBody {
                     pointer: None,
                     parameter: Some(found.name.clone()),
                     code: found.code().to_owned(),
                     detail: found.detail().get(self.language).to_owned(),
                 });
-                Some(told.collect())
+                Some(bodies.collect())
             }
-            Problem::NotFound(Missing::Parameter(name)) => Some(vec![FaultBody {
+            Problem::NotFound(Missing::Parameter(name)) => Some(vec![FieldErrorBody {
                 pointer: None,
                 parameter: Some((*name).to_owned()),
                 code: problem.code().slug().to_owned(),
@@ -83,7 +84,7 @@ impl Context {
         }
     }
 
-    /// The problem as an answer of its own.
+    /// The response for a problem.
     pub(crate) fn response(&self, problem: &Problem) -> HttpResponse {
         let mut response = HttpResponseBuilder::new(problem.code().status());
         response.insert_header((CONTENT_TYPE, PROBLEM_JSON));
@@ -113,46 +114,46 @@ impl Context {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Problem, example = json!({
     "type": "/problems/invalid-submission",
-    "title": "The submission has faults",
+    "title": "The submission has errors",
     "status": 422,
-    "detail": "1 fault to correct; nothing was stored.",
+    "detail": "Correct 1 error. Nothing was stored.",
     "instance": "/v1/submissions",
     "code": "invalid-submission",
     "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
     "errors": [{"pointer": "/figures/0/value", "code": "below-minimum", "detail": "The value must be 0 or more."}]
 }))]
 pub(crate) struct ProblemBody {
-    /// The address of a page about this kind of problem, on this service.
+    /// The path of a page about this kind of problem.
     r#type: String,
-    /// What is wrong, in a few words.
+    /// A short summary of the problem.
     title: String,
     /// The HTTP status.
     pub(crate) status: u16,
-    /// What is wrong with this request.
+    /// An explanation of this occurrence of the problem.
     detail: String,
-    /// The path that was asked for.
+    /// The requested path.
     instance: String,
-    /// The kind of problem; stable.
+    /// The stable code of the problem.
     code: String,
-    /// The id of the request, as in the header X-Request-Id and in the log.
+    /// The request id, as in the header X-Request-Id and in the log.
     request_id: String,
-    /// Every fault of the body or of the query.
+    /// All errors in the body or in the query.
     #[serde(skip_serializing_if = "Option::is_none")]
-    errors: Option<Vec<FaultBody>>,
+    errors: Option<Vec<FieldErrorBody>>,
 }
 
-/// One fault of a body or a query.
+/// An error in a body or in a query.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Fault)]
-pub(crate) struct FaultBody {
+#[schema(as = FieldError)]
+pub(crate) struct FieldErrorBody {
     /// The place in the body, as a JSON Pointer (RFC 6901).
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
     /// The query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
-    /// The kind of fault; stable.
+    /// The stable code of the error.
     code: String,
-    /// What is wrong and what to do.
+    /// What is wrong and how to fix it.
     detail: String,
 }

@@ -1,364 +1,378 @@
-//! What a fault in a body is called, and what it tells the person who sent it.
+//! The stable codes and the texts of errors in the fields of a request body.
 
-use tonghop_domain::FaultKind;
+use tonghop_domain::{CategoryCode, FieldErrorKind, Names, ValueType};
 
-use crate::problem::text::{Words, words};
+use crate::problem::text::{Localized, localized};
 
-/// The stable code of a fault.
-pub(crate) fn code(kind: &FaultKind) -> &'static str {
+/// The stable code of an error.
+pub(crate) fn code(kind: &FieldErrorKind) -> &'static str {
     match kind {
-        FaultKind::MissingField(_) => "missing-field",
-        FaultKind::UnknownField(_) => "unknown-field",
-        FaultKind::RepeatedField(_) => "repeated-field",
-        FaultKind::WrongType(_) => "wrong-type",
-        FaultKind::NothingSaid => "nothing-said",
-        FaultKind::SaidTwice => "said-twice",
-        FaultKind::UnknownState => "unknown-state",
-        FaultKind::UnknownForm => "unknown-form",
-        FaultKind::InvalidPeriod => "invalid-period",
-        FaultKind::PeriodNotOfForm => "period-not-of-form",
-        FaultKind::UnknownUnit => "unknown-unit",
-        FaultKind::UnitDoesNotReport => "unit-does-not-report",
-        FaultKind::UnknownIndicator => "unknown-indicator",
-        FaultKind::ComputedIndicator => "computed-indicator",
-        FaultKind::RepeatedIndicator => "repeated-indicator",
-        FaultKind::WrongContent(_) => "wrong-content",
-        FaultKind::BelowMinimum(_) => "below-minimum",
-        FaultKind::AboveMaximum(_) => "above-maximum",
-        FaultKind::TooLong(_) => "too-long",
-        FaultKind::TooMany(_) => "too-many",
-        FaultKind::Empty => "empty",
-        FaultKind::ControlCharacter => "control-character",
-        FaultKind::BreakdownNotAllowed(_) => "breakdown-not-allowed",
-        FaultKind::UnknownCategory(_) => "unknown-category",
-        FaultKind::NoDimension => "no-dimension",
-        FaultKind::RepeatedCell => "repeated-cell",
-        FaultKind::BreakdownOfNoNumber => "breakdown-of-no-number",
-        FaultKind::UnknownRole => "unknown-role",
-        FaultKind::NoUnitEver => "no-unit-ever",
-        FaultKind::NoTimeToCome => "no-time-to-come",
-        FaultKind::BreakdownSum { .. } => "breakdown-sum",
+        FieldErrorKind::MissingField(_) => "missing-field",
+        FieldErrorKind::UnknownField(_) => "unknown-field",
+        FieldErrorKind::RepeatedField(_) => "repeated-field",
+        FieldErrorKind::WrongType(_) => "wrong-type",
+        FieldErrorKind::ValueMissing => "value-missing",
+        FieldErrorKind::ValueAmbiguous => "value-ambiguous",
+        FieldErrorKind::UnknownState => "unknown-state",
+        FieldErrorKind::UnknownForm => "unknown-form",
+        FieldErrorKind::InvalidPeriod => "invalid-period",
+        FieldErrorKind::PeriodNotExpected => "period-not-expected",
+        FieldErrorKind::UnknownUnit | FieldErrorKind::UnknownUnitCode => "unknown-unit",
+        FieldErrorKind::UnitDoesNotReport => "unit-does-not-report",
+        FieldErrorKind::UnknownIndicator => "unknown-indicator",
+        FieldErrorKind::ComputedIndicator => "computed-indicator",
+        FieldErrorKind::RepeatedIndicator => "repeated-indicator",
+        FieldErrorKind::WrongValueType(_) => "wrong-value-type",
+        FieldErrorKind::BelowMinimum(_) => "below-minimum",
+        FieldErrorKind::AboveMaximum(_) => "above-maximum",
+        FieldErrorKind::TooLong(_) => "too-long",
+        FieldErrorKind::TooMany(_) => "too-many",
+        FieldErrorKind::Empty => "empty",
+        FieldErrorKind::ControlCharacter => "control-character",
+        FieldErrorKind::BreakdownNotAllowed(_) => "breakdown-not-allowed",
+        FieldErrorKind::UnknownCategory { .. } => "unknown-category",
+        FieldErrorKind::BreakdownWithoutDimension => "breakdown-without-dimension",
+        FieldErrorKind::RepeatedCell => "repeated-cell",
+        FieldErrorKind::BreakdownNotNumeric => "breakdown-not-numeric",
+        FieldErrorKind::BreakdownSum { .. } => "breakdown-sum",
+        FieldErrorKind::UnknownRole => "unknown-role",
+        FieldErrorKind::InvalidDateTime => "invalid-date-time",
+        FieldErrorKind::ExpiryInPast => "expiry-in-past",
     }
 }
 
-/// What to tell about a fault: what is wrong and what to do.
-pub(crate) fn detail(kind: &FaultKind) -> Words {
+/// The text of an error: what is wrong and how to fix it.
+pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
     match kind {
-        FaultKind::MissingField(name) => missing_field(name),
-        FaultKind::UnknownField(name) => unknown_field(name),
-        FaultKind::RepeatedField(name) => repeated_field(name),
-        FaultKind::WrongType(wanted) => wrong_type(wanted),
-        FaultKind::NothingSaid => fixed(NOTHING_SAID),
-        FaultKind::SaidTwice => fixed(SAID_TWICE),
-        FaultKind::UnknownState => fixed(UNKNOWN_STATE),
-        FaultKind::UnknownForm => fixed(UNKNOWN_FORM),
-        FaultKind::InvalidPeriod => fixed(INVALID_PERIOD),
-        FaultKind::PeriodNotOfForm => fixed(PERIOD_NOT_OF_FORM),
-        FaultKind::UnknownUnit => fixed(UNKNOWN_UNIT),
-        FaultKind::UnitDoesNotReport => fixed(UNIT_DOES_NOT_REPORT),
-        FaultKind::UnknownIndicator => fixed(UNKNOWN_INDICATOR),
-        FaultKind::ComputedIndicator => fixed(COMPUTED_INDICATOR),
-        FaultKind::RepeatedIndicator => fixed(REPEATED_INDICATOR),
-        FaultKind::WrongContent(wanted) => wrong_content(wanted),
-        FaultKind::BelowMinimum(min) => below_minimum(*min),
-        FaultKind::AboveMaximum(max) => above_maximum(*max),
-        FaultKind::TooLong(max) => too_long(*max),
-        FaultKind::TooMany(max) => too_many(*max),
-        FaultKind::Empty => fixed(EMPTY),
-        FaultKind::ControlCharacter => fixed(CONTROL_CHARACTER),
-        FaultKind::BreakdownNotAllowed(dimension) => breakdown_not_allowed(dimension),
-        FaultKind::UnknownCategory(category) => unknown_category(category),
-        FaultKind::NoDimension => fixed(NO_DIMENSION),
-        FaultKind::RepeatedCell => fixed(REPEATED_CELL),
-        FaultKind::BreakdownOfNoNumber => fixed(BREAKDOWN_OF_NO_NUMBER),
-        FaultKind::UnknownRole => fixed(UNKNOWN_ROLE),
-        FaultKind::NoUnitEver => fixed(NO_UNIT_EVER),
-        FaultKind::NoTimeToCome => fixed(NO_TIME_TO_COME),
-        FaultKind::BreakdownSum {
+        FieldErrorKind::MissingField(name) => missing_field(name),
+        FieldErrorKind::UnknownField(name) => unknown_field(name),
+        FieldErrorKind::RepeatedField(name) => repeated_field(name),
+        FieldErrorKind::WrongType(expected) => wrong_type(*expected),
+        FieldErrorKind::ValueMissing => fixed(VALUE_MISSING),
+        FieldErrorKind::ValueAmbiguous => fixed(VALUE_AMBIGUOUS),
+        FieldErrorKind::UnknownState => fixed(UNKNOWN_STATE),
+        FieldErrorKind::UnknownForm => fixed(UNKNOWN_FORM),
+        FieldErrorKind::InvalidPeriod => fixed(INVALID_PERIOD),
+        FieldErrorKind::PeriodNotExpected => fixed(PERIOD_NOT_EXPECTED),
+        FieldErrorKind::UnknownUnit => fixed(UNKNOWN_UNIT),
+        FieldErrorKind::UnitDoesNotReport => fixed(UNIT_DOES_NOT_REPORT),
+        FieldErrorKind::UnknownIndicator => fixed(UNKNOWN_INDICATOR),
+        FieldErrorKind::ComputedIndicator => fixed(COMPUTED_INDICATOR),
+        FieldErrorKind::RepeatedIndicator => fixed(REPEATED_INDICATOR),
+        FieldErrorKind::WrongValueType(expected) => wrong_value_type(*expected),
+        FieldErrorKind::BelowMinimum(min) => below_minimum(*min),
+        FieldErrorKind::AboveMaximum(max) => above_maximum(*max),
+        FieldErrorKind::TooLong(max) => too_long(*max),
+        FieldErrorKind::TooMany(max) => too_many(*max),
+        FieldErrorKind::Empty => fixed(EMPTY),
+        FieldErrorKind::ControlCharacter => fixed(CONTROL_CHARACTER),
+        FieldErrorKind::BreakdownNotAllowed(dimension) => breakdown_not_allowed(dimension),
+        FieldErrorKind::UnknownCategory { category, known } => unknown_category(category, known),
+        FieldErrorKind::BreakdownWithoutDimension => fixed(BREAKDOWN_WITHOUT_DIMENSION),
+        FieldErrorKind::RepeatedCell => fixed(REPEATED_CELL),
+        FieldErrorKind::BreakdownNotNumeric => fixed(BREAKDOWN_NOT_NUMERIC),
+        FieldErrorKind::BreakdownSum {
             dimensions,
             sum,
             value,
         } => breakdown_sum(dimensions, *sum, *value),
+        FieldErrorKind::UnknownRole => fixed(UNKNOWN_ROLE),
+        FieldErrorKind::UnknownUnitCode => fixed(UNKNOWN_UNIT_CODE),
+        FieldErrorKind::InvalidDateTime => fixed(INVALID_DATE_TIME),
+        FieldErrorKind::ExpiryInPast => fixed(EXPIRY_IN_PAST),
     }
 }
 
-/// In English and in Vietnamese.
+/// A constant text in English and in Vietnamese.
 type Fixed = (&'static str, &'static str);
 
-const NOTHING_SAID: Fixed = (
-    "The figure says nothing. Give a value, items, a text or a state.",
-    "Số liệu chưa nói gì. Hãy ghi giá trị (value), các mục (items), văn bản (text) hoặc trạng thái (state).",
+const VALUE_MISSING: Fixed = (
+    "The figure has no content. Send one of value, items, text and state.",
+    "Chỉ tiêu này chưa có số liệu. Hãy ghi giá trị (value), danh sách (items), nội dung (text) hoặc tình trạng (state).",
 );
-const SAID_TWICE: Fixed = (
-    "The figure says two things. Give only one of value, items, text and state.",
-    "Số liệu nói hai điều. Chỉ ghi một trong: value, items, text, state.",
+const VALUE_AMBIGUOUS: Fixed = (
+    "The figure has more than one content. Send only one of value, items, text and state.",
+    "Chỉ tiêu này được ghi theo hai cách. Chỉ giữ một trong: value, items, text, state.",
 );
 const UNKNOWN_STATE: Fixed = (
-    "There is no such state. Use done_no_number, not_done or not_applicable.",
-    "Không có trạng thái này. Hãy dùng done_no_number (có làm, không có số), not_done (không làm) hoặc \
-     not_applicable (không áp dụng).",
+    "Unknown state. Use done_no_number, not_done or not_applicable.",
+    "Không có tình trạng này. Hãy dùng done_no_number (có thực hiện, không ghi số lượng), not_done (không thực hiện) \
+     hoặc not_applicable (không thuộc đối tượng).",
 );
 const UNKNOWN_FORM: Fixed = (
-    "There is no form with this code. /v1/forms lists the forms.",
+    "No form has this code. /v1/forms lists all forms.",
     "Không có biểu mẫu nào mang mã này. Xem danh sách tại /v1/forms.",
 );
 const INVALID_PERIOD: Fixed = (
-    "This is not a period. Write 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
-    "Đây không phải là kỳ báo cáo. Hãy viết 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
+    "Invalid period. Write 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
+    "Kỳ báo cáo không hợp lệ. Hãy viết 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
 );
-const PERIOD_NOT_OF_FORM: Fixed = (
-    "The form is not reported for this period. /v1/forms tells for which periods it is.",
+const PERIOD_NOT_EXPECTED: Fixed = (
+    "The form is not reported for this period. /v1/forms lists the periods of each form.",
     "Biểu mẫu không có kỳ báo cáo này. Xem các kỳ của biểu mẫu tại /v1/forms.",
 );
 const UNKNOWN_UNIT: Fixed = (
-    "On the last day of the period no unit has this code. /v1/units lists the units of a day.",
+    "No unit has this code on the last day of the period. /v1/units lists the units of a day.",
     "Vào ngày cuối kỳ không có đơn vị nào mang mã này. Xem các đơn vị của một ngày tại /v1/units.",
 );
 const UNIT_DOES_NOT_REPORT: Fixed = (
-    "This unit does not report the form. /v1/forms tells which units do.",
+    "The unit does not report this form. /v1/forms lists the reporting units of each form.",
     "Đơn vị này không báo cáo theo biểu mẫu. Xem các đơn vị phải báo cáo tại /v1/forms.",
 );
 const UNKNOWN_INDICATOR: Fixed = (
-    "The form has no indicator with this code. Correct the code or leave the figure out.",
+    "The form has no indicator with this code. Correct the code or omit the figure.",
     "Biểu mẫu không có chỉ tiêu nào mang mã này. Hãy sửa mã hoặc bỏ số liệu này.",
 );
 const COMPUTED_INDICATOR: Fixed = (
-    "This indicator is computed from others. Leave it out.",
-    "Chỉ tiêu này được tính từ các chỉ tiêu khác. Hãy bỏ ra khỏi báo cáo.",
+    "This indicator is computed from others. Omit it.",
+    "Chỉ tiêu này được tính từ các chỉ tiêu khác. Hãy bỏ chỉ tiêu này khỏi báo cáo.",
 );
 const REPEATED_INDICATOR: Fixed = (
     "The indicator is reported twice. Keep one of the figures.",
     "Chỉ tiêu được báo cáo hai lần. Chỉ giữ lại một số liệu.",
 );
 const EMPTY: Fixed = (
-    "The text is empty. Write something or leave it out.",
-    "Văn bản trống. Hãy ghi nội dung hoặc bỏ ra.",
+    "The text is empty. Enter a text or omit the field.",
+    "Nội dung trống. Hãy ghi nội dung hoặc bỏ trường này.",
 );
 const CONTROL_CHARACTER: Fixed = (
-    "The text has a control character, such as NUL. Remove it.",
-    "Văn bản có ký tự điều khiển, chẳng hạn NUL. Hãy bỏ ký tự đó.",
+    "The text contains a control character, such as NUL. Remove it.",
+    "Nội dung có ký tự điều khiển, chẳng hạn NUL. Hãy bỏ ký tự đó.",
 );
-const NO_DIMENSION: Fixed = (
-    "The cell names no dimension. Name a category of at least one, such as \"sex\": \"nu\".",
+const BREAKDOWN_WITHOUT_DIMENSION: Fixed = (
+    "The cell has no dimension. Add a category of at least one dimension, such as \"sex\": \"nu\".",
     "Ô phân tổ chưa nêu tiêu thức nào. Hãy nêu ít nhất một, ví dụ \"sex\": \"nu\".",
 );
 const REPEATED_CELL: Fixed = (
-    "A cell with the same categories was given before. Keep one of them.",
-    "Đã có một ô với cùng các phân tổ này. Chỉ giữ lại một ô.",
+    "An earlier cell has the same categories. Keep one of them.",
+    "Đã có một ô với cùng các giá trị phân tổ này. Chỉ giữ lại một ô.",
 );
-const BREAKDOWN_OF_NO_NUMBER: Fixed = (
-    "Only a number can be broken down. Give a value or leave the breakdowns out.",
+const BREAKDOWN_NOT_NUMERIC: Fixed = (
+    "Only a number can be broken down. Send a value or omit the breakdowns.",
     "Chỉ có thể phân tổ một con số. Hãy ghi giá trị hoặc bỏ phần phân tổ.",
 );
-
 const UNKNOWN_ROLE: Fixed = (
-    "There is no such role. Use submitter, reader or admin.",
-    "Không có vai trò này. Hãy dùng submitter (gửi và đọc), reader (chỉ đọc) hoặc admin (quản trị).",
+    "Unknown role. Use submitter, reader or admin.",
+    "Không có vai trò này. Hãy dùng submitter (khóa gửi), reader (khóa xem) hoặc admin (khóa quản trị).",
 );
-const NO_UNIT_EVER: Fixed = (
+const UNKNOWN_UNIT_CODE: Fixed = (
     "No unit has or ever had this code. /v1/units lists the units of a day.",
     "Chưa từng có đơn vị nào mang mã này. Xem các đơn vị của một ngày tại /v1/units.",
 );
-const NO_TIME_TO_COME: Fixed = (
-    "This is not a time to come. Write one as in 2030-12-31T17:00:00+07:00, or leave it out for a key without an end.",
-    "Đây không phải là thời điểm trong tương lai. Hãy viết theo dạng 2030-12-31T17:00:00+07:00, hoặc bỏ ra nếu khóa không có hạn.",
+const INVALID_DATE_TIME: Fixed = (
+    "Invalid date and time. Write it as in 2030-12-31T17:00:00+07:00.",
+    "Ngày giờ không hợp lệ. Hãy viết theo dạng 2030-12-31T17:00:00+07:00.",
+);
+const EXPIRY_IN_PAST: Fixed = (
+    "The expiry must be in the future. Omit it for a key that does not expire.",
+    "Thời hạn phải ở tương lai. Hãy bỏ trường này nếu khóa không có hạn.",
 );
 
-fn fixed((en, vi): Fixed) -> Words {
-    words(en, vi)
+fn fixed((en, vi): Fixed) -> Localized {
+    localized(en, vi)
 }
 
-fn missing_field(name: &str) -> Words {
-    words(
+fn missing_field(name: &str) -> Localized {
+    localized(
         format!("The field {name} is missing. Add it."),
         format!("Thiếu trường {name}. Hãy bổ sung."),
     )
 }
 
-fn unknown_field(name: &str) -> Words {
+fn unknown_field(name: &str) -> Localized {
     let name = shortened(name);
-    words(
-        format!("There is no field {name} here. Correct its name or remove it."),
-        format!("Ở đây không có trường {name}. Hãy sửa tên hoặc bỏ đi."),
+    localized(
+        format!("Unknown field {name}. Correct its name or remove it."),
+        format!("Không có trường {name}. Hãy sửa tên hoặc bỏ trường này."),
     )
 }
 
-fn repeated_field(name: &str) -> Words {
+fn repeated_field(name: &str) -> Localized {
     let name = shortened(name);
-    words(
-        format!("The field {name} is given twice. Keep one."),
+    localized(
+        format!("The field {name} occurs twice. Keep one."),
         format!("Trường {name} được ghi hai lần. Chỉ giữ lại một."),
     )
 }
 
-fn wrong_type(wanted: &'static str) -> Words {
-    let (en, vi) = type_words(wanted);
-    words(format!("This must be {en}."), format!("Chỗ này phải là {vi}."))
-}
-
-fn wrong_content(wanted: &'static str) -> Words {
-    let (en, vi) = type_words(wanted);
-    words(
-        format!("This indicator is reported with {en}, or with a state."),
-        format!("Chỉ tiêu này được báo cáo bằng {vi}, hoặc bằng một trạng thái."),
+fn wrong_type(expected: ValueType) -> Localized {
+    let (en, vi) = type_names(expected);
+    localized(
+        format!("The value must be {en}."),
+        format!("Giá trị phải là {vi}."),
     )
 }
 
-/// The names of what a body may hold, by the words of the domain and of the reader.
-fn type_words(wanted: &'static str) -> Fixed {
-    match wanted {
-        "integer" => ("a whole number", "một số nguyên"),
-        "true or false" => ("true or false", "true hoặc false"),
-        "integer, true or false" => (
-            "a whole number, true or false",
-            "một số nguyên, hoặc true hay false",
+fn wrong_value_type(expected: ValueType) -> Localized {
+    let (en, vi) = type_names(expected);
+    localized(
+        format!("This indicator is reported as {en}, or as a state."),
+        format!("Chỉ tiêu này được báo cáo bằng {vi}, hoặc bằng một tình trạng (state)."),
+    )
+}
+
+fn type_names(expected: ValueType) -> Fixed {
+    match expected {
+        ValueType::Integer => ("a whole number", "số nguyên"),
+        ValueType::Flag => ("true or false", "true (có) hoặc false (không)"),
+        ValueType::IntegerOrFlag => (
+            "a whole number, or true or false for a yes-or-no indicator",
+            "số nguyên; riêng chỉ tiêu có/không thì ghi true hoặc false",
         ),
-        "items" => (
-            "items, a list of texts",
-            "các mục (items), tức một danh sách văn bản",
-        ),
-        "list" => ("a list", "một danh sách"),
-        "object" => ("an object with named fields", "một đối tượng có các trường"),
-        "text" => ("a text", "một văn bản"),
-        other => (other, other),
+        ValueType::Items => ("items, a list of texts", "danh sách (items) gồm các chuỗi ký tự"),
+        ValueType::List => ("a list", "một danh sách"),
+        ValueType::Object => ("an object", "một đối tượng có các trường"),
+        ValueType::Text => ("a text", "một chuỗi ký tự"),
     }
 }
 
-fn below_minimum(min: i64) -> Words {
-    words(
+fn below_minimum(min: i64) -> Localized {
+    localized(
         format!("The value must be {min} or more."),
         format!("Giá trị phải từ {min} trở lên."),
     )
 }
 
-fn above_maximum(max: i64) -> Words {
-    words(
+fn above_maximum(max: i64) -> Localized {
+    localized(
         format!("The value must be {max} or less."),
         format!("Giá trị phải từ {max} trở xuống."),
     )
 }
 
-fn too_long(max: usize) -> Words {
-    words(
+fn too_long(max: usize) -> Localized {
+    localized(
         format!("The text has more than {max} characters. Shorten it."),
-        format!("Văn bản dài quá {max} ký tự. Hãy rút ngắn."),
+        format!("Nội dung dài quá {max} ký tự. Hãy rút gọn."),
     )
 }
 
-fn too_many(max: usize) -> Words {
-    words(
+fn too_many(max: usize) -> Localized {
+    localized(
         format!("The list has more than {max} entries. Shorten it."),
         format!("Danh sách có quá {max} mục. Hãy rút bớt."),
     )
 }
 
-fn breakdown_not_allowed(dimension: &str) -> Words {
+fn breakdown_not_allowed(dimension: &str) -> Localized {
     let dimension = shortened(dimension);
-    words(
-        format!("This indicator is not broken down by {dimension}. /v1/indicators tells by what it is."),
-        format!("Chỉ tiêu này không phân tổ theo {dimension}. Xem các cách phân tổ tại /v1/indicators."),
+    localized(
+        format!(
+            "This indicator cannot be broken down by {dimension}. /v1/indicators lists the dimensions of each indicator."
+        ),
+        format!("Chỉ tiêu này không phân tổ theo {dimension}. Xem các tiêu thức phân tổ tại /v1/indicators."),
     )
 }
 
-fn unknown_category(category: &str) -> Words {
+fn unknown_category(category: &str, known: &[CategoryCode]) -> Localized {
     let category = shortened(category);
-    words(
-        format!("The dimension has no category {category}. /v1/indicators lists the categories."),
-        format!("Tiêu thức này không có phân tổ {category}. Xem các phân tổ tại /v1/indicators."),
+    let codes: Vec<&str> = known.iter().map(CategoryCode::as_str).collect();
+    let codes = codes.join(", ");
+    localized(
+        format!("The dimension has no category {category}. Its categories are: {codes}."),
+        format!("Tiêu thức phân tổ này không có giá trị {category}. Các giá trị: {codes}."),
     )
 }
 
-fn breakdown_sum(dimensions: &str, sum: i64, value: i64) -> Words {
-    words(
+fn breakdown_sum(dimensions: &[Names], sum: i64, value: i64) -> Localized {
+    let en: Vec<&str> = dimensions.iter().map(|names| names.en.as_str()).collect();
+    let vi: Vec<&str> = dimensions.iter().map(|names| names.vi.as_str()).collect();
+    localized(
         format!(
-            "The cells by {dimensions} add up to {sum}, the figure is {value}. Correct one or the other."
+            "The cells by {} add up to {sum}, but the value is {value}. Correct one of them.",
+            en.join(" and ")
         ),
         format!(
-            "Các ô phân tổ theo {dimensions} cộng lại là {sum}, còn số liệu là {value}. Hãy sửa một trong hai."
+            "Các số phân tổ theo {} cộng lại là {sum}, số chung là {value}. Hãy sửa một trong hai.",
+            vi.join(" và ")
         ),
     )
 }
 
-/// A name that a caller made up may be as long as a body; its beginning is enough to find it.
+/// The beginning of a name that the caller chose. It may be as long as the body, but its beginning identifies it.
 fn shortened(name: &str) -> String {
-    const LONGEST: usize = 60;
-    match name.char_indices().nth(LONGEST) {
+    const MAX_CHARS: usize = 60;
+    match name.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use unicode_normalization::is_nfc;
-
+pub(crate) mod tests {
     use super::*;
-    use crate::problem::kind::Code;
     use crate::problem::text::Language;
 
-    /// One of every kind. The match makes the compiler ask for the kinds that are added.
-    fn every_kind() -> Vec<FaultKind> {
-        let kinds = vec![
-            FaultKind::MissingField("form"),
-            FaultKind::UnknownField("x".into()),
-            FaultKind::RepeatedField("x".into()),
-            FaultKind::WrongType("integer"),
-            FaultKind::NothingSaid,
-            FaultKind::SaidTwice,
-            FaultKind::UnknownState,
-            FaultKind::UnknownForm,
-            FaultKind::InvalidPeriod,
-            FaultKind::PeriodNotOfForm,
-            FaultKind::UnknownUnit,
-            FaultKind::UnitDoesNotReport,
-            FaultKind::UnknownIndicator,
-            FaultKind::ComputedIndicator,
-            FaultKind::RepeatedIndicator,
-            FaultKind::WrongContent("items"),
-            FaultKind::BelowMinimum(0),
-            FaultKind::AboveMaximum(1),
-            FaultKind::TooLong(500),
-            FaultKind::TooMany(100),
-            FaultKind::Empty,
-            FaultKind::ControlCharacter,
-            FaultKind::BreakdownNotAllowed("sex".into()),
-            FaultKind::UnknownCategory("x".into()),
-            FaultKind::NoDimension,
-            FaultKind::RepeatedCell,
-            FaultKind::BreakdownOfNoNumber,
-            FaultKind::BreakdownSum {
-                dimensions: "sex".into(),
+    /// One error of every kind.
+    pub(crate) fn every_kind() -> Vec<FieldErrorKind> {
+        use FieldErrorKind::*;
+        let names = Names {
+            vi: "giới tính".into(),
+            en: "sex".into(),
+        };
+        let mut kinds = vec![
+            MissingField("form"),
+            UnknownField("x".into()),
+            RepeatedField("x".into()),
+            ValueMissing,
+            ValueAmbiguous,
+            UnknownState,
+            UnknownForm,
+            InvalidPeriod,
+            PeriodNotExpected,
+            UnknownUnit,
+            UnitDoesNotReport,
+            UnknownIndicator,
+            ComputedIndicator,
+            RepeatedIndicator,
+            BelowMinimum(0),
+            AboveMaximum(1),
+            TooLong(500),
+            TooMany(100),
+            Empty,
+            ControlCharacter,
+            BreakdownNotAllowed("sex".into()),
+            UnknownCategory {
+                category: "x".into(),
+                known: vec!["nu".parse().unwrap()],
+            },
+            BreakdownWithoutDimension,
+            RepeatedCell,
+            BreakdownNotNumeric,
+            BreakdownSum {
+                dimensions: vec![names],
                 sum: 1,
                 value: 2,
             },
+            UnknownRole,
+            UnknownUnitCode,
+            InvalidDateTime,
+            ExpiryInPast,
         ];
-        let codes: std::collections::HashSet<&str> = kinds.iter().map(code).collect();
-        assert_eq!(codes.len(), kinds.len());
+        let types = [
+            ValueType::Integer,
+            ValueType::Flag,
+            ValueType::IntegerOrFlag,
+            ValueType::Items,
+            ValueType::Text,
+            ValueType::List,
+            ValueType::Object,
+        ];
+        kinds.extend(types.map(WrongType));
+        kinds.extend(types.map(WrongValueType));
         kinds
     }
 
-    fn assert_told_in_both(words: &Words) {
-        let (en, vi) = (words.get(Language::En), words.get(Language::Vi));
-        assert!(en.is_ascii() || en.contains('…'), "{en}");
-        assert!(!vi.is_ascii(), "{vi}");
-        assert!(is_nfc(vi), "{vi}");
-        assert_ne!(en, vi);
-    }
-
     #[test]
-    fn every_fault_and_problem_is_told_in_both_languages() {
-        for kind in every_kind() {
-            assert_told_in_both(&detail(&kind));
-        }
-        for code in Code::ALL {
-            assert_told_in_both(&code.title());
-            assert_told_in_both(&code.help());
-        }
+    fn codes_distinguish_errors_that_callers_handle_differently() {
+        let codes: std::collections::HashSet<&str> = every_kind().iter().map(code).collect();
+        // Both kinds of unknown units have one code, and so have all wrong types.
+        assert_eq!(codes.len(), every_kind().len() - 1 - 2 * 6);
     }
 
     #[test]
     fn a_long_name_is_shortened_between_characters() {
-        let words = detail(&FaultKind::UnknownField("ế".repeat(5_000)));
-        assert!(words.get(Language::En).len() < 400);
+        let text = detail(&FieldErrorKind::UnknownField("ế".repeat(5_000)));
+        assert!(text.get(Language::En).len() < 400);
     }
 }

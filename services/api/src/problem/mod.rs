@@ -1,150 +1,151 @@
-//! Everything that can be answered instead of what was asked for: one table from error to status and words.
+//! Problems: the responses to failed requests, and the table from errors to problems.
 
 pub(crate) mod body;
 pub(crate) mod field_error;
+pub(crate) mod json_pointer;
 pub(crate) mod kind;
 pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use tonghop_access::{KeyRefusal, Refusal, What};
-use tonghop_domain::Fault;
+use tonghop_domain::FieldError;
 use tonghop_storage::StoreError;
 
 use crate::problem::kind::Code;
-use crate::problem::text::{Words, words};
+use crate::problem::text::{Localized, localized};
 
-/// Why a request is not answered as asked. It is rendered where the request's language and id are known, in
+/// The reason why a request failed. It is rendered where the request's language and id are known, in
 /// [`crate::middleware::response`] or, for a line of a batch, in [`crate::submissions::batch`].
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// The body is not JSON, by line and column.
     InvalidJson { line: usize, column: usize },
-    /// Query parameters are unknown, missing or malformed; all of them.
-    InvalidQuery(Vec<ParameterFault>),
-    /// A header is malformed; what it should be.
-    InvalidHeader { wanted: Words },
-    /// The body broke off.
+    /// All query parameters that are unknown, missing or malformed.
+    InvalidQuery(Vec<ParameterError>),
+    /// A header is malformed; `wanted` explains the right format.
+    InvalidHeader { wanted: Localized },
+    /// The connection ended before the body was complete.
     BrokenBody,
-    /// The request names no key.
+    /// The request has no access key.
     MissingKey,
-    /// The key is not taken.
+    /// The access key is rejected.
     InvalidKey(KeyRefusal),
-    /// The key may not do this.
+    /// The key lacks the permission.
     Forbidden(Denied),
-    /// There is no such thing.
+    /// The requested resource does not exist.
     NotFound(Missing),
-    /// The address takes only these methods.
+    /// The path supports only these methods.
     MethodNotAllowed { allow: String },
-    /// Only these media types can be answered.
+    /// Only these media types are available.
     NotAcceptable { offered: &'static [&'static str] },
-    /// The body did not come in time.
+    /// The body did not arrive in time.
     BodyTimeout,
-    /// The current revision is another than the one named; 0 when there is none.
+    /// The current revision differs from the one in the request; 0 if there is none.
     RevisionConflict { current: i32 },
     /// The body is too large.
     BodyTooLarge,
-    /// The body holds more values than are read.
+    /// The body has too many values.
     TooManyValues,
-    /// Only this media type is taken.
+    /// Only this media type is supported.
     UnsupportedMediaType { wanted: &'static str },
-    /// The submission has these faults.
-    InvalidSubmission(Vec<Fault>),
-    /// The key that is asked for has these faults.
-    InvalidKeyRequest(Vec<Fault>),
-    /// The key was used for another request.
+    /// The submission has these errors.
+    InvalidSubmission(Vec<FieldError>),
+    /// The request for a key has these errors.
+    InvalidKeyRequest(Vec<FieldError>),
+    /// The idempotency key was used for another request.
     IdempotencyKeyReused,
-    /// If-Match is missing.
+    /// `If-Match` is missing.
     PreconditionRequired,
-    /// The key, or the address, has used up its quota.
+    /// The key or the address has exceeded its quota.
     RateLimited { retry_after_s: u32 },
-    /// One verification at a time.
+    /// Another verification is running.
     VerificationRunning,
-    /// A fault of ours; the cause is for the log.
+    /// An error in the service. The cause is only logged.
     Internal(String),
-    /// The database is away; the cause is for the log.
+    /// The database is unavailable. The cause is only logged.
     Unavailable(String),
-    /// Too much is waiting; the cause is for the log.
+    /// Too many requests are waiting. The cause is only logged.
     Overloaded(String),
-    /// The database has another catalogue.
+    /// The database contains another catalogue.
     CatalogueMismatch,
-    /// The database has other tables.
+    /// The database has another schema version.
     NotMigrated,
 }
 
-/// Why a key may not do something.
+/// The reason why a key lacks a permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
-    /// Its role does not include it.
+    /// The role does not include the action.
     Role,
-    /// It is about another's unit.
+    /// The unit is neither the key's nor below it.
     Unit,
 }
 
-/// What was not found.
+/// The resource that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// The path leads nowhere.
+    /// The path.
     Path,
-    /// No submission has this id.
+    /// A submission with this id.
     Submission,
-    /// The submission has no such revision.
+    /// A revision of the submission.
     Revision,
-    /// No access key has this id.
+    /// An access key with this id.
     Key,
-    /// The code in this query parameter is well-formed and unknown.
+    /// The code in this query parameter, which is well-formed but unknown.
     Parameter(&'static str),
-    /// No form has this code.
+    /// A form with this code.
     Form,
-    /// No problem has this code.
+    /// A problem with this code.
     Problem,
 }
 
-/// What is wrong with a query parameter.
+/// An error in a query parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ParameterFault {
-    /// Its name.
+pub(crate) struct ParameterError {
+    /// The name of the parameter.
     pub(crate) name: String,
-    /// What is wrong.
-    pub(crate) kind: ParameterFaultKind,
+    /// The kind of error.
+    pub(crate) kind: ParameterErrorKind,
 }
 
-/// The ways in which a query parameter can be wrong.
+/// The kinds of errors in query parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ParameterFaultKind {
-    /// The path has no such parameter.
+pub(crate) enum ParameterErrorKind {
+    /// The path does not have this parameter.
     Unknown,
-    /// It must be there.
+    /// A required parameter is missing.
     Missing,
-    /// It is there more than once.
+    /// The parameter occurs more than once.
     Repeated,
-    /// It is not what it should be, which is this.
-    Malformed(Words),
+    /// The value is invalid; the text explains the right format.
+    Malformed(Localized),
 }
 
-impl ParameterFault {
-    /// Its stable code.
+impl ParameterError {
+    /// The stable code.
     pub(crate) fn code(&self) -> &'static str {
         match self.kind {
-            ParameterFaultKind::Unknown => "unknown-parameter",
-            ParameterFaultKind::Missing => "missing-parameter",
-            ParameterFaultKind::Repeated => "repeated-parameter",
-            ParameterFaultKind::Malformed(_) => "malformed-parameter",
+            ParameterErrorKind::Unknown => "unknown-parameter",
+            ParameterErrorKind::Missing => "missing-parameter",
+            ParameterErrorKind::Repeated => "repeated-parameter",
+            ParameterErrorKind::Malformed(_) => "malformed-parameter",
         }
     }
 
-    /// What to tell about it.
-    pub(crate) fn detail(&self) -> Words {
+    /// The text: what is wrong and how to fix it.
+    pub(crate) fn detail(&self) -> Localized {
         match &self.kind {
-            ParameterFaultKind::Unknown => words(
-                "This path has no such parameter.",
-                "Đường dẫn này không có tham số như vậy.",
+            ParameterErrorKind::Unknown => localized(
+                "This path does not have this parameter.",
+                "Đường dẫn này không có tham số đó.",
             ),
-            ParameterFaultKind::Missing => words("The parameter is missing.", "Thiếu tham số này."),
-            ParameterFaultKind::Repeated => {
-                words("The parameter is given twice.", "Tham số được ghi hai lần.")
+            ParameterErrorKind::Missing => localized("The parameter is missing.", "Thiếu tham số này."),
+            ParameterErrorKind::Repeated => {
+                localized("The parameter occurs twice.", "Tham số được ghi hai lần.")
             }
-            ParameterFaultKind::Malformed(wanted) => wanted.clone(),
+            ParameterErrorKind::Malformed(wanted) => wanted.clone(),
         }
     }
 }
@@ -154,9 +155,9 @@ impl Problem {
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::InvalidJson { .. } => Code::InvalidJson,
-            Self::InvalidQuery(faults) => {
-                let unknown = |fault: &ParameterFault| fault.kind == ParameterFaultKind::Unknown;
-                if faults.iter().any(unknown) {
+            Self::InvalidQuery(errors) => {
+                let unknown = |error: &ParameterError| error.kind == ParameterErrorKind::Unknown;
+                if errors.iter().any(unknown) {
                     Code::UnknownParameter
                 } else {
                     Code::InvalidParameter
@@ -189,50 +190,50 @@ impl Problem {
         }
     }
 
-    /// What is wrong with this request; where there is no more to say than in general, that.
-    pub(crate) fn detail(&self) -> Words {
+    /// The explanation of this problem; the general help if there is nothing more specific.
+    pub(crate) fn detail(&self) -> Localized {
         match self {
-            Self::InvalidJson { line, column } => words(
+            Self::InvalidJson { line, column } => localized(
                 format!(
-                    "The body is not JSON at line {line}, column {column}, or it is nested more than 32 levels deep."
+                    "The body is invalid at line {line}, column {column}: it is not JSON, or nested more than 32 levels deep."
                 ),
                 format!("Nội dung không phải JSON ở dòng {line}, cột {column}, hoặc lồng nhau quá 32 cấp."),
             ),
-            Self::InvalidQuery(faults) => {
-                let names: Vec<&str> = faults.iter().map(|fault| fault.name.as_str()).collect();
+            Self::InvalidQuery(errors) => {
+                let names: Vec<&str> = errors.iter().map(|error| error.name.as_str()).collect();
                 let names = names.join(", ");
-                words(
-                    format!("Look at these query parameters: {names}."),
-                    format!("Hãy xem lại các tham số truy vấn: {names}."),
+                localized(
+                    format!("Correct these query parameters: {names}."),
+                    format!("Hãy sửa các tham số truy vấn: {names}."),
                 )
             }
             Self::InvalidHeader { wanted, .. } => wanted.clone(),
             Self::InvalidKey(refusal) => key_detail(*refusal),
             Self::Forbidden(denied) => denied.detail(),
             Self::NotFound(missing) => missing.detail(),
-            Self::MethodNotAllowed { allow } => words(
-                format!("The address takes only {allow}."),
-                format!("Địa chỉ này chỉ nhận {allow}."),
+            Self::MethodNotAllowed { allow } => localized(
+                format!("This path supports only {allow}."),
+                format!("Địa chỉ này chỉ hỗ trợ {allow}."),
             ),
-            Self::NotAcceptable { offered } => words(
-                format!("This can be answered as {}.", offered.join(" or ")),
-                format!("Có thể trả lời theo kiểu {}.", offered.join(" hoặc ")),
+            Self::NotAcceptable { offered } => localized(
+                format!("Available media types: {}.", offered.join(", ")),
+                format!("Các định dạng có thể trả lời: {}.", offered.join(", ")),
             ),
-            Self::RevisionConflict { current: 0 } => words(
+            Self::RevisionConflict { current: 0 } => localized(
                 "The submission has no revision yet.",
                 "Báo cáo này chưa được gửi lần nào.",
             ),
-            Self::RevisionConflict { current } => words(
+            Self::RevisionConflict { current } => localized(
                 format!("The current revision is {current}."),
-                format!("Lần sửa hiện tại là {current}."),
+                format!("Phiên bản hiện tại: {current}."),
             ),
-            Self::UnsupportedMediaType { wanted } => words(
+            Self::UnsupportedMediaType { wanted } => localized(
                 format!("Send the body as {wanted}, in UTF-8."),
-                format!("Hãy gửi nội dung theo kiểu {wanted}, mã UTF-8."),
+                format!("Hãy gửi nội dung theo định dạng {wanted}, mã UTF-8."),
             ),
-            Self::InvalidSubmission(faults) | Self::InvalidKeyRequest(faults) => words(
-                format!("{} to correct; nothing was stored.", counted(faults.len())),
-                format!("Có {} lỗi cần sửa; chưa có gì được lưu.", faults.len()),
+            Self::InvalidSubmission(errors) | Self::InvalidKeyRequest(errors) => localized(
+                format!("Correct {}. Nothing was stored.", counted(errors.len())),
+                format!("Có {} lỗi cần sửa. Chưa có gì được lưu.", errors.len()),
             ),
             Self::BrokenBody
             | Self::MissingKey
@@ -251,7 +252,7 @@ impl Problem {
         }
     }
 
-    /// After how many seconds to try again.
+    /// The number of seconds after which a retry makes sense.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         if let Self::RateLimited { retry_after_s } = self {
             return Some(*retry_after_s);
@@ -264,19 +265,19 @@ impl Problem {
         }
     }
 
-    /// Tells the log what only it may tell: the cause, which the caller does not learn.
+    /// Logs the cause, which the response does not contain.
     pub(crate) fn log(&self, request_id: &str, line: Option<u64>) {
         let Some(cause) = self.cause() else {
             return;
         };
         let code = self.code().slug();
         match self {
-            Self::Internal(_) => tracing::error!(code, cause, request_id, line, "not answered as asked"),
-            _ => tracing::warn!(code, cause, request_id, line, "not answered as asked"),
+            Self::Internal(_) => tracing::error!(code, cause, request_id, line, "a request failed"),
+            _ => tracing::warn!(code, cause, request_id, line, "a request failed"),
         }
     }
 
-    /// What only the log may tell.
+    /// The cause, which is only logged.
     fn cause(&self) -> Option<&str> {
         match self {
             Self::Internal(cause) | Self::Unavailable(cause) | Self::Overloaded(cause) => Some(cause),
@@ -285,59 +286,59 @@ impl Problem {
     }
 }
 
-fn counted(faults: usize) -> String {
-    match faults {
-        1 => "1 fault".into(),
-        many => format!("{many} faults"),
+fn counted(errors: usize) -> String {
+    match errors {
+        1 => "1 error".into(),
+        many => format!("{many} errors"),
     }
 }
 
-fn key_detail(refusal: KeyRefusal) -> Words {
+fn key_detail(refusal: KeyRefusal) -> Localized {
     match refusal {
-        KeyRefusal::Malformed => words(
-            "A key is sent as `Authorization: Bearer th_…`, 47 characters without a change.",
-            "Khóa gửi theo dạng `Authorization: Bearer th_…`, đủ 47 ký tự, không thay đổi.",
+        KeyRefusal::Malformed => localized(
+            "Malformed key. Send all 47 characters as `Authorization: Bearer th_…`.",
+            "Khóa sai định dạng. Hãy gửi đủ 47 ký tự theo dạng `Authorization: Bearer th_…`.",
         ),
-        KeyRefusal::Unknown => words("Nobody was given this key.", "Khóa này chưa được cấp cho ai."),
-        KeyRefusal::Expired => words("The key has expired.", "Khóa đã hết hạn."),
-        KeyRefusal::Revoked => words("The key was revoked.", "Khóa đã bị thu hồi."),
+        KeyRefusal::Unknown => localized("This key does not exist.", "Khóa này không tồn tại."),
+        KeyRefusal::Expired => localized("The key has expired.", "Khóa đã hết hạn."),
+        KeyRefusal::Revoked => localized("The key was revoked.", "Khóa đã bị thu hồi."),
     }
 }
 
 impl Denied {
-    fn detail(self) -> Words {
+    fn detail(self) -> Localized {
         match self {
-            Self::Role => words(
-                "The role of this key does not include that.",
-                "Vai trò của khóa này không gồm việc đó.",
+            Self::Role => localized(
+                "The role of this key does not permit this action.",
+                "Khóa này không được cấp quyền thực hiện việc đó.",
             ),
-            Self::Unit => words(
-                "The key acts on its own unit and those below it, in the period that this is about; this is another's.",
-                "Khóa chỉ dùng cho đơn vị của mình và các đơn vị trực thuộc trong kỳ báo cáo đó; đây là của đơn vị khác.",
+            Self::Unit => localized(
+                "The key only has permissions for its unit and the units below it in that reporting period.",
+                "Khóa chỉ có quyền với đơn vị được cấp và các đơn vị cấp dưới của kỳ báo cáo đó; nội dung này thuộc đơn vị khác.",
             ),
         }
     }
 }
 
 impl Missing {
-    fn detail(&self) -> Words {
+    fn detail(&self) -> Localized {
         match self {
-            Self::Path => words("Nothing is at this address.", "Không có gì ở địa chỉ này."),
-            Self::Submission => words(
+            Self::Path => localized("This path does not exist.", "Không tìm thấy địa chỉ này."),
+            Self::Submission => localized(
                 "No submission has this id.",
-                "Không có báo cáo nào mang số hiệu này.",
+                "Không có báo cáo nào mang mã định danh này.",
             ),
-            Self::Revision => words(
-                "The submission has no such revision.",
-                "Báo cáo không có lần sửa này.",
+            Self::Revision => localized(
+                "The submission does not have this revision.",
+                "Báo cáo không có phiên bản này.",
             ),
-            Self::Key => words("No key has this id.", "Không có khóa nào mang số hiệu này."),
-            Self::Parameter(name) => words(
-                format!("The query parameter {name} names something that does not exist here."),
-                format!("Tham số {name} nêu một mã không tồn tại ở đây."),
+            Self::Key => localized("No key has this id.", "Không có khóa nào mang mã định danh này."),
+            Self::Parameter(name) => localized(
+                format!("The value of the query parameter {name} does not exist."),
+                format!("Mã ghi ở tham số {name} không tồn tại."),
             ),
-            Self::Form => words("No form has this code.", "Không có biểu mẫu nào mang mã này."),
-            Self::Problem => words("No problem has this code.", "Không có lỗi nào mang mã này."),
+            Self::Form => localized("No form has this code.", "Không có biểu mẫu nào mang mã này."),
+            Self::Problem => localized("No problem has this code.", "Không có lỗi nào mang mã này."),
         }
     }
 }
@@ -402,7 +403,7 @@ impl ResponseError for Problem {
         self.code().status()
     }
 
-    /// Bare: the words are added where the request is known.
+    /// An empty response. The middleware adds the text, which depends on the request.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }
@@ -412,10 +413,13 @@ impl ResponseError for Problem {
 mod tests {
     use std::collections::HashSet;
 
+    use unicode_normalization::is_nfc;
+
     use super::*;
+    use crate::problem::text::Language;
 
     #[test]
-    fn every_code_is_told_apart_and_found_again() {
+    fn every_code_is_distinct_and_can_be_found() {
         let slugs: HashSet<&str> = Code::ALL.iter().map(|code| code.slug()).collect();
         assert_eq!(slugs.len(), Code::ALL.len());
         for code in Code::ALL {
@@ -425,15 +429,27 @@ mod tests {
         assert_eq!(Code::of_slug("no-such"), None);
     }
 
+    fn assert_bilingual(text: &Localized) {
+        let (en, vi) = (text.get(Language::En), text.get(Language::Vi));
+        assert!(en.chars().all(|c| c.is_ascii() || c == '…'), "{en}");
+        assert!(!vi.is_ascii() && is_nfc(vi), "{vi}");
+    }
+
     #[test]
-    fn the_cause_of_a_fault_of_ours_is_not_told() {
+    fn every_field_error_and_problem_has_a_text_in_both_languages() {
+        for kind in field_error::tests::every_kind() {
+            assert_bilingual(&field_error::detail(&kind));
+        }
+        for code in Code::ALL {
+            assert_bilingual(&code.title());
+            assert_bilingual(&code.help());
+        }
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_is_not_in_the_response() {
         let problem = Problem::from(StoreError::Corrupt("row 7".into()));
-        assert!(
-            !problem
-                .detail()
-                .get(crate::problem::text::Language::En)
-                .contains("row 7")
-        );
+        assert!(!problem.detail().get(Language::En).contains("row 7"));
         assert_eq!(
             problem.cause().unwrap(),
             StoreError::Corrupt("row 7".into()).to_string()

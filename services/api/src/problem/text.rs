@@ -1,4 +1,4 @@
-//! Texts in the two languages of the interface, and which of them a caller wants.
+//! Texts in both languages of the interface, and the choice between them.
 
 use std::borrow::Cow;
 
@@ -24,7 +24,7 @@ impl Language {
         }
     }
 
-    /// What `Accept-Language` asks for: the one of higher weight, the one named first among equals, else English.
+    /// The language that `Accept-Language` prefers: the one with the higher weight, of equals the first, English by default.
     pub(crate) fn wanted(headers: &HeaderMap) -> Self {
         let mut wanted = (0, Self::En);
         let named = headers
@@ -46,14 +46,14 @@ impl Language {
     }
 }
 
-/// A text in both languages.
+/// A text in both languages. It can only be made from both, so no text is missing in one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Words {
+pub(crate) struct Localized {
     en: Cow<'static, str>,
     vi: Cow<'static, str>,
 }
 
-impl Words {
+impl Localized {
     /// The text in a language.
     pub(crate) fn get(&self, language: Language) -> &str {
         match language {
@@ -63,9 +63,9 @@ impl Words {
     }
 }
 
-/// A text: first in English, then in Vietnamese.
-pub(crate) fn words(en: impl Into<Cow<'static, str>>, vi: impl Into<Cow<'static, str>>) -> Words {
-    Words {
+/// Makes a text from its English and its Vietnamese version.
+pub(crate) fn localized(en: impl Into<Cow<'static, str>>, vi: impl Into<Cow<'static, str>>) -> Localized {
+    Localized {
         en: en.into(),
         vi: vi.into(),
     }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_of_higher_weight_is_chosen_and_the_first_among_equals() {
+    fn the_language_with_the_higher_weight_is_chosen() {
         assert_eq!(wanted("vi"), Language::Vi);
         assert_eq!(wanted("vi-VN,vi;q=0.9,en;q=0.8"), Language::Vi);
         assert_eq!(wanted("en, vi"), Language::En);

@@ -3,7 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::problem::Problem;
-use crate::problem::text::words;
+use crate::problem::text::localized;
 
 /// The header with a key by which a retry is recognised.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -29,9 +29,9 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     match key.filter(fits) {
         Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => Err(Problem::InvalidHeader {
-            wanted: words(
-                "Idempotency-Key is given once and has 1 to 255 visible ASCII characters, without spaces.",
-                "Idempotency-Key được ghi một lần, gồm 1 đến 255 ký tự ASCII nhìn thấy được, không có dấu cách.",
+            wanted: localized(
+                "Send Idempotency-Key once, with 1 to 255 visible ASCII characters and no spaces.",
+                "Hãy ghi Idempotency-Key một lần, gồm 1 đến 255 ký tự ASCII nhìn thấy được, không có dấu cách.",
             ),
         }),
     }

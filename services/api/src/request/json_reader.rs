@@ -1,19 +1,17 @@
-//! Walks the JSON of a body and notes what has the wrong shape.
+//! Reads values of expected types from the JSON of a body, and collects an error for every other value.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fmt::Display;
 
-use tonghop_domain::{Fault, FaultKind};
+use tonghop_domain::{BodyPath, FieldError, FieldErrorKind, PathSegment, ValueType};
 
 use crate::problem::Problem;
 use crate::request::json;
 use crate::request::json::{Json, Unread};
 
-/// How many faults are told at the most: no person reads on, and a body of many faults must not make a larger answer.
-pub(crate) const MAX_FAULTS: usize = 1_000;
+/// The maximum number of errors in a response. People do not read more, and the response must not outgrow the request.
+pub(crate) const MAX_ERRORS: usize = 1_000;
 
-/// The JSON of a body.
+/// Parses the JSON of a body.
 pub(crate) fn parsed(body: &[u8]) -> Result<Json<'_>, Problem> {
     json::parse(body).map_err(|unread| match unread {
         Unread::NotJson { line, column } => Problem::InvalidJson { line, column },
@@ -21,50 +19,48 @@ pub(crate) fn parsed(body: &[u8]) -> Result<Json<'_>, Problem> {
     })
 }
 
-/// Walks a body and notes what has the wrong shape.
+/// Reads values from a body and collects errors.
 #[derive(Default)]
 pub(crate) struct Reader {
-    faults: Vec<Fault>,
+    errors: Vec<FieldError>,
 }
 
 impl Reader {
-    pub(crate) fn integer(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<i64> {
+    /// A whole number, or an error.
+    pub(crate) fn integer(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<i64> {
         match json {
             Json::Integer(value) => Some(*value),
-            _ => self.wrong(pointer, "integer"),
+            _ => self.wrong_type(path, ValueType::Integer),
         }
     }
 
-    /// A text, or a fault.
-    pub(crate) fn text(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<String> {
+    /// A text, or an error.
+    pub(crate) fn text(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<String> {
         match json {
             Json::Text(text) => Some(text.clone().into_owned()),
-            _ => self.wrong(pointer, "text"),
+            _ => self.wrong_type(path, ValueType::Text),
         }
     }
 
-    pub(crate) fn list<'j, 'a>(
-        &mut self,
-        pointer: impl Display + Copy,
-        json: &'j Json<'a>,
-    ) -> Option<&'j [Json<'a>]> {
+    /// A list, or an error.
+    pub(crate) fn list<'j, 'a>(&mut self, path: &BodyPath<'_>, json: &'j Json<'a>) -> Option<&'j [Json<'a>]> {
         match json {
             Json::List(list) => Some(list),
-            _ => self.wrong(pointer, "list"),
+            _ => self.wrong_type(path, ValueType::List),
         }
     }
 
-    /// The fields of an object, each once: the first where one is repeated.
+    /// The fields of an object. Of a repeated field only the first occurrence is returned.
     pub(crate) fn object<'j, 'a>(
         &mut self,
-        pointer: impl Display + Copy,
+        path: &BodyPath<'_>,
         json: &'j Json<'a>,
     ) -> Option<Vec<(&'j str, &'j Json<'a>)>> {
         let Json::Object(given) = json else {
-            return self.wrong(pointer, "object");
+            return self.wrong_type(path, ValueType::Object);
         };
         let mut fields: Vec<(&str, &Json<'_>)> = Vec::with_capacity(given.len());
-        // Among a few, looking is quicker than hashing.
+        // For a few fields a linear search is faster than hashing.
         let mut seen = (given.len() > 16).then(|| HashSet::with_capacity(given.len()));
         for (name, value) in given {
             let is_new = match &mut seen {
@@ -74,144 +70,134 @@ impl Reader {
             if is_new {
                 fields.push((name, value));
             } else {
-                let place = format!("{pointer}/{}", escaped(name));
-                self.add(place, FaultKind::RepeatedField(name.to_string()));
+                let kind = FieldErrorKind::RepeatedField(name.to_string());
+                self.add(&path.named_field(name), kind);
             }
         }
         Some(fields)
     }
 
-    /// The fields with these names, in this order.
+    /// The fields with these names, in this order. Other fields are errors.
     pub(crate) fn fields<'j, 'a, const N: usize>(
         &mut self,
-        pointer: impl Display + Copy,
+        path: &BodyPath<'_>,
         json: &'j Json<'a>,
         names: [&str; N],
     ) -> Option<[Option<&'j Json<'a>>; N]> {
         let mut known = [None; N];
-        for (name, value) in self.object(pointer, json)? {
+        for (name, value) in self.object(path, json)? {
             match names.iter().position(|other| *other == name) {
                 Some(at) => known[at] = Some(value),
                 None => {
-                    let place = format!("{pointer}/{}", escaped(name));
-                    self.add(place, FaultKind::UnknownField(name.to_owned()));
+                    let kind = FieldErrorKind::UnknownField(name.to_owned());
+                    self.add(&path.named_field(name), kind);
                 }
             }
         }
         Some(known)
     }
 
-    pub(crate) fn wrong<T>(&mut self, pointer: impl Display + Copy, wanted: &'static str) -> Option<T> {
-        self.add(pointer, FaultKind::WrongType(wanted));
+    /// Adds an error for a value of another type.
+    pub(crate) fn wrong_type<T>(&mut self, path: &BodyPath<'_>, expected: ValueType) -> Option<T> {
+        self.add(path, FieldErrorKind::WrongType(expected));
         None
     }
 
-    /// What a text was understood as, or a fault.
-    pub(crate) fn understood<T>(
+    /// Passes a parsed value on, or adds an error if there is none.
+    pub(crate) fn parsed_or<T>(
         &mut self,
-        pointer: impl Display + Copy,
-        read: Option<T>,
-        fault: FaultKind,
+        path: &BodyPath<'_>,
+        parsed: Option<T>,
+        error: FieldErrorKind,
     ) -> Option<T> {
-        if read.is_none() {
-            self.add(pointer, fault);
+        if parsed.is_none() {
+            self.add(path, error);
         }
-        read
+        parsed
     }
 
-    /// How many faults were noted so far.
+    /// The number of errors so far.
     pub(crate) fn count(&self) -> usize {
-        self.faults.len()
+        self.errors.len()
     }
 
-    /// Whether nothing was wrong so far.
-    pub(crate) fn is_content(&self) -> bool {
-        self.faults.is_empty()
+    /// Whether there are no errors so far.
+    pub(crate) fn has_no_errors(&self) -> bool {
+        self.errors.is_empty()
     }
 
-    /// Notes a fault.
-    pub(crate) fn add(&mut self, pointer: impl Display, kind: FaultKind) {
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(Fault {
-                pointer: pointer.to_string(),
-                kind,
-            });
+    /// Adds an error.
+    pub(crate) fn add(&mut self, path: &BodyPath<'_>, kind: FieldErrorKind) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push(FieldError::new(path, kind));
         }
     }
 
-    /// All faults in the order of the body. What the check found where something could not be read, or above
-    /// such a place, is left out: it may be a consequence.
-    pub(crate) fn merged(mut self, json: &Json<'_>, found: Vec<Fault>) -> Vec<Fault> {
-        let above = |upper: &str, lower: &str| {
-            lower
-                .strip_prefix(upper)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let unread: Vec<String> = self.faults.iter().map(|fault| fault.pointer.clone()).collect();
-        let own = |fault: &Fault| !unread.iter().any(|lower| above(&fault.pointer, lower));
-        let found: Vec<Fault> = found.into_iter().filter(own).take(MAX_FAULTS).collect();
-        self.faults.extend(found);
+    /// All errors in the order of the body, including those that the check found. An error of the check at or above a
+    /// place that could not be read is omitted, because it may be a consequence.
+    pub(crate) fn merged(mut self, json: &Json<'_>, found: Vec<FieldError>) -> Vec<FieldError> {
+        let unread: Vec<Vec<PathSegment>> = self.errors.iter().map(|error| error.path.clone()).collect();
+        let is_own = |error: &FieldError| !unread.iter().any(|path| path.starts_with(&error.path));
+        let found: Vec<FieldError> = found.into_iter().filter(is_own).take(MAX_ERRORS).collect();
+        self.errors.extend(found);
         self.sorted(json)
     }
 
-    /// All faults in the order of the body.
-    pub(crate) fn sorted(self, json: &Json<'_>) -> Vec<Fault> {
-        let pointers = self.faults.iter().map(|fault| fault.pointer.as_str());
-        let mut places = vec![Vec::new(); self.faults.len()];
-        find_places(Some(json), pointers.enumerate().collect(), &mut places);
-        let mut faults: Vec<(Vec<usize>, Fault)> = places.into_iter().zip(self.faults).collect();
-        faults.sort_by(|(place, _), (other, _)| place.cmp(other));
-        faults.truncate(MAX_FAULTS);
-        faults.into_iter().map(|(_, fault)| fault).collect()
+    /// All errors in the order of the body.
+    pub(crate) fn sorted(self, json: &Json<'_>) -> Vec<FieldError> {
+        let paths = self.errors.iter().map(|error| error.path.as_slice());
+        let mut positions = vec![Vec::new(); self.errors.len()];
+        find_positions(Some(json), paths.enumerate().collect(), &mut positions);
+        let mut errors: Vec<(Vec<usize>, FieldError)> = positions.into_iter().zip(self.errors).collect();
+        errors.sort_by(|(position, _), (other, _)| position.cmp(other));
+        errors.truncate(MAX_ERRORS);
+        errors.into_iter().map(|(_, error)| error).collect()
     }
 }
 
-/// A name as it stands in a JSON Pointer.
-pub(crate) fn escaped(name: &str) -> Cow<'_, str> {
-    if name.contains(['~', '/']) {
-        name.replace('~', "~0").replace('/', "~1").into()
-    } else {
-        name.into()
-    }
-}
-
-/// Where pointers lead, as positions from the outside in; what is missing comes after what is there. Each pointer comes
-/// with the index of its place. Every list and object on the way is walked once, however many lead through it.
-fn find_places(json: Option<&Json<'_>>, pointers: Vec<(usize, &str)>, places: &mut [Vec<usize>]) {
-    let mut by_token: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
-    for (index, pointer) in pointers {
-        if let Some(tokens) = pointer.strip_prefix('/') {
-            let (token, rest) = tokens.split_at(tokens.find('/').unwrap_or(tokens.len()));
-            by_token.entry(token).or_default().push((index, rest));
+/// Finds the position of each path in the body, from the outside in; missing values come last. Each path is given with the
+/// index of its result. Every list and object is visited once, even if many paths lead through it.
+fn find_positions(
+    json: Option<&Json<'_>>,
+    paths: Vec<(usize, &[PathSegment])>,
+    positions: &mut [Vec<usize>],
+) {
+    let mut by_segment: HashMap<&PathSegment, Vec<(usize, &[PathSegment])>> = HashMap::new();
+    for (result, path) in paths {
+        if let Some((first, rest)) = path.split_first() {
+            by_segment.entry(first).or_default().push((result, rest));
         }
     }
-    let mut go_on = |position, json: Option<&Json<'_>>, led: Vec<(usize, &str)>| {
-        for (index, _) in &led {
-            places[*index].push(position);
+    let mut descend = |position, json: Option<&Json<'_>>, paths: Vec<(usize, &[PathSegment])>| {
+        for (result, _) in &paths {
+            positions[*result].push(position);
         }
-        find_places(json, led, places);
+        find_positions(json, paths, positions);
     };
     match json {
-        Some(Json::Object(fields)) => {
+        Some(Json::Object(fields)) if !by_segment.is_empty() => {
             for (position, (name, value)) in fields.iter().enumerate() {
-                if let Some(led) = by_token.remove(escaped(name).as_ref()) {
-                    go_on(position, Some(value), led);
+                let segment = PathSegment::Field(name.to_string().into());
+                if let Some(paths) = by_segment.remove(&segment) {
+                    descend(position, Some(value), paths);
                 }
             }
         }
         Some(Json::List(list)) => {
-            by_token.retain(|token, led| {
-                let position: Option<usize> = token.parse().ok();
-                let value = position.and_then(|position| Some((position, list.get(position)?)));
-                if let Some((position, value)) = value {
-                    go_on(position, Some(value), std::mem::take(led));
+            by_segment.retain(|segment, paths| {
+                let PathSegment::Index(position) = segment else {
+                    return true;
+                };
+                let value = list.get(*position);
+                if value.is_some() {
+                    descend(*position, value, std::mem::take(paths));
                 }
                 value.is_none()
             });
         }
         _ => {}
     }
-    for (_, led) in by_token {
-        go_on(usize::MAX, None, led);
+    for (_, paths) in by_segment {
+        descend(usize::MAX, None, paths);
     }
 }

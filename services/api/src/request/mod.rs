@@ -17,5 +17,4 @@ pub(crate) mod prefer;
 pub(crate) mod quality;
 pub(crate) mod query;
 pub(crate) mod request_id;
-pub(crate) mod today;
 pub(crate) mod total_ref;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tonghop_domain::SubmissionId;
 use utoipa::IntoParams;
 
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::request::query::Query;
 
 /// The longest page.
@@ -79,7 +79,7 @@ impl Page {
         let limit = query.optional(
             "limit",
             || {
-                words(
+                localized(
                     format!("Write a number from 1 to {MAX_LIMIT}."),
                     format!("Hãy viết một số từ 1 đến {MAX_LIMIT}."),
                 )
@@ -89,8 +89,8 @@ impl Page {
         let after = query.optional(
             "cursor",
             || {
-                words(
-                    "Use the next_cursor of the page before, unchanged.",
+                localized(
+                    "Use the next_cursor of the previous page unchanged.",
                     "Hãy dùng nguyên giá trị next_cursor của trang trước.",
                 )
             },

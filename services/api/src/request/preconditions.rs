@@ -3,7 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 
 use crate::problem::Problem;
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::request::headers::joined;
 
 /// A list of entity tags in a condition.
@@ -32,9 +32,9 @@ impl Tags {
         };
         let tags = value.ok().and_then(|value| Self::parse(&value));
         tags.map(Some).ok_or_else(|| Problem::InvalidHeader {
-            wanted: words(
-                format!("{name} holds entity tags in quotation marks, such as \"1\", or *."),
-                format!("{name} gồm các thẻ đặt trong dấu ngoặc kép, ví dụ \"1\", hoặc *."),
+            wanted: localized(
+                format!("{name} must be * or a list of entity tags in quotation marks, such as \"1\"."),
+                format!("{name} phải là * hoặc danh sách các thẻ đặt trong dấu ngoặc kép, ví dụ \"1\"."),
             ),
         })
     }

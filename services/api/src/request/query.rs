@@ -5,14 +5,14 @@ use std::str::FromStr;
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::problem::text::{Words, words};
-use crate::problem::{ParameterFault, ParameterFaultKind, Problem};
+use crate::problem::text::{Localized, localized};
+use crate::problem::{ParameterError, ParameterErrorKind, Problem};
 
 /// The parameters of a request, and what was wrong with those read so far.
 #[derive(Debug)]
 pub(crate) struct Query {
     pairs: Vec<(String, String)>,
-    faults: Vec<ParameterFault>,
+    errors: Vec<ParameterError>,
 }
 
 impl Query {
@@ -25,71 +25,76 @@ impl Query {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text);
         Self {
             pairs: pairs.map(web::Query::into_inner).unwrap_or_default(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// A parameter that may be left out.
+    /// An optional parameter.
     pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
-        wanted: impl FnOnce() -> Words,
+        wanted: impl FnOnce() -> Localized,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let mut values = self.repeated(name);
         let value = values.pop()?;
         if !values.is_empty() {
-            self.fault(name, ParameterFaultKind::Repeated);
+            self.add_error(name, ParameterErrorKind::Repeated);
             return None;
         }
         let parsed = parse(&value);
         if parsed.is_none() {
-            self.fault(name, ParameterFaultKind::Malformed(wanted()));
+            self.add_error(name, ParameterErrorKind::Malformed(wanted()));
         }
         parsed
     }
 
-    /// A parameter that must be there.
+    /// A required parameter.
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
-        wanted: impl FnOnce() -> Words,
+        wanted: impl FnOnce() -> Localized,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         if self.pairs.iter().all(|(other, _)| other != name) {
-            self.fault(name, ParameterFaultKind::Missing);
+            self.add_error(name, ParameterErrorKind::Missing);
         }
         self.optional(name, wanted, parse)
     }
 
-    /// Every value of a parameter that may be repeated.
+    /// All values of a parameter that may be repeated.
     pub(crate) fn repeated(&mut self, name: &'static str) -> Vec<String> {
         let taken = self.pairs.extract_if(.., |(other, _)| other == name);
         taken.map(|(_, value)| value).collect()
     }
 
-    /// A code, such as a form's or a unit's.
+    /// An optional code, such as a form's or a unit's.
     pub(crate) fn code<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        self.optional(name, code_words, |text| text.parse().ok())
+        self.optional(name, code_hint, |text| text.parse().ok())
     }
 
-    /// A code that must be there.
+    /// A required code.
     pub(crate) fn required_code<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        self.required(name, code_words, |text| text.parse().ok())
+        self.required(name, code_hint, |text| text.parse().ok())
     }
 
-    /// A day.
+    /// An optional day.
     pub(crate) fn day(&mut self, name: &'static str) -> Option<NaiveDate> {
-        let wanted = || words("A day is written 2021-07-31.", "Ngày viết theo dạng 2021-07-31.");
+        let wanted = || {
+            localized(
+                "Write the day as in 2021-07-31.",
+                "Hãy viết ngày theo dạng 2021-07-31.",
+            )
+        };
         self.optional(name, wanted, |text| text.parse().ok())
     }
 
-    /// A point in time.
+    /// An optional point in time.
     pub(crate) fn time(&mut self, name: &'static str) -> Option<DateTime<Utc>> {
         let wanted = || {
-            words(
-                "A time is written 2021-08-05T16:59:59Z, or with an offset such as %2B07:00.",
-                "Thời điểm viết theo dạng 2021-08-05T16:59:59Z, hoặc kèm múi giờ như %2B07:00.",
+            localized(
+                "Write the time as in 2021-08-05T16:59:59Z, or with an offset such as %2B07:00.",
+                "Hãy viết thời điểm theo dạng 2021-08-05T16:59:59Z, hoặc kèm múi giờ như %2B07:00.",
             )
         };
         self.optional(name, wanted, |text| {
@@ -97,44 +102,44 @@ impl Query {
         })
     }
 
-    /// true or false; false when it is left out.
+    /// An optional flag; false by default.
     pub(crate) fn flag(&mut self, name: &'static str) -> bool {
-        let wanted = || words("Write true or false.", "Hãy viết true hoặc false.");
+        let wanted = || localized("Write true or false.", "Hãy viết true hoặc false.");
         self.optional(name, wanted, |text| text.parse().ok())
             .unwrap_or(false)
     }
 
-    /// Notes that a parameter that was read makes no sense.
-    pub(crate) fn malformed(&mut self, name: &str, wanted: Words) {
-        self.fault(name, ParameterFaultKind::Malformed(wanted));
+    /// Adds an error for a parameter that was read.
+    pub(crate) fn malformed(&mut self, name: &str, wanted: Localized) {
+        self.add_error(name, ParameterErrorKind::Malformed(wanted));
     }
 
-    /// Ends the reading: what was not asked for is unknown.
+    /// Ends the reading. Parameters that were not read are unknown.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         let mut names: Vec<String> = self.pairs.drain(..).map(|(name, _)| name).collect();
         names.dedup();
         for name in names {
-            self.fault(&name, ParameterFaultKind::Unknown);
+            self.add_error(&name, ParameterErrorKind::Unknown);
         }
-        if self.faults.is_empty() {
+        if self.errors.is_empty() {
             Ok(())
         } else {
-            Err(Problem::InvalidQuery(self.faults))
+            Err(Problem::InvalidQuery(self.errors))
         }
     }
 
-    fn fault(&mut self, name: &str, kind: ParameterFaultKind) {
-        self.faults.push(ParameterFault {
+    fn add_error(&mut self, name: &str, kind: ParameterErrorKind) {
+        self.errors.push(ParameterError {
             name: name.to_owned(),
             kind,
         });
     }
 }
 
-fn code_words() -> Words {
-    words(
-        "This is not a code; the documentation shows what codes look like.",
-        "Đây không phải là một mã; tài liệu cho biết các mã được viết thế nào.",
+fn code_hint() -> Localized {
+    localized(
+        "Invalid code. The documentation describes the format of codes.",
+        "Mã không hợp lệ. Tài liệu nêu cách viết các mã.",
     )
 }
 
@@ -154,8 +159,8 @@ mod tests {
             query.day("day");
             query.flag("dry_run");
             if let Err(refused) = query.finish() {
-                let Problem::InvalidQuery(faults) = refused else { panic!("{refused:?}") };
-                prop_assert!(!faults.is_empty());
+                let Problem::InvalidQuery(errors) = refused else { panic!("{refused:?}") };
+                prop_assert!(!errors.is_empty());
             }
         }
     }
@@ -167,10 +172,10 @@ mod tests {
         assert_eq!(query.required_code::<FormCode>("unit"), None);
         assert!(!query.flag("dry_run"));
         assert_eq!(query.repeated("at"), ["x", "y"]);
-        let Err(Problem::InvalidQuery(faults)) = query.finish() else {
-            panic!("faults are expected");
+        let Err(Problem::InvalidQuery(errors)) = query.finish() else {
+            panic!("errors are expected");
         };
-        let told: Vec<(&str, &str)> = faults
+        let told: Vec<(&str, &str)> = errors
             .iter()
             .map(|fault| (fault.name.as_str(), fault.code()))
             .collect();

@@ -5,7 +5,7 @@ use tonghop_access::{Refusal, TotalRef};
 use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, UnitCode};
 use utoipa::IntoParams;
 
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::problem::{Missing, Problem};
 use crate::request::query::Query;
 
@@ -70,16 +70,16 @@ pub(crate) fn require_indicator(total: &TotalRef, code: &IndicatorCode) -> Resul
 
 /// A period that may be left out.
 pub(crate) fn period(query: &mut Query) -> Option<Period> {
-    query.optional("period", period_words, |text| text.parse().ok())
+    query.optional("period", period_hint, |text| text.parse().ok())
 }
 
 fn required_period(query: &mut Query) -> Option<Period> {
-    query.required("period", period_words, |text| text.parse().ok())
+    query.required("period", period_hint, |text| text.parse().ok())
 }
 
-fn period_words() -> crate::problem::text::Words {
-    words(
-        "A period is written 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
-        "Kỳ báo cáo viết theo dạng 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
+fn period_hint() -> crate::problem::text::Localized {
+    localized(
+        "Write the period as 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
+        "Hãy viết kỳ báo cáo theo dạng 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
     )
 }

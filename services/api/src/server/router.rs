@@ -29,7 +29,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(revisions::get_revision)
         .service(totals::read::get_total)
         .service(contributions::list_contributions)
-        .service(completeness::list_coverage)
+        .service(completeness::list_completeness)
         .service(verification::get_verification)
         .service(units::list_units)
         .service(indicators::list_indicators)

@@ -19,7 +19,7 @@ use crate::middleware::audit::cause;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
 use crate::problem::Problem;
 use crate::problem::body::{Context, ProblemBody};
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{NDJSON, accepted, check_content_type};
@@ -138,9 +138,9 @@ pub(crate) async fn create_submission_batch(
 
 fn no_condition() -> Problem {
     Problem::InvalidHeader {
-        wanted: words(
-            "A batch takes neither If-Match nor If-None-Match. Send what depends on a revision by itself.",
-            "Gửi theo lô không dùng If-Match hay If-None-Match. Báo cáo nào phụ thuộc số lần sửa thì gửi riêng.",
+        wanted: localized(
+            "A batch does not support If-Match and If-None-Match. Send reports that depend on a revision individually.",
+            "Gửi theo lô không dùng If-Match hay If-None-Match. Báo cáo nào phụ thuộc phiên bản thì gửi riêng.",
         ),
     }
 }

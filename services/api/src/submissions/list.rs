@@ -1,6 +1,7 @@
 //! `GET /v1/submissions`
 
 use actix_web::{HttpRequest, HttpResponse, get};
+use chrono::Utc;
 use serde::Serialize;
 use tonghop_access::AuthorizedStore;
 use tonghop_domain::{FormCode, Period, UnitCode, UnitId};
@@ -13,7 +14,6 @@ use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::page::{Cursor, Page, PageQuery, link, listed, next};
 use crate::request::query::Query;
-use crate::request::today::today;
 use crate::request::total_ref::period;
 use crate::submissions::body::SubmissionBody;
 
@@ -103,7 +103,7 @@ fn units(
             scope.ok_or_else(|| missing("period"))?.tree
         }
         (None, Some(period)) => catalogue.tree(period.last_day(tonghop_domain::Calendar::Civil)),
-        (_, None) => catalogue.tree(today()),
+        (_, None) => catalogue.tree(catalogue.today(Utc::now())),
     };
     let Some(unit) = unit else {
         return Ok(None);

@@ -1,45 +1,48 @@
-//! Reads the body of a submission: into the domain's words, or into every fault at once.
+//! Reads the body of a submission and reports all errors at once.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
 use tokio::sync::Semaphore;
-use tonghop_domain::{Catalogue, Draft, DraftCell, DraftFigure, FaultKind, Reported, Submission, check};
+use tonghop_domain::{
+    BodyPath, Catalogue, Draft, DraftCell, DraftFigure, FieldErrorKind, Reported, Submission, ValueType,
+    check,
+};
 
 use crate::problem::Problem;
 use crate::request::json::Json;
-use crate::request::json_reader::{Reader, escaped, parsed};
+use crate::request::json_reader::{Reader, parsed};
 
-/// A larger body than this is read beside the threads that serve everybody: it may take as long as hundreds of reports.
-const READ_ASIDE_BYTES: usize = 64 << 10;
+/// The size above which a body is read on a separate thread: it may take as long as hundreds of reports.
+const LARGE_BODY_BYTES: usize = 64 << 10;
 
-/// One large body is read at a time.
+/// Limits reading to one large body at a time.
 static LARGE_BODY: Semaphore = Semaphore::const_new(1);
 
-/// As [`read_submission`], without holding up other requests.
+/// Reads a submission like [`read_submission`], without blocking other requests.
 pub(crate) async fn read_beside(body: Bytes, catalogue: &Arc<Catalogue>) -> Result<Submission, Problem> {
-    if body.len() <= READ_ASIDE_BYTES {
+    if body.len() <= LARGE_BODY_BYTES {
         return read_submission(&body, catalogue);
     }
-    let failed = |error: &dyn std::error::Error| Problem::Internal(format!("a body was not read: {error}"));
-    let turn = LARGE_BODY.acquire().await.map_err(|error| failed(&error))?;
+    let failed =
+        |error: &dyn std::error::Error| Problem::Internal(format!("a body could not be read: {error}"));
+    let permit = LARGE_BODY.acquire().await.map_err(|error| failed(&error))?;
     let catalogue = catalogue.clone();
     let reading = tokio::task::spawn_blocking(move || {
         let read = read_submission(&body, &catalogue);
-        drop(turn);
+        drop(permit);
         read
     });
     reading.await.map_err(|error| failed(&error))?
 }
 
-/// The submission that a body holds, checked against the catalogue.
+/// Reads a submission and checks it against the catalogue.
 pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Submission, Problem> {
     let json = parsed(body)?;
     let mut reader = Reader::default();
     let draft = reader.draft(&json);
     match check(draft, catalogue) {
-        Ok(submission) if reader.is_content() => Ok(submission),
+        Ok(submission) if reader.has_no_errors() => Ok(submission),
         Ok(_) => Err(Problem::InvalidSubmission(reader.sorted(&json))),
         Err(found) => Err(Problem::InvalidSubmission(reader.merged(&json, found))),
     }
@@ -47,8 +50,9 @@ pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Subm
 
 impl Reader {
     fn draft(&mut self, json: &Json<'_>) -> Draft {
+        let root = BodyPath::ROOT;
         let names = ["form", "period", "unit", "figures", "note"];
-        let Some([form, period, unit, figures, note]) = self.fields("", json, names) else {
+        let Some([form, period, unit, figures, note]) = self.fields(&root, json, names) else {
             return Draft::default();
         };
         let required = [
@@ -58,111 +62,99 @@ impl Reader {
             ("figures", figures),
         ];
         for (name, _) in required.iter().filter(|(_, value)| value.is_none()) {
-            self.add(format_args!("/{name}"), FaultKind::MissingField(name));
+            self.add(&root.field(name), FieldErrorKind::MissingField(name));
         }
-        let figures = figures
-            .and_then(|list| self.list("/figures", list))
-            .unwrap_or_default();
+        let all = root.field("figures");
+        let figures = figures.and_then(|list| self.list(&all, list)).unwrap_or_default();
         Draft {
-            form: form.and_then(|value| self.text("/form", value)),
-            period: period.and_then(|value| self.text("/period", value)),
-            unit: unit.and_then(|value| self.text("/unit", value)),
+            form: form.and_then(|value| self.text(&root.field("form"), value)),
+            period: period.and_then(|value| self.text(&root.field("period"), value)),
+            unit: unit.and_then(|value| self.text(&root.field("unit"), value)),
             figures: figures
                 .iter()
                 .enumerate()
-                .map(|(at, value)| self.figure(format_args!("/figures/{at}"), value))
+                .map(|(at, value)| self.figure(&all.index(at), value))
                 .collect(),
-            note: note.and_then(|value| self.text("/note", value)),
+            note: note.and_then(|value| self.text(&root.field("note"), value)),
         }
     }
 
-    fn figure(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> DraftFigure {
+    fn figure(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> DraftFigure {
         let names = ["indicator", "value", "state", "items", "text", "breakdowns"];
-        let Some([indicator, value, state, items, text, breakdowns]) = self.fields(pointer, json, names)
-        else {
+        let Some([indicator, value, state, items, text, breakdowns]) = self.fields(path, json, names) else {
             return DraftFigure::default();
         };
         if indicator.is_none() {
-            self.add(
-                format_args!("{pointer}/indicator"),
-                FaultKind::MissingField("indicator"),
-            );
+            let kind = FieldErrorKind::MissingField("indicator");
+            self.add(&path.field("indicator"), kind);
         }
-        let value = value.map(|json| self.value(format_args!("{pointer}/value"), json));
-        let state = state.map(|json| self.state(format_args!("{pointer}/state"), json));
-        let items = items.map(|json| self.items(format_args!("{pointer}/items"), json));
-        let text = text.map(|json| {
-            self.text(format_args!("{pointer}/text"), json)
-                .map(Reported::Text)
-        });
-        let mut said = [value, state, items, text].into_iter().flatten();
-        let reported = said.next();
+        let value = value.map(|json| self.value(&path.field("value"), json));
+        let state = state.map(|json| self.state(&path.field("state"), json));
+        let items = items.map(|json| self.items(&path.field("items"), json));
+        let text = text.map(|json| self.text(&path.field("text"), json).map(Reported::Text));
+        let mut contents = [value, state, items, text].into_iter().flatten();
+        let reported = contents.next();
         if reported.is_none() {
-            self.add(pointer, FaultKind::NothingSaid);
+            self.add(path, FieldErrorKind::ValueMissing);
         }
-        let twice = said.next().is_some();
-        if twice {
-            self.add(pointer, FaultKind::SaidTwice);
+        let is_ambiguous = contents.next().is_some();
+        if is_ambiguous {
+            self.add(path, FieldErrorKind::ValueAmbiguous);
         }
-        let all = format_args!("{pointer}/breakdowns");
+        let all = path.field("breakdowns");
         let cells = breakdowns
-            .and_then(|json| self.list(all, json))
+            .and_then(|json| self.list(&all, json))
             .unwrap_or_default();
         DraftFigure {
-            indicator: indicator.and_then(|json| self.text(format_args!("{pointer}/indicator"), json)),
-            reported: reported.flatten().filter(|_| !twice),
+            indicator: indicator.and_then(|json| self.text(&path.field("indicator"), json)),
+            reported: reported.flatten().filter(|_| !is_ambiguous),
             cells: cells
                 .iter()
                 .enumerate()
-                .map(|(at, json)| self.cell(format_args!("{all}/{at}"), json))
+                .map(|(at, json)| self.cell(&all.index(at), json))
                 .collect(),
         }
     }
 
-    fn cell(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> DraftCell {
+    fn cell(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> DraftCell {
         let mut cell = DraftCell::default();
-        let Some(fields) = self.object(pointer, json) else {
+        let Some(fields) = self.object(path, json) else {
             return cell;
         };
         let mut has_value = false;
         for (name, json) in fields {
-            let place = format!("{pointer}/{}", escaped(name));
             if name == "value" {
                 has_value = true;
-                cell.value = self.integer(&place, json);
-            } else if let Some(category) = self.text(&place, json) {
+                cell.value = self.integer(&path.field("value"), json);
+            } else if let Some(category) = self.text(&path.named_field(name), json) {
                 cell.key.push((name.to_owned(), category));
             }
         }
         if !has_value {
-            self.add(format_args!("{pointer}/value"), FaultKind::MissingField("value"));
+            self.add(&path.field("value"), FieldErrorKind::MissingField("value"));
         }
         cell
     }
 
-    fn value(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
+    fn value(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<Reported> {
         match json {
             Json::Integer(value) => Some(Reported::Value(*value)),
             Json::Flag(flag) => Some(Reported::Flag(*flag)),
-            _ => self.wrong(pointer, "integer, true or false"),
+            _ => self.wrong_type(path, ValueType::IntegerOrFlag),
         }
     }
 
-    fn state(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
-        let word = self.text(pointer, json)?;
-        let state = Reported::from_state(&word);
-        if state.is_none() {
-            self.add(pointer, FaultKind::UnknownState);
-        }
-        state
+    fn state(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<Reported> {
+        let word = self.text(path, json)?;
+        self.parsed_or(path, Reported::from_state(&word), FieldErrorKind::UnknownState)
     }
 
-    fn items(&mut self, pointer: impl Display + Copy, json: &Json<'_>) -> Option<Reported> {
-        let list = self.list(pointer, json)?;
+    fn items(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<Reported> {
+        let list = self.list(path, json)?;
         let before = self.count();
         let texts = list.iter().enumerate();
         let items: Vec<String> = texts
-            .filter_map(|(at, json)| self.text(format_args!("{pointer}/{at}"), json))
+            .filter_map(|(at, json)| self.text(&path.index(at), json))
             .collect();
         (self.count() == before).then_some(Reported::Items(items))
     }

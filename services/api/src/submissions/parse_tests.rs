@@ -6,20 +6,21 @@ use tonghop_domain::Kind;
 
 use super::*;
 use crate::problem::field_error;
-use crate::request::json_reader::MAX_FAULTS;
+use crate::problem::json_pointer::json_pointer;
+use crate::request::json_reader::MAX_ERRORS;
 
 fn catalogue() -> &'static Catalogue {
     static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| tonghop_catalogue::built_in().unwrap());
     &BUILT_IN
 }
 
-/// The faults of a body as pointers and codes.
-fn faults(body: &str) -> Vec<(String, &'static str)> {
+/// The errors of a body as pointers and codes.
+fn errors(body: &str) -> Vec<(String, &'static str)> {
     match read_submission(body.as_bytes(), catalogue()) {
         Ok(_) => Vec::new(),
-        Err(Problem::InvalidSubmission(faults)) => faults
+        Err(Problem::InvalidSubmission(errors)) => errors
             .into_iter()
-            .map(|found| (found.pointer, field_error::code(&found.kind)))
+            .map(|error| (json_pointer(&error.path), field_error::code(&error.kind)))
             .collect(),
         Err(other) => panic!("{other:?}"),
     }
@@ -29,8 +30,8 @@ fn body(figures: Value) -> String {
     json!({"form": "ngay-30-7", "period": "2021-07", "unit": "866", "figures": figures}).to_string()
 }
 
-fn assert_faults(body: &str, expected: &[(&str, &str)]) {
-    let found = faults(body);
+fn assert_errors(body: &str, expected: &[(&str, &str)]) {
+    let found = errors(body);
     let found: Vec<(&str, &str)> = found
         .iter()
         .map(|(pointer, code)| (pointer.as_str(), *code))
@@ -39,7 +40,7 @@ fn assert_faults(body: &str, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_sound_body_is_read_as_it_was_sent() {
+fn a_valid_body_is_read_as_it_was_sent() {
     let sent = body(json!([
         {"indicator": "TT.PT", "value": 63},
         {"indicator": "TT.PANO", "state": "done_no_number"},
@@ -69,15 +70,15 @@ fn a_sound_body_is_read_as_it_was_sent() {
 }
 
 #[test]
-fn what_is_not_an_object_has_one_fault() {
+fn a_body_that_is_not_an_object_has_one_error() {
     for body in ["[]", "1", "null", "\"text\"", "true", "1.5"] {
-        assert_faults(body, &[("", "wrong-type")]);
+        assert_errors(body, &[("", "wrong-type")]);
     }
 }
 
 #[test]
-fn missing_unknown_and_repeated_fields_are_told_apart() {
-    assert_faults(
+fn missing_unknown_and_repeated_fields_are_distinguished() {
+    assert_errors(
         "{}",
         &[
             ("/form", "missing-field"),
@@ -86,7 +87,7 @@ fn missing_unknown_and_repeated_fields_are_told_apart() {
             ("/figures", "missing-field"),
         ],
     );
-    assert_faults(
+    assert_errors(
         r#"{"a/b~c": 1, "form": "ngay-30-7", "form": "x", "period": "2021-07", "unit": "866", "figures": [
             {"value": 1, "value": 2, "indicator": "TT.PT", "size": 3}]}"#,
         &[
@@ -99,8 +100,8 @@ fn missing_unknown_and_repeated_fields_are_told_apart() {
 }
 
 #[test]
-fn wrong_types_are_told_where_they_stand() {
-    assert_faults(
+fn a_wrong_type_is_reported_with_its_place() {
+    assert_errors(
         r#"{"form": 1, "period": null, "unit": [], "figures": {}, "note": false}"#,
         &[
             ("/form", "wrong-type"),
@@ -120,7 +121,7 @@ fn wrong_types_are_told_where_they_stand() {
         {"indicator": "CS.SO", "value": 1, "breakdowns": {}},
         7
     ]));
-    assert_faults(
+    assert_errors(
         &sent,
         &[
             ("/figures/0/value", "wrong-type"),
@@ -137,18 +138,18 @@ fn wrong_types_are_told_where_they_stand() {
 }
 
 #[test]
-fn a_figure_says_exactly_one_thing() {
+fn a_figure_has_exactly_one_content() {
     let sent = body(json!([
         {"indicator": "TT.PT"},
         {"indicator": "TT.BAO", "value": 1, "state": "not_done"},
         {"value": 1},
         {"indicator": "TT.PANO", "state": "unknown"}
     ]));
-    assert_faults(
+    assert_errors(
         &sent,
         &[
-            ("/figures/0", "nothing-said"),
-            ("/figures/1", "said-twice"),
+            ("/figures/0", "value-missing"),
+            ("/figures/1", "value-ambiguous"),
             ("/figures/2/indicator", "missing-field"),
             ("/figures/3/state", "unknown-state"),
         ],
@@ -156,7 +157,7 @@ fn a_figure_says_exactly_one_thing() {
 }
 
 #[test]
-fn faults_of_shape_and_of_sense_are_told_together_in_the_order_of_the_body() {
+fn errors_of_form_and_content_are_sorted_by_place() {
     let sent = r#"{"figures": [
             {"indicator": "TT.PT", "value": -1},
             {"indicator": "TT.BAO", "value": "x"},
@@ -164,7 +165,7 @@ fn faults_of_shape_and_of_sense_are_told_together_in_the_order_of_the_body() {
             {"indicator": "CS.SO", "value": 2, "breakdowns": [{"facility_type": "cua_khau", "value": 1}]},
             {"indicator": "TT.BANGRON", "value": 18446744073709551615}],
         "surprise": 1, "unit": "999", "period": "2021-07", "form": "ngay-30-7"}"#;
-    assert_faults(
+    assert_errors(
         sent,
         &[
             ("/figures/0/value", "below-minimum"),
@@ -179,40 +180,40 @@ fn faults_of_shape_and_of_sense_are_told_together_in_the_order_of_the_body() {
 }
 
 #[test]
-fn a_cell_that_cannot_be_read_has_no_consequences() {
+fn an_unreadable_cell_causes_no_further_errors() {
     let sent = body(json!([
         {"indicator": "CS.SO", "value": 2, "breakdowns": [7]},
         {"indicator": "NN.TN", "value": 2, "breakdowns": [{"sex": 1, "value": 2}, {"sex": "nu"}, {"value": 2}]},
     ]));
-    assert_faults(
+    assert_errors(
         &sent,
         &[
             ("/figures/0/breakdowns/0", "wrong-type"),
             ("/figures/1/breakdowns/0/sex", "wrong-type"),
             ("/figures/1/breakdowns/1/value", "missing-field"),
-            ("/figures/1/breakdowns/2", "no-dimension"),
+            ("/figures/1/breakdowns/2", "breakdown-without-dimension"),
         ],
     );
 }
 
 #[test]
-fn a_body_of_very_many_faults_has_a_bounded_answer() {
+fn the_number_of_errors_in_a_response_is_bounded() {
     let sent = body(json!(vec![0; 90_000]));
-    assert_eq!(faults(&sent).len(), MAX_FAULTS);
+    assert_eq!(errors(&sent).len(), MAX_ERRORS);
     let cells: Vec<Value> = (0..30_000)
         .map(|at| json!({"indicator": format!("X.{at}"), "value": 1}))
         .collect();
-    assert_eq!(faults(&body(json!(cells))).len(), MAX_FAULTS);
+    assert_eq!(errors(&body(json!(cells))).len(), MAX_ERRORS);
 }
 
 #[test]
-fn a_body_of_too_many_values_is_not_read() {
+fn a_body_with_too_many_values_is_rejected() {
     let sent = body(json!(vec![0; 100_000]));
-    let refused = read_submission(sent.as_bytes(), catalogue());
-    assert!(matches!(refused, Err(Problem::TooManyValues)));
+    let rejected = read_submission(sent.as_bytes(), catalogue());
+    assert!(matches!(rejected, Err(Problem::TooManyValues)));
 }
 
-/// Values of every JSON type, nested, with the names that a body has.
+/// Nested values of every JSON type, with the field names of a body.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -256,19 +257,19 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_refused_and_never_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let refused = read_submission(&bytes, catalogue());
-        let is_refused = matches!(refused, Err(Problem::InvalidJson { .. } | Problem::InvalidSubmission(_)));
-        prop_assert!(is_refused);
+    fn arbitrary_bytes_are_rejected_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let rejected = read_submission(&bytes, catalogue());
+        let is_rejected = matches!(rejected, Err(Problem::InvalidJson { .. } | Problem::InvalidSubmission(_)));
+        prop_assert!(is_rejected);
     }
 
     #[test]
-    fn every_fault_of_arbitrary_json_has_its_place_in_the_body(json in any_json()) {
+    fn every_error_of_arbitrary_json_has_a_place_in_the_body(json in any_json()) {
         crate::fuzzing::submission(json.to_string().as_bytes());
     }
 
     #[test]
-    fn what_is_accepted_is_read_again_as_it_is_told(
+    fn an_accepted_submission_can_be_sent_again(
         value in -1i64..100,
         state in "(done_no_number|not_done|not_applicable)",
         items in prop::collection::vec("[a-zế\u{301}]{1,9}", 1..5),
@@ -284,13 +285,13 @@ proptest! {
         if let Some(note) = note {
             sent["note"] = json!(note);
         }
-        let is_sound = value >= 0 && !text.trim().is_empty() && sent["note"].as_str().is_none_or(|note| !note.trim().is_empty());
+        let is_valid = value >= 0 && !text.trim().is_empty() && sent["note"].as_str().is_none_or(|note| !note.trim().is_empty());
         let accepted = crate::fuzzing::submission(sent.to_string().as_bytes());
-        prop_assert!(accepted || !is_sound, "{}", sent);
+        prop_assert!(accepted || !is_valid, "{}", sent);
     }
 
     #[test]
-    fn a_damaged_body_is_read_or_refused_with_places(at in any::<prop::sample::Index>(), length in 0..9usize, put in "[\\PC]{0,5}") {
+    fn a_damaged_body_is_read_or_rejected_with_places(at in any::<prop::sample::Index>(), length in 0..9usize, put in "[\\PC]{0,5}") {
         let mut bytes = body(json!([{"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "value": 1}]}])).into_bytes();
         let start = at.index(bytes.len());
         bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
@@ -301,14 +302,14 @@ proptest! {
     fn a_body_cut_short_is_not_json(cut in 1usize..200) {
         let whole = body(json!([{"indicator": "TT.PT", "value": 63, "breakdowns": []}]));
         let cut = whole.len().saturating_sub(cut).max(1);
-        let refused = read_submission(&whole.as_bytes()[..cut], catalogue());
-        let is_json_error = matches!(refused, Err(Problem::InvalidJson { .. }));
+        let rejected = read_submission(&whole.as_bytes()[..cut], catalogue());
+        let is_json_error = matches!(rejected, Err(Problem::InvalidJson { .. }));
         prop_assert!(is_json_error);
     }
 }
 
 #[test]
-fn the_indicators_of_these_tests_are_in_the_catalogue() {
+fn the_catalogue_contains_the_indicators_of_these_tests() {
     let catalogue = catalogue();
     let kind = |code: &str| {
         let found = catalogue

@@ -8,7 +8,7 @@ use tonghop_domain::{Caller, KeyId, Precondition, SubmissionKey};
 use tonghop_storage::Idempotency;
 
 use crate::problem::Problem;
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::request::idempotency::idempotency_key;
 use crate::request::preconditions::Tags;
 use crate::request::prefer::preferred_wait_s;
@@ -45,7 +45,7 @@ impl WriteHeaders {
         };
         if first_only && if_match.is_some() {
             return Err(Problem::InvalidHeader {
-                wanted: words(
+                wanted: localized(
                     "If-Match and If-None-Match contradict each other. Send only one of them.",
                     "If-Match và If-None-Match mâu thuẫn nhau. Chỉ gửi một trong hai.",
                 ),
@@ -106,9 +106,9 @@ impl WriteHeaders {
 
 fn only_asterisk() -> Problem {
     Problem::InvalidHeader {
-        wanted: words(
-            "Here If-None-Match can only be *. To name a revision, send it in If-Match.",
-            "Ở đây If-None-Match chỉ có thể là *. Muốn nêu số lần sửa, hãy gửi trong If-Match.",
+        wanted: localized(
+            "If-None-Match must be * here. To name a revision, send If-Match.",
+            "Yêu cầu này chỉ nhận If-None-Match: *. Muốn nêu phiên bản, hãy gửi trong If-Match.",
         ),
     }
 }

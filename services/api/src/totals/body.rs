@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 use crate::submissions::figure::CellBody;
 use tonghop_access::TotalRef;
 
-/// A unit's figures with all below it.
+/// The figures of a unit and all units below it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Totals, example = json!({
     "form": "ngay-30-7", "period": "2021-07", "unit": "87", "version": 31,
-    "coverage": {
+    "completeness": {
         "expected": 14, "reported": 14, "missing": [], "missing_count": 0, "late": [], "late_count": 0,
         "due_at": "2021-08-05T16:59:59Z"
     },
@@ -32,84 +32,84 @@ pub(crate) struct TotalsBody {
     form: String,
     period: String,
     unit: String,
-    /// Counts the refreshes of this total; 0 when nothing was reported yet.
+    /// The number of refreshes of this total; 0 if nothing was reported yet.
     version: i64,
-    coverage: CoverageBody,
+    completeness: CompletenessBody,
     freshness: FreshnessBody,
-    /// Every indicator that units report, in the form's order, or those asked for.
-    totals: Vec<LineBody>,
+    /// Every indicator that units report, in the form's order, or the requested ones.
+    totals: Vec<TotalRowBody>,
     /// Indicators computed from others.
     ratios: Vec<RatioBody>,
 }
 
-/// How many units are expected to report, and how many did.
+/// The number of units that are expected to report, and of those that did.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Coverage)]
-pub(crate) struct CoverageBody {
+#[schema(as = Completeness)]
+pub(crate) struct CompletenessBody {
     /// Units at or below that report the form.
     expected: u32,
-    /// Those that did.
+    /// Units that reported.
     reported: u32,
-    /// The codes of those that did not, the first 200.
+    /// The codes of units that did not report; at most 200.
     missing: Vec<String>,
-    /// How many did not.
+    /// The number of units that did not report.
     missing_count: u32,
-    /// The codes of those that did after the due time, the first 200.
+    /// The codes of units that reported after the deadline; at most 200.
     late: Vec<String>,
-    /// How many did after the due time.
+    /// The number of units that reported after the deadline.
     late_count: u32,
-    /// The last second in which a report is in time.
+    /// The deadline: the last second in which a report is on time.
     due_at: DateTime<Utc>,
 }
 
-/// How fresh a total is.
+/// The freshness of a total.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Freshness)]
 pub(crate) struct FreshnessBody {
-    /// Every report recorded before this time is in the total.
+    /// The total contains every report recorded before this time.
     as_of: DateTime<Utc>,
-    /// Changes on their way into the total.
+    /// The number of changes that the total does not contain yet.
     pending: i64,
 }
 
-/// One indicator of a total. The five counts add up to `expected`.
+/// The row of one indicator in a total. The five counts add up to `expected`.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = TotalLine)]
-pub(crate) struct LineBody {
+#[schema(as = TotalRow)]
+pub(crate) struct TotalRowBody {
     /// The indicator's code.
     pub(crate) indicator: String,
-    /// The sum; for a flag, how many said yes. Null when no unit gave a number, which is not the same as 0.
+    /// The sum; for a flag, the number of units that answered yes. Null if no unit reported a number, which differs from 0.
     #[schema(required = true)]
     pub(crate) value: Option<i64>,
-    /// The distinct items of a list, the first 200.
+    /// The distinct items of a list; at most 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items: Option<Vec<String>>,
-    /// Whether there are more items than these.
+    /// Whether more items exist than `items` contains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) items_truncated: Option<bool>,
-    /// The parts of the sum.
+    /// The sums of the breakdowns.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     breakdowns: Vec<CellBody>,
-    /// Units that gave a value, items or a text.
+    /// Units that reported a value, items or a text.
     pub(crate) reporting: u32,
-    /// Units that did it, without a number.
+    /// Units that carried the activity out without counting.
     pub(crate) done_no_number: u32,
-    /// Units that did not do it.
+    /// Units that did not carry the activity out.
     pub(crate) not_done: u32,
-    /// Units to which it does not apply.
+    /// Units to which the indicator does not apply.
     pub(crate) not_applicable: u32,
-    /// Units that said nothing of it.
+    /// Units that did not report the indicator.
     pub(crate) not_reported: u32,
 }
 
-/// An indicator computed from others.
+/// An indicator that is computed from others.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Ratio)]
 pub(crate) struct RatioBody {
     /// The indicator's code.
     pub(crate) indicator: String,
-    /// The ratio, rounded to four decimals; null over nothing and over 0.
+    /// The ratio, rounded to four decimals; null if a part is missing or the denominator is 0.
     #[schema(required = true)]
     pub(crate) value: Option<f64>,
 }
@@ -119,21 +119,21 @@ impl TotalsBody {
         let form = &about.scope.form;
         let wanted: HashSet<&IndicatorCode> = wanted.iter().collect();
         let is_wanted = |code: &IndicatorCode| wanted.is_empty() || wanted.contains(code);
-        let coverage = &read.total.completeness;
+        let completeness = &read.total.completeness;
         let lines = form.reportable().zip(&read.total.rows);
         Self {
             form: form.code.to_string(),
             period: about.scope.period.to_string(),
             unit: about.unit.to_string(),
             version: read.version,
-            coverage: CoverageBody::new(coverage, form.due_at(about.scope.period)),
+            completeness: CompletenessBody::new(completeness, form.due_at(about.scope.period)),
             freshness: FreshnessBody {
                 as_of: read.freshness.as_of,
                 pending: read.freshness.pending,
             },
             totals: lines
                 .filter(|(indicator, _)| is_wanted(&indicator.code))
-                .map(|(indicator, line)| LineBody::new(indicator, line, coverage.expected))
+                .map(|(indicator, line)| TotalRowBody::new(indicator, line, completeness.expected))
                 .collect(),
             ratios: read
                 .total
@@ -142,14 +142,14 @@ impl TotalsBody {
                 .filter(|(code, _)| is_wanted(code))
                 .map(|(code, value)| RatioBody {
                     indicator: code.to_string(),
-                    value: value.map(|value| (value * 10_000.0).round() / 10_000.0),
+                    value,
                 })
                 .collect(),
         }
     }
 
     /// The lines with the rows of their cells, for tables.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&LineBody, &[CellBody])> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&TotalRowBody, &[CellBody])> {
         self.totals.iter().map(|line| (line, line.breakdowns.as_slice()))
     }
 
@@ -160,31 +160,31 @@ impl TotalsBody {
 
     /// Units expected, units that reported, changes on their way, and the time of it all.
     pub(crate) fn state(&self) -> (u32, u32, i64, DateTime<Utc>) {
-        let (coverage, freshness) = (&self.coverage, &self.freshness);
+        let (completeness, freshness) = (&self.completeness, &self.freshness);
         (
-            coverage.expected,
-            coverage.reported,
+            completeness.expected,
+            completeness.reported,
             freshness.pending,
             freshness.as_of,
         )
     }
 }
 
-impl CoverageBody {
-    fn new(coverage: &Completeness, due_at: DateTime<Utc>) -> Self {
+impl CompletenessBody {
+    fn new(completeness: &Completeness, due_at: DateTime<Utc>) -> Self {
         Self {
-            expected: coverage.expected,
-            reported: coverage.reported,
-            missing: coverage.missing.iter().map(ToString::to_string).collect(),
-            missing_count: coverage.counts().missing(),
-            late: coverage.late.iter().map(ToString::to_string).collect(),
-            late_count: coverage.late_count,
+            expected: completeness.expected,
+            reported: completeness.reported,
+            missing: completeness.missing.iter().map(ToString::to_string).collect(),
+            missing_count: completeness.counts().missing(),
+            late: completeness.late.iter().map(ToString::to_string).collect(),
+            late_count: completeness.late_count,
             due_at,
         }
     }
 }
 
-impl LineBody {
+impl TotalRowBody {
     fn new(indicator: &tonghop_domain::Indicator, line: &TotalRow, expected: u32) -> Self {
         let is_list = indicator.kind == Kind::List;
         Self {

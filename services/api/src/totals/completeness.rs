@@ -1,4 +1,4 @@
-//! Who has reported, when, and who is missing.
+//! `GET /v1/completeness`: which units reported and which are missing.
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
 use crate::request::query::Query;
 use crate::request::total_ref::{TotalParameters, TotalQuery};
 
-/// How the units at or below a unit stand to a form.
+/// The completeness of a form, by unit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "form": "ngay-30-7", "period": "2021-07", "unit": "87",
@@ -29,39 +29,39 @@ use crate::request::total_ref::{TotalParameters, TotalQuery};
     ],
     "next_cursor": "63383637"
 }))]
-pub(crate) struct UnitCoverageList {
+pub(crate) struct UnitCompletenessList {
     form: String,
     period: String,
     unit: String,
     /// Units at or below that report the form.
     expected: u32,
-    /// Those that did.
+    /// Units that reported.
     reported: u32,
-    /// How many did not.
+    /// Units that did not report.
     missing_count: u32,
-    /// How many did after the due time.
+    /// Units that reported after the deadline.
     late_count: u32,
-    /// The last second in which a report is in time.
+    /// The deadline: the last second in which a report is on time.
     due_at: DateTime<Utc>,
-    units: Vec<UnitCoverageBody>,
+    units: Vec<UnitCompletenessBody>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
-/// How one unit stands to a form.
+/// The report of one unit.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = UnitCoverage)]
-pub(crate) struct UnitCoverageBody {
+#[schema(as = UnitCompleteness)]
+pub(crate) struct UnitCompletenessBody {
     /// The unit's code.
     unit: String,
     name_vi: String,
     name_en: String,
-    status: CoverageStatus,
-    /// When the first revision since the last withdrawal came.
+    status: UnitReportStatus,
+    /// The time of the first revision since the last withdrawal.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_reported_at: Option<DateTime<Utc>>,
-    /// When the current revision came.
+    /// The time of the current revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_reported_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,38 +69,41 @@ pub(crate) struct UnitCoverageBody {
     /// The current revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<i32>,
-    /// Whether the first came after the due time.
+    /// Whether the first revision arrived after the deadline.
     late: bool,
 }
 
 /// Whether a unit has reported.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum CoverageStatus {
-    /// In time.
+pub(crate) enum UnitReportStatus {
+    /// The unit reported on time.
     Reported,
-    /// After the due time.
+    /// The unit reported after the deadline.
     Late,
-    /// Not at all.
+    /// The unit has not reported.
     Missing,
 }
 
-/// Read who has reported
+/// List the completeness of units
 ///
-/// Every unit at or below that reports the form, by code: whether it did, when first and last, and whether that was
-/// late.
+/// Lists every unit at or below that reports the form, ordered by code: whether it reported, when first and last, and
+/// whether late.
 #[utoipa::path(
     tag = "totals",
     params(TotalQuery, PageQuery),
     responses(
-        (status = 200, description = "A page of units", body = UnitCoverageList, headers(
+        (status = 200, description = "A page of units", body = UnitCompletenessList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
         )),
         BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
-#[get("/v1/coverage")]
-pub(crate) async fn list_coverage(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
+#[get("/v1/completeness")]
+pub(crate) async fn list_completeness(
+    request: HttpRequest,
+    store: Authorized,
+) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let asked = TotalParameters::read(&mut query);
@@ -115,7 +118,7 @@ pub(crate) async fn list_coverage(request: HttpRequest, store: Authorized) -> Re
     let mut shown: Vec<UnitCompleteness> = all.into_iter().filter(behind).take(page.limit + 1).collect();
     let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.unit.to_string()));
     let next = link(&request, next_cursor.as_deref());
-    let body = UnitCoverageList {
+    let body = UnitCompletenessList {
         form: about.scope.form.code.to_string(),
         period: about.scope.period.to_string(),
         unit: about.unit.to_string(),
@@ -126,34 +129,34 @@ pub(crate) async fn list_coverage(request: HttpRequest, store: Authorized) -> Re
         due_at: about.scope.form.due_at(about.scope.period),
         units: shown
             .iter()
-            .map(|unit| UnitCoverageBody::new(unit, &about.scope.tree))
+            .map(|unit| UnitCompletenessBody::new(unit, &about.scope.tree))
             .collect(),
         next_cursor,
     };
     Ok(listed(body, next))
 }
 
-impl UnitCoverageBody {
-    fn new(coverage: &UnitCompleteness, tree: &Tree) -> Self {
+impl UnitCompletenessBody {
+    fn new(completeness: &UnitCompleteness, tree: &Tree) -> Self {
         let names = tree
-            .get(coverage.unit.as_str())
+            .get(completeness.unit.as_str())
             .map(|place| place.unit().names.clone());
         let (name_vi, name_en) = names.map(|names| (names.vi, names.en)).unwrap_or_default();
-        let report = coverage.report.as_ref();
+        let report = completeness.report.as_ref();
         Self {
-            unit: coverage.unit.to_string(),
+            unit: completeness.unit.to_string(),
             name_vi,
             name_en,
-            status: match coverage.status {
-                ReportStatus::Missing => CoverageStatus::Missing,
-                ReportStatus::Late => CoverageStatus::Late,
-                ReportStatus::OnTime => CoverageStatus::Reported,
+            status: match completeness.status {
+                ReportStatus::Missing => UnitReportStatus::Missing,
+                ReportStatus::Late => UnitReportStatus::Late,
+                ReportStatus::OnTime => UnitReportStatus::Reported,
             },
             first_reported_at: report.map(|report| report.first_received_at),
             last_reported_at: report.map(|report| report.last_received_at),
             submission: report.map(|report| report.submission.0),
             revision: report.map(|report| report.revision),
-            late: coverage.status == ReportStatus::Late,
+            late: completeness.status == ReportStatus::Late,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
-use tonghop_domain::{IndicatorCode, Kind, Reported};
-use tonghop_storage::Contribution;
+use tonghop_domain::{IndicatorCode, Kind, Reported, sum_of_contributions};
+use tonghop_storage::{Contribution, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -100,10 +100,7 @@ pub(crate) async fn list_contributions(
         .map(|found| &found.kind)
         .ok_or_else(unknown)?;
     let all = store.contributions(&about, &code).await?;
-    let numbers = all.iter().filter_map(|part| part.value);
-    let value = numbers.fold(None, |sum: Option<i64>, value| {
-        Some(sum.unwrap_or(0).saturating_add(value))
-    });
+    let value = sum_of_contributions(&code, all.iter().map(|part| part.value)).map_err(StoreError::from)?;
     let mut shown: Vec<Contribution> = after(all, page.after.as_ref(), page.limit + 1);
     let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.unit.to_string()));
     let next = link(&request, next_cursor.as_deref());

@@ -1,7 +1,7 @@
 //! A total as comma-separated values.
 
 use crate::submissions::figure::CellBody;
-use crate::totals::body::{LineBody, RatioBody, TotalsBody};
+use crate::totals::body::{RatioBody, TotalRowBody, TotalsBody};
 use tonghop_access::TotalRef;
 
 const COLUMNS: [&str; 19] = [
@@ -83,7 +83,7 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) ->
     ]
 }
 
-fn total_columns(line: &LineBody) -> OwnColumns {
+fn total_columns(line: &TotalRowBody) -> OwnColumns {
     let items = line.items.as_ref().map(|items| items.join("\n"));
     let truncated = line.items_truncated.map(|truncated| truncated.to_string());
     [

@@ -9,7 +9,7 @@ use tonghop_storage::TotalRead;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
-use crate::problem::text::words;
+use crate::problem::text::localized;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{CSV, JSON, accepted};
 use crate::request::preconditions::Tags;
@@ -78,8 +78,8 @@ fn wanted_indicators(query: &mut Query) -> Vec<IndicatorCode> {
             Ok(code) => wanted.push(code),
             Err(_) => query.malformed(
                 "indicator",
-                words(
-                    format!("{text:.40} is not an indicator's code."),
+                localized(
+                    format!("{text:.40} is not an indicator code."),
                     format!("{text:.40} không phải là mã chỉ tiêu."),
                 ),
             ),

@@ -43,7 +43,7 @@ pub(crate) struct VerificationBody {
 pub(crate) struct DifferenceBody {
     /// The total's unit.
     unit: String,
-    /// The indicator; null for a number of the coverage.
+    /// The indicator; null for a number of the completeness.
     #[schema(required = true)]
     indicator: Option<String>,
     /// For a cell, its dimensions' codes, each with the code of a category.

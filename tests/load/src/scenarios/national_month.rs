@@ -44,8 +44,8 @@ async fn month(ground: &Ground, plan: &Arguments, batch: bool) -> Row {
     let usage = meter.stop();
     assert_right(&service.app.totals("VN").await, &reports);
     for district in &country.empty_districts {
-        let coverage = &service.app.totals(district).await["coverage"];
-        assert_eq!(coverage["expected"], 0, "{district}: {coverage}");
+        let completeness = &service.app.totals(district).await["completeness"];
+        assert_eq!(completeness["expected"], 0, "{district}: {completeness}");
     }
     let grown = service.bytes().await.saturating_sub(before);
     let checked = service.settle(&reports.periods, stored).await;
@@ -89,12 +89,12 @@ async fn send_batches(service: &Service, senders: usize, reports: &Reports) -> T
 /// Compares the country's total with the sums of what was sent.
 fn assert_right(totals: &Value, reports: &Reports) {
     assert_eq!(
-        totals["coverage"]["reported"],
+        totals["completeness"]["reported"],
         reports.first_revisions(),
         "{}",
-        totals["coverage"]
+        totals["completeness"]
     );
-    assert_eq!(totals["coverage"]["expected"], reports.first_revisions());
+    assert_eq!(totals["completeness"]["expected"], reports.first_revisions());
     assert_eq!(totals["freshness"]["pending"], 0);
     let sums = reports.sums();
     assert_eq!(totals["totals"].as_array().map(Vec::len), Some(sums.len()));

@@ -59,7 +59,7 @@ async fn read(service: &Service, plan: &Arguments, units: usize, periods: usize)
     let path = format!("/v1/totals?form={FORM}&period={PERIOD}&unit={PROVINCE}");
     let totals = service.app.get(&path).await.json();
     assert_eq!(
-        totals["coverage"]["reported"], 14,
+        totals["completeness"]["reported"], 14,
         "the province is the same in every store"
     );
     let rate = plan.size(1000, 50) as f64;

@@ -72,7 +72,7 @@ pub(crate) async fn assert_everything_acknowledged_is_stored(site: &Site, traffi
         for unit in [PROVINCE, "VN"] {
             let totals = totals(traffic, api, unit).await;
             assert_eq!(served(&totals), sums, "the totals of {unit} from api {api}");
-            assert_eq!(totals["coverage"]["reported"], units.len(), "{totals}");
+            assert_eq!(totals["completeness"]["reported"], units.len(), "{totals}");
             assert_eq!(totals["freshness"]["pending"], 0, "{totals}");
         }
         let path = format!("/v1/verification?form={FORM}&period={PERIOD}&unit=VN");
