@@ -1,6 +1,7 @@
 //! The structure of the project: which package uses which, which file imports which, and what the documents name.
 
 mod documents;
+mod glossary;
 mod imports;
 mod layers;
 mod sources;

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use crate::service::html::page;
 
 const INDEX: &str = r#"<p>tonghop takes the reports of district offices and answers what they add up to.</p>
-<p lang="vi">tonghop nhận báo cáo của các đơn vị cấp huyện và cho biết số liệu tổng hợp.</p>
+<p lang="vi">tonghop tiếp nhận báo cáo của các đơn vị và tổng hợp số liệu toàn tỉnh.</p>
 <ul>
 <li><a href="/docs/">The API, to read and to try</a> (<a href="/openapi.json">openapi.json</a>)</li>
 <li><code>/v1/forms</code>, <code>/v1/indicators</code>, <code>/v1/units</code>: what is reported by whom; with a key</li>
