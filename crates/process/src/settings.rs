@@ -13,6 +13,7 @@ use crate::log::{self, LogFilter, LogFormat};
 /// The settings that every program has. URLs stay text until they are used: clap would quote an invalid one, with its
 /// password.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Settings of every program")]
 pub struct Settings {
     /// The database: sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE; tonghop-api and tonghop-aggregator require
     /// PostgreSQL [default of tonghop: sqlite:tonghop.db]

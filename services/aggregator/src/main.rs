@@ -20,7 +20,12 @@ struct Arguments {
     #[command(flatten)]
     settings: tonghop_process::Settings,
     /// The address to serve /livez, /readyz and /metrics on: HOST:PORT, with an IP address or a name such as localhost
-    #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8081")]
+    #[arg(
+        long,
+        env = "TONGHOP_LISTEN",
+        default_value = "127.0.0.1:8081",
+        help_heading = "Settings of the aggregator"
+    )]
     listen: ListenAddress,
     #[command(flatten)]
     aggregator: AggregatorOptions,

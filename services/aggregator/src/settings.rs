@@ -6,6 +6,7 @@ use clap::Args;
 
 /// The options of every program that aggregates.
 #[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Settings of the aggregator")]
 pub struct AggregatorOptions {
     /// Milliseconds between two sweeps for totals whose announcements were lost
     #[arg(long, env = "TONGHOP_SWEEP_INTERVAL_MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]

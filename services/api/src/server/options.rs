@@ -12,6 +12,7 @@ use crate::middleware::cors::Origins;
 
 /// The options of every program that serves the API.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Settings of the API")]
 pub struct ServerOptions {
     /// The address to serve on: HOST:PORT, with an IP address or a name such as localhost
     #[arg(long, env = "TONGHOP_LISTEN", default_value = "127.0.0.1:8080")]
