@@ -9,6 +9,7 @@ mod catalogue;
 mod completeness;
 mod contributions;
 mod cors;
+mod document;
 mod headers;
 mod keys;
 mod openapi;

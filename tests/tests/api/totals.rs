@@ -39,13 +39,9 @@ async fn a_total_is_available_as_csv_with_its_own_etag() {
         "{:?}",
         csv.headers
     );
-    assert!(
-        csv.text
-            .lines()
-            .any(|line| line.contains("TT.PT") && line.contains("120")),
-        "{}",
-        csv.text
-    );
+    // The last column is a time.
+    let rows = csv.text.lines().map(|row| row.rsplit_once(',').unwrap().0);
+    insta::assert_snapshot!("csv", rows.collect::<Vec<_>>().join("\n"));
     assert_ne!(csv.header("etag"), app.get(&path()).await.header("etag"));
 }
 
