@@ -1,4 +1,5 @@
-//! Support for tests: fresh databases, a broker, private servers to stop and restart, and a proxy that breaks connections.
+//! Support for tests: small catalogues, fresh databases, a broker, private servers to stop and restart, and a proxy that
+//! breaks connections.
 //!
 //! It is a dev-dependency only. It knows nothing of the tables, queues or HTTP of tonghop: a test gets an empty database and a
 //! URL, and provides the rest itself. `tests/run` starts the servers and passes their URLs in `TEST_POSTGRES_URL` and
@@ -11,6 +12,7 @@
 #![expect(clippy::expect_used, reason = "a failed test should say where")]
 
 mod broker;
+pub mod catalogue;
 mod database;
 mod environment;
 mod proxy;

@@ -1,4 +1,4 @@
-//! A small catalogue, and the changes that tests make to it.
+//! A small catalogue and the changes that tests make to it.
 //!
 //! ```text
 //! VN ─┬─ 01 ─┬─ 01-A ── 01-A-1, 01-A-2, 01-A-3
@@ -7,19 +7,17 @@
 //!     ├─ 02 ─── 02-A ── 02-A-1
 //!     └─ VN-X
 //! ```
-//! Communes and agencies (`-X`) report, and so does the district 02-A.
+//! Communes, agencies (`-X`) and the district 02-A report.
 
-use std::sync::Arc;
+use tonghop_domain::{Catalogue, Form, Indicator, Kind, Level, Unit};
+use tonghop_testkit::catalogue::{dimensions, indicator, numbered};
 
-use chrono::FixedOffset;
-use tonghop_domain::{
-    Calendar, Catalogue, Category, Dimension, Form, Frequency, Indicator, Kind, Level, Names, Unit, UnitId,
-};
+pub(crate) use tonghop_testkit::catalogue::{names, unit};
 
 /// The number of units that report.
 pub(crate) const EXPECTED: u32 = 8;
 
-/// The parts of a catalogue, to be changed before it is checked.
+/// The parts of a catalogue, which a test can change before they are checked.
 pub(crate) struct Parts {
     pub(crate) units: Vec<Unit>,
     pub(crate) forms: Vec<Form>,
@@ -50,16 +48,8 @@ impl Default for Parts {
 
 impl Parts {
     pub(crate) fn catalogue(self, digest: &str) -> Catalogue {
-        let number = |(at, unit)| Unit {
-            id: UnitId(at as i64 + 1),
-            ..unit
-        };
-        let units = self.units.into_iter().enumerate().map(number).collect();
-        let dimensions = vec![
-            dimension("sex", &["nam", "nu"]),
-            dimension("age", &["tre", "gia"]),
-        ];
-        Catalogue::new(digest.into(), units, dimensions, indicators(), self.forms).unwrap()
+        let units = numbered(self.units);
+        Catalogue::new(digest.into(), units, dimensions(), indicators(), self.forms).unwrap()
     }
 
     pub(crate) fn unit(&mut self, code: &str) -> &mut Unit {
@@ -93,38 +83,6 @@ impl Parts {
     }
 }
 
-/// A unit without a first or last day.
-pub(crate) fn unit(code: &str, level: Level, parent: Option<&str>) -> Unit {
-    Unit {
-        id: UnitId(0),
-        code: code.parse().unwrap(),
-        names: names(code),
-        level,
-        parent: parent.map(|parent| parent.parse().unwrap()),
-        valid_from: None,
-        valid_to: None,
-    }
-}
-
-pub(crate) fn names(name: &str) -> Names {
-    Names {
-        vi: name.into(),
-        en: name.into(),
-    }
-}
-
-fn dimension(code: &str, categories: &[&str]) -> Dimension {
-    let category = |code: &&str| Category {
-        code: code.parse().unwrap(),
-        names: names(code),
-    };
-    Dimension {
-        code: code.parse().unwrap(),
-        names: names(code),
-        categories: categories.iter().map(category).collect(),
-    }
-}
-
 fn indicators() -> Vec<Indicator> {
     let kinds = [
         ("FLOW", Kind::Flow),
@@ -136,39 +94,15 @@ fn indicators() -> Vec<Indicator> {
         ("NOT", Kind::Flow),
         ("NA", Kind::Flow),
     ];
-    let indicator = |(code, kind): (&str, Kind)| Indicator {
-        code: code.parse().unwrap(),
-        names: names(code),
-        measure: names(code),
-        breakdowns: match kind {
-            Kind::Flow => vec!["sex".parse().unwrap(), "age".parse().unwrap()],
-            _ => Vec::new(),
-        },
-        min: None,
-        max: None,
-        confidential: false,
-        kind,
-        value_type: "count".into(),
-        across_time: "sum".into(),
-    };
-    kinds.into_iter().map(indicator).collect()
+    let indicators = kinds.into_iter().map(|(code, kind)| indicator(code, kind));
+    indicators.collect()
 }
 
-/// A form of July with every indicator.
+/// A form for July with every indicator.
 fn form(code: &str) -> Form {
     Form {
-        code: code.parse().unwrap(),
-        version: 1,
-        names: names(code),
-        valid_from: None,
-        valid_to: None,
-        frequency: Frequency::Monthly,
-        numbers: vec![7],
-        calendar: Calendar::Civil,
-        due_days: 5,
-        offset: FixedOffset::east_opt(7 * 3600).unwrap(),
         reporting_levels: vec![Level::Commune, Level::Agency],
         reporting_units: vec!["02-A".parse().unwrap()],
-        indicators: indicators().into_iter().map(Arc::new).collect(),
+        ..tonghop_testkit::catalogue::form(code, &indicators())
     }
 }
