@@ -13,7 +13,7 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Una
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::query::Query;
 
 /// The offset of Vietnamese time from UTC, in seconds.
@@ -97,25 +97,15 @@ pub(crate) struct FormBody {
 pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
+    let page = CodePage::read(&mut query);
     query.finish()?;
-    let place = |form: &Form| format!("{}/{}", form.code, form.version);
     let all = store.catalogue().forms();
-    let start = match &page.after {
-        Some(Cursor::Code(last)) => all
-            .iter()
-            .position(|form| place(form) == *last)
-            .map_or(all.len(), |at| at + 1),
-        _ => 0,
-    };
-    let mut shown: Vec<_> = all.iter().skip(start).take(page.limit + 1).collect();
-    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(place(last)));
-    let next = link(&request, next_cursor.as_deref());
-    let forms = shown
-        .into_iter()
-        .map(|form| FormSummary::from(form.as_ref()))
-        .collect();
-    Ok(listed(FormList { forms, next_cursor }, next))
+    let page = page.of(all, |form| format!("{}/{}", form.code, form.version));
+    let forms = page.entries.into_iter();
+    let forms = forms.map(|form| FormSummary::from(form.as_ref())).collect();
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
+        FormList { forms, next_cursor }
+    }))
 }
 
 /// Read a form

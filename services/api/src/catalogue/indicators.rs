@@ -2,14 +2,14 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
-use tonghop_domain::{Catalogue, Indicator, IndicatorCode, Kind};
+use tonghop_domain::{Catalogue, Indicator, Kind};
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::query::Query;
 
 /// A page of indicators.
@@ -93,32 +93,19 @@ pub(crate) async fn list_indicators(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
+    let page = CodePage::read(&mut query);
     query.finish()?;
     let catalogue = store.catalogue();
-    let last: Option<IndicatorCode> = match &page.after {
-        Some(Cursor::Code(code)) => code.parse().ok(),
-        _ => None,
-    };
-    let all = catalogue.indicators();
-    let start = last.map_or(0, |last| {
-        let at = all.iter().position(|indicator| indicator.code == last);
-        at.map_or(all.len(), |at| at + 1)
-    });
-    let mut shown: Vec<_> = all.iter().skip(start).take(page.limit + 1).collect();
-    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.code.to_string()));
-    let next = link(&request, next_cursor.as_deref());
-    let indicators = shown
-        .into_iter()
-        .map(|shown| IndicatorBody::new(shown, catalogue))
-        .collect();
-    Ok(listed(
+    let page = page.of(catalogue.indicators(), |indicator| indicator.code.to_string());
+    let indicators = page.entries.into_iter();
+    let indicators = indicators.map(|indicator| IndicatorBody::new(indicator, catalogue));
+    let indicators = indicators.collect();
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
         IndicatorList {
             indicators,
             next_cursor,
-        },
-        next,
-    ))
+        }
+    }))
 }
 
 impl IndicatorBody {

@@ -3,14 +3,16 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{NaiveDate, Utc};
 use serde::Serialize;
-use tonghop_domain::{Place, UnitCode};
+use tonghop_domain::{Place, Tree, UnitCode};
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::openapi::text_types::UnitText;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 
 /// A page of units.
@@ -50,16 +52,28 @@ pub(crate) struct UnitBody {
     has_children: bool,
 }
 
+query_parameters! {
+    /// The query parameters that select units.
+    pub(crate) struct UnitListQuery {
+        /// The day; today when left out
+        #[param(value_type = Option<String>, format = Date, example = "2021-07-31")]
+        date: Option<NaiveDate> = Query::day,
+        /// Only the units directly below this one
+        #[param(value_type = Option<UnitText>, inline, example = "87")]
+        parent: Option<UnitCode> = Query::code,
+        /// Only the unit with this code
+        #[param(value_type = Option<UnitText>, inline, example = "866")]
+        code: Option<UnitCode> = Query::code,
+    }
+}
+
 /// List units
 ///
 /// The units of a day, by code.
 #[utoipa::path(
     tag = "catalogue",
     params(
-        ("date" = Option<String>, Query, format = Date, description = "The day; today when left out", example = "2021-07-31"),
-        ("parent" = Option<String>, Query, description = "Only the units directly below this one", example = "87"),
-        ("code" = Option<String>, Query, description = "Only the unit with this code", example = "866"),
-        PageQuery
+        UnitListQuery, PageQuery
     ),
     responses(
         (status = 200, description = "A page of units", body = UnitList, headers(
@@ -72,40 +86,37 @@ pub(crate) struct UnitBody {
 pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let date = query
-        .day("date")
-        .unwrap_or_else(|| store.catalogue().today(Utc::now()));
-    let parent: Option<UnitCode> = query.code("parent");
-    let code: Option<UnitCode> = query.code("code");
-    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
+    let parameters = UnitListQuery::read(&mut query);
+    let page = CodePage::read(&mut query);
     query.finish()?;
+    let date = parameters.date;
+    let date = date.unwrap_or_else(|| store.catalogue().today(Utc::now()));
     let tree = store.catalogue().tree(date);
-    let mut places: Vec<Place<'_>> = match &parent {
-        Some(parent) => {
-            let place = tree.get(parent.as_str());
-            place
-                .ok_or(Problem::NotFound(Missing::Parameter("parent")))?
-                .children()
-                .collect()
-        }
-        None => tree.places().collect(),
-    };
-    places.retain(|place| code.as_ref().is_none_or(|code| place.code() == code));
-    if let Some(Cursor::Code(last)) = &page.after {
-        places.retain(|place| place.code().as_str() > last.as_str());
-    }
-    places.sort_by_key(|place| place.code());
-    let next_cursor = page.cut(&mut places, |last| Cursor::Code(last.code().to_string()));
-    let next = link(&request, next_cursor.as_deref());
-    let units = places.into_iter().map(UnitBody::from).collect();
-    Ok(listed(
+    let places = matching_places(&tree, &parameters)?;
+    let page = page.of(places, |place| place.code().to_string());
+    let units = page.entries.into_iter().map(UnitBody::from).collect();
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
         UnitList {
             date,
             units,
             next_cursor,
-        },
-        next,
-    ))
+        }
+    }))
+}
+
+/// The units that a query selects, ordered by code.
+fn matching_places<'t>(tree: &'t Tree, query: &UnitListQuery) -> Result<Vec<Place<'t>>, Problem> {
+    let mut places: Vec<Place<'_>> = match &query.parent {
+        Some(parent) => {
+            let place = tree.get(parent.as_str());
+            let missing = Problem::NotFound(Missing::Parameter("parent"));
+            place.ok_or(missing)?.children().collect()
+        }
+        None => tree.places().collect(),
+    };
+    places.retain(|place| query.code.as_ref().is_none_or(|code| place.code() == code));
+    places.sort_by_key(|place| place.code());
+    Ok(places)
 }
 
 impl From<Place<'_>> for UnitBody {

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
-use tonghop_domain::Key;
 use utoipa::ToSchema;
 
 use crate::keys::body::KeyBody;
@@ -10,7 +9,7 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::query::Query;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -41,24 +40,13 @@ pub(crate) struct KeyList {
 pub(crate) async fn list_keys(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = Page::read(&mut query, DEFAULT_LIMIT, |cursor| {
-        matches!(cursor, Cursor::Code(_))
-    });
+    let page = CodePage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
-    let all = store.keys().await?;
-    let start = match &page.after {
-        Some(Cursor::Code(last)) => all
-            .iter()
-            .position(|key| key.id.as_str() == last)
-            .map_or(all.len(), |at| at + 1),
-        _ => 0,
-    };
-    let mut shown: Vec<Key> = all.into_iter().skip(start).take(page.limit + 1).collect();
-    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.id.to_string()));
-    let next = link(&request, next_cursor.as_deref());
-    let keys = shown
-        .iter()
-        .map(|key| KeyBody::new(key, store.catalogue()))
-        .collect();
-    Ok(listed(KeyList { keys, next_cursor }, next))
+    let page = page.of(store.keys().await?, |key| key.id.to_string());
+    let keys = page.entries.iter();
+    let keys = keys.map(|key| KeyBody::new(key, store.catalogue())).collect();
+    Ok(page_response(&request, page.next_cursor, |next_cursor| KeyList {
+        keys,
+        next_cursor,
+    }))
 }

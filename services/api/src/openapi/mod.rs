@@ -5,6 +5,7 @@ pub(crate) mod nullability;
 pub(crate) mod operations;
 pub(crate) mod problem_responses;
 pub(crate) mod public_paths;
+pub(crate) mod text_types;
 
 use utoipa::openapi::info::{ContactBuilder, LicenseBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -12,6 +13,8 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ServerBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
+use crate::openapi::constraints::add_constraints;
+use crate::openapi::nullability::remove_null_from_optional;
 use crate::openapi::problem_responses::{Denied, Failed, TooMany, Unauthorized, header, problems};
 use crate::openapi::public_paths::is_public;
 use crate::problem::body::ProblemBody;
@@ -88,8 +91,8 @@ fn bearer() -> SecurityRequirement {
 /// Says of every operation what is true of all: its answers carry the request's id, it can fail, and it needs a key
 /// unless it is public.
 pub(crate) fn complete(document: &mut OpenApi) {
-    nullability::take_away(document);
-    constraints::add(document);
+    remove_null_from_optional(document);
+    add_constraints(document);
     let items = document.paths.paths.iter_mut();
     let operations = items.flat_map(|(path, item)| {
         let needs_key = !is_public(path);

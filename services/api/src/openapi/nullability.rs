@@ -1,10 +1,10 @@
-//! What may be left out of a body or a query is never null: the document says so, in one place.
+//! Optional fields and parameters are omitted, never null. The document states this in one place.
 
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr, Required};
 
-/// Takes null away from the fields and parameters that are not required. Those that are and may be null keep it.
-pub(crate) fn take_away(document: &mut OpenApi) {
+/// Removes null from the types of fields and parameters that are not required. Required ones that may be null keep it.
+pub(crate) fn remove_null_from_optional(document: &mut OpenApi) {
     let components = document.components.iter_mut();
     for schema in components.flat_map(|components| components.schemas.values_mut()) {
         if let RefOr::T(Schema::Object(object)) = schema {

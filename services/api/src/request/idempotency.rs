@@ -2,8 +2,29 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
+use crate::openapi::text_types::IdempotencyKeyText;
 use crate::problem::Problem;
 use crate::problem::text::localized;
+
+/// The documentation of the header of a batch.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct BatchIdempotencyKeyHeader {
+    /// 1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it
+    #[param(rename = "Idempotency-Key", value_type = Option<IdempotencyKeyText>, inline)]
+    value: (),
+}
+
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct IdempotencyKeyHeader {
+    /// 1 to 255 visible ASCII characters of your choice. A retry of the same request with the same key gets the same response; keys are kept for 30 days
+    #[param(rename = "Idempotency-Key", value_type = Option<IdempotencyKeyText>, inline)]
+    value: (),
+}
 
 /// The header with a key by which a retry is recognised.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

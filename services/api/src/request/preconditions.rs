@@ -2,9 +2,50 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 
+use crate::openapi::text_types::{AsteriskText, EntityTagsText};
 use crate::problem::Problem;
 use crate::problem::text::localized;
 use crate::request::headers::joined;
+
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct IfMatchHeader {
+    /// The ETag of the revision that is corrected. If another revision is current, the response is 412
+    #[param(rename = "If-Match", value_type = Option<EntityTagsText>, inline, example = "\"1\"")]
+    value: (),
+}
+
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct RequiredIfMatchHeader {
+    /// The ETag of the revision that is withdrawn
+    #[param(rename = "If-Match", value_type = EntityTagsText, inline, example = "\"1\"")]
+    value: (),
+}
+
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct IfFirstHeader {
+    /// `*`: only as the first revision
+    #[param(rename = "If-None-Match", value_type = Option<AsteriskText>, inline, example = "*")]
+    value: (),
+}
+
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct IfNoneMatchHeader {
+    /// The ETag of the response that you have
+    #[param(rename = "If-None-Match", value_type = Option<EntityTagsText>, inline)]
+    value: (),
+}
 
 /// A list of entity tags in a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,6 +2,16 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
+/// The documentation of the header.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the header is read by the functions of this file")]
+pub(crate) struct PreferHeader {
+    /// `wait=5`: respond when the province's total contains the change, or after this number of seconds (at most 30)
+    #[param(rename = "Prefer", value_type = Option<String>, inline, example = "wait=5")]
+    value: (),
+}
+
 /// The header with wishes (RFC 7240).
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The header with the wishes that were granted.

@@ -1,9 +1,10 @@
-//! Reads query parameters, and tells of all that are unknown, missing or malformed at once.
+//! Reads query parameters, and reports all that are unknown, missing or malformed at once.
 
 use std::str::FromStr;
 
 use actix_web::{HttpRequest, web};
 use chrono::{DateTime, NaiveDate, Utc};
+use tonghop_domain::{IndicatorCode, Period};
 
 use crate::problem::text::{Localized, localized};
 use crate::problem::{ParameterError, ParameterErrorKind, Problem};
@@ -68,6 +69,12 @@ impl Query {
         taken.map(|(_, value)| value).collect()
     }
 
+    /// An optional text, which the caller of this function checks.
+    pub(crate) fn text(&mut self, name: &'static str) -> Option<String> {
+        let never_malformed = || localized("Write a text.", "Hãy viết một chuỗi ký tự.");
+        self.optional(name, never_malformed, |text| Some(text.to_owned()))
+    }
+
     /// An optional code, such as a form's or a unit's.
     pub(crate) fn code<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
         self.optional(name, code_hint, |text| text.parse().ok())
@@ -76,6 +83,34 @@ impl Query {
     /// A required code.
     pub(crate) fn required_code<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
         self.required(name, code_hint, |text| text.parse().ok())
+    }
+
+    /// An optional period.
+    pub(crate) fn period(&mut self, name: &'static str) -> Option<Period> {
+        self.optional(name, period_hint, |text| text.parse().ok())
+    }
+
+    /// A required period.
+    pub(crate) fn required_period(&mut self, name: &'static str) -> Option<Period> {
+        self.required(name, period_hint, |text| text.parse().ok())
+    }
+
+    /// Codes of indicators in a parameter that may be repeated.
+    pub(crate) fn indicators(&mut self, name: &'static str) -> Vec<IndicatorCode> {
+        let mut codes = Vec::new();
+        for text in self.repeated(name) {
+            match text.parse() {
+                Ok(code) => codes.push(code),
+                Err(_) => self.malformed(
+                    name,
+                    localized(
+                        format!("{text:.40} is not the code of an indicator."),
+                        format!("{text:.40} không phải là mã chỉ tiêu."),
+                    ),
+                ),
+            }
+        }
+        codes
     }
 
     /// An optional day.
@@ -134,6 +169,13 @@ impl Query {
             kind,
         });
     }
+}
+
+fn period_hint() -> Localized {
+    localized(
+        "Write the period as 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
+        "Hãy viết kỳ báo cáo theo dạng 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
+    )
 }
 
 fn code_hint() -> Localized {

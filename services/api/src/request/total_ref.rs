@@ -3,46 +3,28 @@
 use actix_web::HttpRequest;
 use tonghop_access::{Refusal, TotalRef};
 use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, UnitCode};
-use utoipa::IntoParams;
 
-use crate::problem::text::localized;
+use crate::openapi::text_types::{FormText, PeriodText, UnitText};
 use crate::problem::{Missing, Problem};
+use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 
-/// The three query parameters that name a total.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes the parameters for the OpenAPI document")]
-pub(crate) struct TotalQuery {
-    /// The form's code.
-    #[param(example = "ngay-30-7")]
-    form: String,
-    /// The period: `2021`, `2021-H1`, `2021-Q3`, `2021-9M` or `2021-07`.
-    #[param(example = "2021-07")]
-    period: String,
-    /// The unit's code on the last day of the period.
-    #[param(example = "87")]
-    unit: String,
-}
-
-/// The three parameters as given, of which some may be missing or malformed.
-#[derive(Debug)]
-pub(crate) struct TotalParameters {
-    form: Option<FormCode>,
-    period: Option<Period>,
-    unit: Option<UnitCode>,
-}
-
-impl TotalParameters {
-    /// Reads the three parameters.
-    pub(crate) fn read(query: &mut Query) -> Self {
-        Self {
-            form: query.required_code("form"),
-            period: required_period(query),
-            unit: query.required_code("unit"),
-        }
+query_parameters! {
+    /// The query parameters that name a total.
+    pub(crate) struct TotalQuery {
+        /// The form's code.
+        #[param(value_type = FormText, inline, example = "ngay-30-7")]
+        form: Option<FormCode> = Query::required_code,
+        /// The period: `2021`, `2021-H1`, `2021-Q3`, `2021-9M` or `2021-07`.
+        #[param(value_type = PeriodText, inline, example = "2021-07")]
+        period: Option<Period> = Query::required_period,
+        /// The unit's code on the last day of the period.
+        #[param(value_type = UnitText, inline, example = "87")]
+        unit: Option<UnitCode> = Query::required_code,
     }
+}
 
+impl TotalQuery {
     /// Ends the reading of the query, and resolves the parameters in the catalogue.
     pub(crate) fn resolve(self, query: Query, catalogue: &Catalogue) -> Result<TotalRef, Problem> {
         query.finish()?;
@@ -56,7 +38,7 @@ impl TotalParameters {
 /// The total that a query without other parameters names.
 pub(crate) fn read_total_ref(request: &HttpRequest, catalogue: &Catalogue) -> Result<TotalRef, Problem> {
     let mut query = Query::of(request);
-    let parameters = TotalParameters::read(&mut query);
+    let parameters = TotalQuery::read(&mut query);
     parameters.resolve(query, catalogue)
 }
 
@@ -66,20 +48,4 @@ pub(crate) fn require_indicator(total: &TotalRef, code: &IndicatorCode) -> Resul
         Some(_) => Ok(()),
         None => Err(Problem::NotFound(Missing::Parameter("indicator"))),
     }
-}
-
-/// A period that may be left out.
-pub(crate) fn period(query: &mut Query) -> Option<Period> {
-    query.optional("period", period_hint, |text| text.parse().ok())
-}
-
-fn required_period(query: &mut Query) -> Option<Period> {
-    query.required("period", period_hint, |text| text.parse().ok())
-}
-
-fn period_hint() -> crate::problem::text::Localized {
-    localized(
-        "Write the period as 2021, 2021-H1, 2021-Q3, 2021-9M or 2021-07, with a year from 2000 to 2199.",
-        "Hãy viết kỳ báo cáo theo dạng 2021, 2021-H1, 2021-Q3, 2021-9M hoặc 2021-07, năm từ 2000 đến 2199.",
-    )
 }

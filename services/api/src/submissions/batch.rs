@@ -1,16 +1,16 @@
 //! `POST /v1/submissions/batch`: many submissions in one request, one per line, answered line by line as they arrive.
 
-use futures_util::{FutureExt, StreamExt};
 use std::convert::Infallible;
 use std::sync::Arc;
-use tonghop_access::AuthorizedStore;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
+use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonghop_access::AuthorizedStore;
 use tonghop_domain::{Catalogue, Change, Precondition, Submission};
 use tonghop_storage::Write;
 use utoipa::ToSchema;
@@ -22,6 +22,7 @@ use crate::problem::body::{Context, ProblemBody};
 use crate::problem::text::localized;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::caller::Authorized;
+use crate::request::idempotency::BatchIdempotencyKeyHeader;
 use crate::request::media_type::{NDJSON, accepted, check_content_type};
 use crate::request::ndjson::{NdjsonLine, lines};
 use crate::request::query::Query;
@@ -29,7 +30,7 @@ use crate::submissions::body::SubmissionBody;
 use crate::submissions::parse::read_beside;
 use crate::submissions::per_key_order::PerKeyOrder;
 use crate::submissions::record::record;
-use crate::submissions::write_headers::WriteHeaders;
+use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
 
 /// The number of lines in flight at once.
 const LINES_IN_FLIGHT: usize = 64;
@@ -90,8 +91,8 @@ pub(crate) struct BatchResult {
     tag = "submissions",
     request_body(content = String, content_type = "application/x-ndjson", description = "One submission a line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
     params(
-        ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it"),
+        DryRunQuery,
+        BatchIdempotencyKeyHeader,
     ),
     responses(
         (status = 200, description = "One result a line", body = BatchResult, content_type = "application/x-ndjson"),
@@ -106,7 +107,7 @@ pub(crate) async fn create_submission_batch(
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     let mut query = Query::of(&request);
-    let dry_run = query.flag("dry_run");
+    let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;
     accepted(request.headers(), &[NDJSON])?;
     check_content_type(request.headers(), NDJSON)?;

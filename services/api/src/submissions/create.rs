@@ -13,12 +13,15 @@ use crate::openapi::problem_responses::{
 use crate::problem::Problem;
 use crate::request::body::{BodyBudget, read_body};
 use crate::request::caller::Authorized;
+use crate::request::idempotency::IdempotencyKeyHeader;
 use crate::request::media_type::{JSON, accepted, check_content_type};
+use crate::request::preconditions::{IfFirstHeader, IfMatchHeader};
+use crate::request::prefer::PreferHeader;
 use crate::request::query::Query;
 use crate::submissions::body::{NewSubmission, SubmissionBody};
 use crate::submissions::parse::read_beside;
 use crate::submissions::record::record;
-use crate::submissions::write_headers::WriteHeaders;
+use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
 
 /// Report, or correct a report
 ///
@@ -29,11 +32,11 @@ use crate::submissions::write_headers::WriteHeaders;
     tag = "submissions",
     request_body(content = NewSubmission, content_type = "application/json", description = "The report, at most 1 MiB"),
     params(
-        ("dry_run" = Option<bool>, Query, description = "true: check only, store nothing", example = false),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice. The same request sent again with the same key is answered as before; keys are kept 30 days"),
-        ("If-Match" = Option<String>, Header, description = "The ETag of the revision that is corrected: refused with 412 when another is current", example = "\"1\""),
-        ("If-None-Match" = Option<String>, Header, description = "`*`: only as the first revision", example = "*"),
-        ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the province's total holds the report, or after so many seconds (at most 30)", example = "wait=5"),
+        DryRunQuery,
+        IdempotencyKeyHeader,
+        IfMatchHeader,
+        IfFirstHeader,
+        PreferHeader,
     ),
     responses(
         (status = 201, description = "Recorded as a new revision", body = SubmissionBody, headers(
@@ -60,7 +63,7 @@ pub(crate) async fn create_submission(
 ) -> Result<HttpResponse, Problem> {
     let body = read_body(&request, payload, &budget).await?;
     let mut query = Query::of(&request);
-    let dry_run = query.flag("dry_run");
+    let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), JSON)?;

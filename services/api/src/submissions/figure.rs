@@ -23,13 +23,14 @@ pub(crate) struct FigureBody {
     state: Option<StateBody>,
     /// Short texts, at most 100 of 500 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 100)]
     items: Option<Vec<String>>,
     /// A text of at most 10,000 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// Parts of the value, at most 200. The cells of one set of dimensions add up to it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 200)]
     breakdowns: Vec<CellBody>,
 }
 

@@ -1,7 +1,7 @@
 //! `GET /v1/submissions`
 
 use actix_web::{HttpRequest, HttpResponse, get};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_access::AuthorizedStore;
 use tonghop_domain::{FormCode, Period, UnitCode, UnitId};
@@ -9,12 +9,13 @@ use tonghop_storage::SubmissionFilter;
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::openapi::text_types::{FormText, PeriodText, UnitText};
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, Page, PageQuery, link, listed, next};
+use crate::request::paging::{PageQuery, SubmissionPage, page_response};
+use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
-use crate::request::total_ref::period;
 use crate::submissions::body::SubmissionBody;
 
 pub(crate) const DEFAULT_LIMIT: usize = 50;
@@ -28,17 +29,31 @@ pub(crate) struct SubmissionList {
     next_cursor: Option<String>,
 }
 
+query_parameters! {
+    /// The query parameters that select submissions.
+    pub(crate) struct SubmissionListQuery {
+        /// Only on this form
+        #[param(value_type = Option<FormText>, inline, example = "ngay-30-7")]
+        form: Option<FormCode> = Query::code,
+        /// Only for this period
+        #[param(value_type = Option<PeriodText>, inline, example = "2021-07")]
+        period: Option<Period> = Query::period,
+        /// Only of this unit and all below it, in the tree of the period's last day, or of today without a period
+        #[param(value_type = Option<UnitText>, inline, example = "87")]
+        unit: Option<UnitCode> = Query::code,
+        /// Only those whose current revision was recorded at this time or later
+        #[param(value_type = Option<String>, format = DateTime, example = "2021-08-01T00:00:00Z")]
+        updated_since: Option<DateTime<Utc>> = Query::time,
+    }
+}
+
 /// List submissions
 ///
 /// Current revisions, the newest first.
 #[utoipa::path(
     tag = "submissions",
     params(
-        ("form" = Option<String>, Query, description = "Only on this form", example = "ngay-30-7"),
-        ("period" = Option<String>, Query, description = "Only for this period", example = "2021-07"),
-        ("unit" = Option<String>, Query, description = "Only of this unit and all below it, in the tree of the period's last day, or of today without a period", example = "87"),
-        ("updated_since" = Option<String>, Query, format = DateTime, description = "Only those whose current revision was recorded at this time or later", example = "2021-08-01T00:00:00Z"),
-        PageQuery
+        SubmissionListQuery, PageQuery
     ),
     responses(
         (status = 200, description = "A page of submissions", body = SubmissionList, headers(
@@ -54,44 +69,30 @@ pub(crate) async fn list_submissions(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let form: Option<FormCode> = query.code("form");
-    let period = period(&mut query);
-    let unit: Option<UnitCode> = query.code("unit");
-    let updated_since = query.time("updated_since");
-    let page = Page::read(&mut query, DEFAULT_LIMIT, |cursor| {
-        matches!(cursor, Cursor::Submission(..))
-    });
+    let parameters = SubmissionListQuery::read(&mut query);
+    let page = SubmissionPage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
     let filter = SubmissionFilter {
-        units: units(&store, form.as_ref(), period, unit.as_ref())?,
-        form,
-        period,
-        updated_since,
-        after: page.after.as_ref().and_then(|cursor| match cursor {
-            Cursor::Submission(time, id) => Some((*time, *id)),
-            Cursor::Revision(_) | Cursor::Code(_) => None,
-        }),
+        units: units(&store, &parameters)?,
+        form: parameters.form,
+        period: parameters.period,
+        updated_since: parameters.updated_since,
+        after: page.after,
     };
     let (found, more) = store.submissions(filter, page.limit).await?;
-    let next_cursor = next(&found, more, |last| Cursor::Submission(last.received_at, last.id));
     let submissions = SubmissionBody::of_all(&store, &found).await?;
-    let link = link(&request, next_cursor.as_deref());
-    Ok(listed(
+    let page = SubmissionPage::entries(found, more, |last| (last.received_at, last.id));
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
         SubmissionList {
             submissions,
             next_cursor,
-        },
-        link,
-    ))
+        }
+    }))
 }
 
-/// The unit and all below it, in the tree that the question means.
-fn units(
-    store: &AuthorizedStore,
-    form: Option<&FormCode>,
-    period: Option<Period>,
-    unit: Option<&UnitCode>,
-) -> Result<Option<Vec<UnitId>>, Problem> {
+/// The unit that a query names and all units below it, in the tree that the query means; none when it names no unit.
+fn units(store: &AuthorizedStore, query: &SubmissionListQuery) -> Result<Option<Vec<UnitId>>, Problem> {
+    let (form, period, unit) = (query.form.as_ref(), query.period, query.unit.as_ref());
     let catalogue = store.catalogue();
     let missing = |name| Problem::NotFound(Missing::Parameter(name));
     if form.is_some_and(|form| !catalogue.has_form(form.as_str())) {

@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::path::submission_id;
-use crate::request::preconditions::Tags;
+use crate::request::preconditions::{IfNoneMatchHeader, Tags};
 use crate::request::query::Query;
 use crate::submissions::body::{SubmissionBody, tag_of};
 
@@ -22,7 +22,7 @@ use crate::submissions::body::{SubmissionBody, tag_of};
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "\"1\""),
+        IfNoneMatchHeader,
     ),
     responses(
         (status = 200, description = "The current revision", body = SubmissionBody, headers(

@@ -9,8 +9,9 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Una
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, Page, PageQuery, link, listed, next};
+use crate::request::paging::{PageQuery, RevisionPage, page_response};
 use crate::request::path::submission_id;
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::list::DEFAULT_LIMIT;
@@ -49,25 +50,18 @@ pub(crate) async fn list_revisions(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = Page::read(&mut query, DEFAULT_LIMIT, |cursor| {
-        matches!(cursor, Cursor::Revision(_))
-    });
+    let page = RevisionPage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
-    let before = page.after.as_ref().and_then(|cursor| match cursor {
-        Cursor::Revision(revision) => Some(*revision),
-        Cursor::Submission(..) | Cursor::Code(_) => None,
-    });
-    let (found, more) = store.revisions(submission_id(&id)?, before, page.limit).await?;
-    let next_cursor = next(&found, more, |last| Cursor::Revision(last.revision));
+    let id = submission_id(&id)?;
+    let (found, more) = store.revisions(id, page.after, page.limit).await?;
     let revisions = SubmissionBody::of_all(&store, &found).await?;
-    let link = link(&request, next_cursor.as_deref());
-    Ok(listed(
+    let page = RevisionPage::entries(found, more, |last| last.revision);
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
         RevisionList {
             revisions,
             next_cursor,
-        },
-        link,
-    ))
+        }
+    }))
 }
 
 /// Read one revision
@@ -78,7 +72,7 @@ pub(crate) async fn list_revisions(
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
         ("revision" = i32, Path, description = "The number of the revision, from 1", example = 1, minimum = 1),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "\"1\""),
+        IfNoneMatchHeader,
     ),
     responses(
         (status = 200, description = "The revision", body = SubmissionBody, headers(

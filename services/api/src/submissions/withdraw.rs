@@ -11,8 +11,11 @@ use crate::openapi::problem_responses::{
 };
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
+use crate::request::idempotency::IdempotencyKeyHeader;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::path::submission_id;
+use crate::request::preconditions::RequiredIfMatchHeader;
+use crate::request::prefer::PreferHeader;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::record::record;
@@ -26,9 +29,9 @@ use crate::submissions::write_headers::WriteHeaders;
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
-        ("If-Match" = String, Header, description = "The ETag of the revision that is withdrawn", example = "\"1\""),
-        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters of your choice. The same request sent again with the same key is answered as before; keys are kept 30 days"),
-        ("Prefer" = Option<String>, Header, description = "`wait=5`: answer when the province's total no longer holds the report, or after so many seconds (at most 30)", example = "wait=5"),
+        RequiredIfMatchHeader,
+        IdempotencyKeyHeader,
+        PreferHeader,
     ),
     responses(
         (status = 200, description = "Withdrawn, now or before", body = SubmissionBody, headers(

@@ -1,8 +1,7 @@
 //! The headers that steer a write: conditions, preferences and the idempotency key.
 
 use actix_web::HttpRequest;
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tonghop_access::AuthorizedStore;
 use tonghop_domain::{Caller, KeyId, Precondition, SubmissionKey};
 use tonghop_storage::Idempotency;
@@ -10,8 +9,19 @@ use tonghop_storage::Idempotency;
 use crate::problem::Problem;
 use crate::problem::text::localized;
 use crate::request::idempotency::idempotency_key;
+use crate::request::parameters::query_parameters;
 use crate::request::preconditions::Tags;
 use crate::request::prefer::preferred_wait_s;
+use crate::request::query::Query;
+
+query_parameters! {
+    /// The query parameter of a dry run.
+    pub(crate) struct DryRunQuery {
+        /// true: check only, store nothing
+        #[param(value_type = Option<bool>, example = false)]
+        dry_run: bool = Query::flag,
+    }
+}
 
 /// The number of no revision, so that a condition never holds.
 const NO_REVISION: i32 = -1;

@@ -12,9 +12,9 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Una
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::query::Query;
-use crate::request::total_ref::{TotalParameters, TotalQuery};
+use crate::request::total_ref::TotalQuery;
 
 /// The completeness of a form, by unit.
 #[derive(Debug, Serialize, ToSchema)]
@@ -106,34 +106,27 @@ pub(crate) async fn list_completeness(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let asked = TotalParameters::read(&mut query);
-    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, store.catalogue())?;
-    let all = store.completeness(&about).await?;
+    let parameters = TotalQuery::read(&mut query);
+    let page = CodePage::read(&mut query);
+    let total = parameters.resolve(query, store.catalogue())?;
+    let all = store.completeness(&total).await?;
     let counts: CompletenessCounts = all.iter().map(|unit| unit.status).collect();
-    let behind = |unit: &UnitCompleteness| match &page.after {
-        Some(Cursor::Code(code)) => unit.unit.as_str() > code.as_str(),
-        _ => true,
-    };
-    let mut shown: Vec<UnitCompleteness> = all.into_iter().filter(behind).take(page.limit + 1).collect();
-    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.unit.to_string()));
-    let next = link(&request, next_cursor.as_deref());
+    let page = page.of(all, |unit| unit.unit.to_string());
+    let units = page.entries.iter();
+    let units = units.map(|unit| UnitCompletenessBody::new(unit, &total.scope.tree));
     let body = UnitCompletenessList {
-        form: about.scope.form.code.to_string(),
-        period: about.scope.period.to_string(),
-        unit: about.unit.to_string(),
+        form: total.scope.form.code.to_string(),
+        period: total.scope.period.to_string(),
+        unit: total.unit.to_string(),
         expected: counts.expected,
         reported: counts.reported,
         missing_count: counts.missing(),
         late_count: counts.late,
-        due_at: about.scope.form.due_at(about.scope.period),
-        units: shown
-            .iter()
-            .map(|unit| UnitCompletenessBody::new(unit, &about.scope.tree))
-            .collect(),
-        next_cursor,
+        due_at: total.scope.form.due_at(total.scope.period),
+        units: units.collect(),
+        next_cursor: page.next_cursor.clone(),
     };
-    Ok(listed(body, next))
+    Ok(page_response(&request, page.next_cursor, |_| body))
 }
 
 impl UnitCompletenessBody {

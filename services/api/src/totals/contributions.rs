@@ -8,12 +8,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::openapi::text_types::IndicatorText;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::page::{Cursor, MAX_LIMIT, Page, PageQuery, link, listed};
+use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
-use crate::request::total_ref::{TotalParameters, TotalQuery};
+use crate::request::total_ref::TotalQuery;
 
 /// What an indicator's total is made of.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,6 +65,15 @@ pub(crate) struct ContributionBody {
     revision: Option<i32>,
 }
 
+query_parameters! {
+    /// The query parameter that names an indicator of a total.
+    pub(crate) struct ContributionQuery {
+        /// The indicator's code
+        #[param(value_type = IndicatorText, inline, example = "TT.PT")]
+        indicator: Option<IndicatorCode> = Query::required_code,
+    }
+}
+
 /// Read what a number is made of
 ///
 /// The unit's own part first, if it reports the form, then that of each unit directly below it, by code. The values
@@ -70,9 +81,7 @@ pub(crate) struct ContributionBody {
 #[utoipa::path(
     tag = "totals",
     params(
-        TotalQuery,
-        ("indicator" = String, Query, description = "The indicator's code", example = "TT.PT"),
-        PageQuery
+        TotalQuery, ContributionQuery, PageQuery
     ),
     responses(
         (status = 200, description = "A page of contributions", body = ContributionList, headers(
@@ -88,44 +97,28 @@ pub(crate) async fn list_contributions(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let asked = TotalParameters::read(&mut query);
-    let indicator: Option<IndicatorCode> = query.required_code("indicator");
-    let page = Page::read(&mut query, MAX_LIMIT, |cursor| matches!(cursor, Cursor::Code(_)));
-    let about = asked.resolve(query, store.catalogue())?;
+    let parameters = TotalQuery::read(&mut query);
+    let ContributionQuery { indicator } = ContributionQuery::read(&mut query);
+    let page = CodePage::read(&mut query);
+    let total = parameters.resolve(query, store.catalogue())?;
     let unknown = || Problem::NotFound(Missing::Parameter("indicator"));
     let code = indicator.ok_or_else(unknown)?;
-    let mut reportable = about.scope.form.reportable();
-    let kind = reportable
-        .find(|indicator| indicator.code == code)
-        .map(|found| &found.kind)
-        .ok_or_else(unknown)?;
-    let all = store.contributions(&about, &code).await?;
+    let mut reportable = total.scope.form.reportable();
+    let indicator = reportable.find(|indicator| indicator.code == code);
+    let kind = &indicator.ok_or_else(unknown)?.kind;
+    let all = store.contributions(&total, &code).await?;
     let value = sum_of_contributions(&code, all.iter().map(|part| part.value)).map_err(StoreError::from)?;
-    let mut shown: Vec<Contribution> = after(all, page.after.as_ref(), page.limit + 1);
-    let next_cursor = page.cut(&mut shown, |last| Cursor::Code(last.unit.to_string()));
-    let next = link(&request, next_cursor.as_deref());
-    let body = ContributionList {
-        indicator: code.to_string(),
-        value,
-        contributions: shown
-            .into_iter()
-            .map(|part| ContributionBody::new(part, kind))
-            .collect(),
-        next_cursor,
-    };
-    Ok(listed(body, next))
-}
-
-/// The part of the list behind the unit of the cursor. The order is that of the tree, which does not change.
-fn after(all: Vec<Contribution>, cursor: Option<&Cursor>, limit: usize) -> Vec<Contribution> {
-    let start = match cursor {
-        Some(Cursor::Code(code)) => {
-            let last = all.iter().position(|part| part.unit.as_str() == code);
-            last.map_or(all.len(), |last| last + 1)
+    let page = page.of(all, |part| part.unit.to_string());
+    let parts = page.entries.into_iter();
+    let contributions = parts.map(|part| ContributionBody::new(part, kind)).collect();
+    Ok(page_response(&request, page.next_cursor, |next_cursor| {
+        ContributionList {
+            indicator: code.to_string(),
+            value,
+            contributions,
+            next_cursor,
         }
-        _ => 0,
-    };
-    all.into_iter().skip(start).take(limit).collect()
+    }))
 }
 
 impl ContributionBody {

@@ -2,22 +2,31 @@
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get};
-use sha2::Digest;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
+use tonghop_access::TotalRef;
 use tonghop_domain::IndicatorCode;
 use tonghop_storage::TotalRead;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::openapi::text_types::IndicatorText;
 use crate::problem::Problem;
-use crate::problem::text::localized;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{CSV, JSON, accepted};
-use crate::request::preconditions::Tags;
+use crate::request::parameters::query_parameters;
+use crate::request::preconditions::{IfNoneMatchHeader, Tags};
 use crate::request::query::Query;
-use crate::request::total_ref::{TotalParameters, TotalQuery, require_indicator};
+use crate::request::total_ref::{TotalQuery, require_indicator};
 use crate::totals::body::TotalsBody;
 use crate::totals::csv;
-use tonghop_access::TotalRef;
+
+query_parameters! {
+    /// The query parameter that selects indicators of a total.
+    pub(crate) struct ShownIndicators {
+        /// Only these indicators; repeat the parameter for several
+        #[param(value_type = Option<Vec<IndicatorText>>, inline, explode = true, example = json!(["TT.PT", "TT.BAO"]))]
+        indicator: Vec<IndicatorCode> = Query::indicators,
+    }
+}
 
 /// Read a total
 ///
@@ -31,8 +40,8 @@ use tonghop_access::TotalRef;
     tag = "totals",
     params(
         TotalQuery,
-        ("indicator" = Option<Vec<String>>, Query, description = "Only these indicators; repeat the parameter for several", explode = true, example = json!(["TT.PT", "TT.BAO"])),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that you have", example = "W/\"3f2a\""),
+ShownIndicators,
+        IfNoneMatchHeader,
     ),
     responses(
         (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
@@ -49,43 +58,26 @@ use tonghop_access::TotalRef;
 pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[JSON, CSV])?;
     let mut query = Query::of(&request);
-    let asked = TotalParameters::read(&mut query);
-    let wanted = wanted_indicators(&mut query);
-    let about = asked.resolve(query, store.catalogue())?;
-    wanted
+    let parameters = TotalQuery::read(&mut query);
+    let ShownIndicators { indicator: shown } = ShownIndicators::read(&mut query);
+    let total = parameters.resolve(query, store.catalogue())?;
+    shown
         .iter()
-        .try_for_each(|code| require_indicator(&about, code))?;
-    let read = store.total(&about, &wanted).await?;
-    let tag = tag(&about, &wanted, &read, store.catalogue().digest(), media);
+        .try_for_each(|code| require_indicator(&total, code))?;
+    let read = store.total(&total, &shown).await?;
+    let tag = tag(&total, &shown, &read, store.catalogue().digest(), media);
     if is_known(request.headers(), &tag)? {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }
-    let body = TotalsBody::new(&about, &wanted, &read);
+    let body = TotalsBody::new(&total, &shown, &read);
     if media == JSON {
         return Ok(headed(HttpResponse::Ok(), &tag).json(body));
     }
-    let csv = csv::render(&about, &body).map_err(|error| Problem::Internal(error.to_string()))?;
+    let csv = csv::render(&total, &body).map_err(|error| Problem::Internal(error.to_string()))?;
     let mut response = headed(HttpResponse::Ok(), &tag);
     Ok(response
         .insert_header((CONTENT_TYPE, "text/csv; charset=utf-8"))
         .body(csv))
-}
-
-fn wanted_indicators(query: &mut Query) -> Vec<IndicatorCode> {
-    let mut wanted = Vec::new();
-    for text in query.repeated("indicator") {
-        match text.parse() {
-            Ok(code) => wanted.push(code),
-            Err(_) => query.malformed(
-                "indicator",
-                localized(
-                    format!("{text:.40} is not an indicator code."),
-                    format!("{text:.40} không phải là mã chỉ tiêu."),
-                ),
-            ),
-        }
-    }
-    wanted
 }
 
 fn is_known(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> {
@@ -100,10 +92,10 @@ fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
 }
 
 /// Weak, because the time of reading stands in the answer and not in the tag.
-fn tag(about: &TotalRef, wanted: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
-    let (form, period, unit) = (&about.scope.form.code, about.scope.period, &about.unit);
+fn tag(total: &TotalRef, shown: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
+    let (form, period, unit) = (&total.scope.form.code, total.scope.period, &total.unit);
     let (version, pending) = (read.version, read.freshness.pending);
-    let what = format!("{form} {period} {unit} {wanted:?} {version} {pending} {catalogue} {media}");
+    let what = format!("{form} {period} {unit} {shown:?} {version} {pending} {catalogue} {media}");
     let digest = Sha256::digest(what.as_bytes());
     let short = base16ct::lower::encode_string(&digest[..12]);
     format!("W/\"{short}\"")

@@ -1,0 +1,247 @@
+//! Pages of lists: their length, the position at which the next one begins, and the link to it.
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LINK};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tonghop_domain::SubmissionId;
+
+use crate::openapi::text_types::CursorText;
+use crate::problem::text::localized;
+use crate::request::parameters::query_parameters;
+use crate::request::query::Query;
+
+/// The most entries of a page.
+const MAX_LIMIT: usize = 200;
+
+/// The position of an entry in a list. A list continues after it.
+pub(crate) trait Position: Sized {
+    /// The first character of the text, which tells the positions of different lists apart.
+    const TAG: char;
+
+    /// The position as text.
+    fn to_text(&self) -> String;
+
+    /// The position with a text.
+    fn from_text(text: &str) -> Option<Self>;
+}
+
+/// The position of a submission in a list from new to old.
+impl Position for (DateTime<Utc>, SubmissionId) {
+    const TAG: char = 's';
+
+    fn to_text(&self) -> String {
+        format!("{}/{}", self.0.timestamp_micros(), self.1)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once('/')?;
+        let time = DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        Some((time, SubmissionId(id.parse().ok()?)))
+    }
+}
+
+/// The number of a revision.
+impl Position for i32 {
+    const TAG: char = 'r';
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|revision| *revision > 0)
+    }
+}
+
+/// The code of an entry.
+impl Position for String {
+    const TAG: char = 'c';
+
+    fn to_text(&self) -> String {
+        self.clone()
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+/// A position as callers see it: letters and digits without a meaning to them.
+pub(crate) fn encode_cursor<P: Position>(position: &P) -> String {
+    let text = format!("{}{}", P::TAG, position.to_text());
+    base16ct::lower::encode_string(text.as_bytes())
+}
+
+/// The position that was encoded as this text; none for the cursors of other lists.
+fn decode_cursor<P: Position>(text: &str) -> Option<P> {
+    if text.len() > 200 {
+        return None;
+    }
+    let bytes = base16ct::mixed::decode_vec(text).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    P::from_text(text.strip_prefix(P::TAG)?)
+}
+
+query_parameters! {
+    /// The query parameters of a list.
+    pub(crate) struct PageQuery {
+        /// The most entries of the page.
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
+        limit: Option<usize> = read_limit,
+        /// The `next_cursor` of the previous page.
+        #[param(value_type = Option<CursorText>, inline)]
+        cursor: Option<String> = Query::text,
+    }
+}
+
+/// The part of a list that the caller wants.
+#[derive(Clone, Debug)]
+pub(crate) struct Page<P: Position> {
+    /// The most entries of the page.
+    pub(crate) limit: usize,
+    /// The position after which it begins; none for the beginning of the list.
+    pub(crate) after: Option<P>,
+}
+
+/// A page of submissions.
+pub(crate) type SubmissionPage = Page<(DateTime<Utc>, SubmissionId)>;
+/// A page of revisions.
+pub(crate) type RevisionPage = Page<i32>;
+/// A page of a list whose entries have codes.
+pub(crate) type CodePage = Page<String>;
+
+/// The entries of a page, and the cursor of the next one if there is one.
+#[derive(Debug)]
+pub(crate) struct Entries<T> {
+    pub(crate) entries: Vec<T>,
+    pub(crate) next_cursor: Option<String>,
+}
+
+fn read_limit(query: &mut Query, name: &'static str) -> Option<usize> {
+    let hint = || {
+        localized(
+            format!("Write a number from 1 to {MAX_LIMIT}."),
+            format!("Hãy viết một số từ 1 đến {MAX_LIMIT}."),
+        )
+    };
+    query.optional(name, hint, |text| {
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+    })
+}
+
+impl<P: Position> Page<P> {
+    /// Reads `limit` and `cursor`, with the longest page as the default.
+    pub(crate) fn read(query: &mut Query) -> Self {
+        Self::read_with_default(query, MAX_LIMIT)
+    }
+
+    /// Reads `limit` and `cursor`.
+    pub(crate) fn read_with_default(query: &mut Query, default_limit: usize) -> Self {
+        let PageQuery { limit, cursor } = PageQuery::read(query);
+        let after = cursor.as_deref().and_then(decode_cursor);
+        if cursor.is_some() && after.is_none() {
+            let hint = localized(
+                "Use the next_cursor of the previous page unchanged.",
+                "Hãy dùng nguyên giá trị next_cursor của trang trước.",
+            );
+            query.malformed("cursor", hint);
+        }
+        Self {
+            limit: limit.unwrap_or(default_limit),
+            after,
+        }
+    }
+
+    /// The entries of a page of which the store read no more than `limit`; `more` tells whether there are further ones.
+    pub(crate) fn entries<T>(entries: Vec<T>, more: bool, position: impl Fn(&T) -> P) -> Entries<T> {
+        let last = entries.last().filter(|_| more);
+        let next_cursor = last.map(|last| encode_cursor(&position(last)));
+        Entries { entries, next_cursor }
+    }
+}
+
+impl CodePage {
+    /// The page of a whole list. The codes of its entries differ.
+    pub(crate) fn of<T>(&self, all: impl IntoIterator<Item = T>, code: impl Fn(&T) -> String) -> Entries<T> {
+        let mut entries: Vec<T> = all.into_iter().collect();
+        if let Some(after) = &self.after {
+            let last = entries.iter().position(|entry| code(entry) == *after);
+            entries.drain(..last.map_or(entries.len(), |last| last + 1));
+        }
+        let more = entries.len() > self.limit;
+        entries.truncate(self.limit);
+        Self::entries(entries, more, code)
+    }
+}
+
+/// Responds with a page: its body, and a `Link` header that leads to the next page.
+pub(crate) fn page_response<B: Serialize>(
+    request: &HttpRequest,
+    next_cursor: Option<String>,
+    body: impl FnOnce(Option<String>) -> B,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CACHE_CONTROL, "no-store"));
+    if let Some(link) = next_cursor.as_deref().and_then(|cursor| link(request, cursor)) {
+        response.insert_header(link);
+    }
+    response.json(body(next_cursor))
+}
+
+/// The header that leads to the next page (RFC 8288).
+fn link(request: &HttpRequest, next_cursor: &str) -> Option<(HeaderName, HeaderValue)> {
+    let others = request.query_string().split('&');
+    let mut query: Vec<&str> = others
+        .filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="))
+        .collect();
+    let cursor = format!("cursor={next_cursor}");
+    query.push(&cursor);
+    let value = format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"));
+    HeaderValue::from_str(&value).ok().map(|value| (LINK, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_decodes_to_its_position(micros in 0i64..4_000_000_000_000_000, id: u128, n in 1i32.., code in "[A-Z0-9-]{1,32}") {
+            let time = DateTime::from_timestamp_micros(micros).unwrap();
+            let submission = (time, SubmissionId(uuid::Uuid::from_u128(id)));
+            prop_assert_eq!(decode_cursor(&encode_cursor(&submission)), Some(submission));
+            prop_assert_eq!(decode_cursor(&encode_cursor(&n)), Some(n));
+            prop_assert_eq!(decode_cursor::<String>(&encode_cursor(&n)), None);
+            prop_assert_eq!(decode_cursor(&encode_cursor(&code)), Some(code));
+        }
+
+        #[test]
+        fn no_text_makes_decoding_panic(text in ".{0,40}", hex in "[0-9a-f]{0,40}") {
+            for text in [text, hex] {
+                decode_cursor::<(DateTime<Utc>, SubmissionId)>(&text);
+                decode_cursor::<i32>(&text);
+                decode_cursor::<String>(&text);
+            }
+        }
+
+        #[test]
+        fn pages_one_after_another_are_the_whole_list(length in 0usize..30, limit in 1usize..7) {
+            let all: Vec<usize> = (0..length).collect();
+            let mut page = CodePage { limit, after: None };
+            let mut seen = Vec::new();
+            loop {
+                let Entries { entries, next_cursor } = page.of(all.clone(), ToString::to_string);
+                prop_assert!(entries.len() <= limit);
+                seen.extend(entries);
+                match next_cursor {
+                    Some(cursor) => page.after = decode_cursor(&cursor),
+                    None => break,
+                }
+            }
+            prop_assert_eq!(seen, all);
+        }
+    }
+}
