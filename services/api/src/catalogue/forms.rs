@@ -1,4 +1,4 @@
-//! Forms: which indicators are reported together, by whom, how often and until when.
+//! `GET /v1/forms`
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Path;
@@ -32,41 +32,41 @@ pub(crate) struct FormList {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FormSummary {
     code: String,
-    /// The version, counted from 1. A period has one version of its form.
+    /// The version, from 1. Each period has one version of its form.
     version: i32,
     name_vi: String,
     name_en: String,
-    /// The first day on which this version holds; null for always before.
+    /// The first day on which this version is valid; null if it always was.
     #[schema(required = true)]
     valid_from: Option<NaiveDate>,
-    /// The first day on which it no longer holds; null for still.
+    /// The first day on which it is no longer valid; null if it still is.
     #[schema(required = true)]
     valid_to: Option<NaiveDate>,
     /// `yearly`, `half_yearly`, `quarterly`, `nine_monthly` or `monthly`.
     frequency: &'static str,
-    /// The periods of a year for which it is reported, counted from 1; empty for every one.
+    /// The periods of a year for which it is reported, from 1; empty if for every one.
     periods: Vec<u8>,
     /// `civil`, or `decree-09-2019`, whose month runs from the 15th of the month before to the 14th.
     calendar: &'static str,
     due: DueBody,
     /// Units of these levels report the form.
     reporting_levels: Vec<&'static str>,
-    /// Units with these codes report it besides.
+    /// Units with these codes report it, too.
     reporting_units: Vec<String>,
 }
 
-/// Until when a form is to be reported.
+/// The deadline of a form.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Due)]
 pub(crate) struct DueBody {
-    /// Days from the last day of the period to the day on whose last second the report is due.
+    /// The days from the last day of the period to the day at whose end the report is due.
     days: u32,
-    /// The offset from UTC of the clock by which it is due.
+    /// The offset from UTC of the deadline.
     #[schema(example = "+07:00")]
     utc_offset: String,
-    /// The same in words, in Vietnamese.
+    /// The deadline in words, in Vietnamese.
     rule_vi: String,
-    /// The same in words, in English.
+    /// The deadline in words, in English.
     rule_en: String,
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct FormBody {
 
 /// List forms
 ///
-/// Every version of every form.
+/// Lists every version of every form.
 #[utoipa::path(
     tag = "catalogue",
     params(PageQuery),
@@ -110,7 +110,7 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Resul
 
 /// Read a form
 ///
-/// The version that holds today, else the latest, with its indicators.
+/// Returns the version that is valid today, otherwise the latest, with its indicators.
 #[utoipa::path(
     tag = "catalogue",
     params(("code" = String, Path, description = "The form's code", example = "ngay-30-7")),

@@ -44,17 +44,17 @@ pub(crate) struct IndicatorBody {
     /// The largest value allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<i64>,
-    /// Whether it tells of persons who must not be known: who reads its figures is noted in the audit trail.
+    /// Whether it concerns persons who must not be identified. The audit trail records who reads its figures.
     confidential: bool,
     /// How a ratio is computed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "100*HT.NG/NN.XD")]
     formula: Option<String>,
-    /// The dimensions by which it may be broken down, alone or crossed.
+    /// The dimensions by which it can be broken down, alone or combined.
     breakdowns: Vec<DimensionBody>,
 }
 
-/// A way to break a figure down.
+/// A dimension by which a figure can be broken down.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Dimension)]
 pub(crate) struct DimensionBody {
@@ -75,7 +75,7 @@ pub(crate) struct CategoryBody {
 
 /// List indicators
 ///
-/// What is counted, in the catalogue's order, with the categories by which it may be broken down.
+/// Lists the indicators in the order of the catalogue, with the dimensions by which they can be broken down.
 #[utoipa::path(
     tag = "catalogue",
     params(PageQuery),

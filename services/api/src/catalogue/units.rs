@@ -1,4 +1,4 @@
-//! Units, as agreed before anyone reports.
+//! `GET /v1/units`
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{NaiveDate, Utc};
@@ -18,7 +18,7 @@ use crate::request::query::Query;
 /// A page of units.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnitList {
-    /// The day whose units these are.
+    /// The day on which these units exist.
     date: NaiveDate,
     units: Vec<UnitBody>,
     /// The cursor of the next page; null on the last one.
@@ -42,20 +42,20 @@ pub(crate) struct UnitBody {
     /// The code of the unit above; null for the root.
     #[schema(required = true)]
     parent: Option<String>,
-    /// The first day; null for always before.
+    /// The first day; null if the unit has always existed.
     #[schema(required = true)]
     valid_from: Option<NaiveDate>,
-    /// The first day on which it is no longer valid; null for still valid.
+    /// The first day on which the unit no longer exists; null if it still exists.
     #[schema(required = true)]
     valid_to: Option<NaiveDate>,
-    /// Whether units are below it.
+    /// Whether there are units below it.
     has_children: bool,
 }
 
 query_parameters! {
     /// The query parameters that select units.
     pub(crate) struct UnitListQuery {
-        /// The day; today when left out
+        /// The day; today by default
         #[param(value_type = Option<String>, format = Date, example = "2021-07-31")]
         date: Option<NaiveDate> = Query::day,
         /// Only the units directly below this one
@@ -69,7 +69,7 @@ query_parameters! {
 
 /// List units
 ///
-/// The units of a day, by code.
+/// Lists the units of a day, ordered by code.
 #[utoipa::path(
     tag = "catalogue",
     params(

@@ -44,10 +44,10 @@ pub(crate) async fn create_key(
     check_content_type(request.headers(), JSON)?;
     let new = read_new_key(&body.bytes, store.catalogue(), Utc::now())?;
     let (key, token) = store.create_key(new).await?;
-    let mut answer = KeyBody::new(&key, store.catalogue());
-    answer.token = Some(token.reveal().to_owned());
+    let mut body = KeyBody::new(&key, store.catalogue());
+    body.token = Some(token.reveal().to_owned());
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((LOCATION, format!("/v1/keys/{}", key.id)))
-        .json(answer))
+        .json(body))
 }

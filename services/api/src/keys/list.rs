@@ -25,7 +25,7 @@ pub(crate) struct KeyList {
 
 /// List keys
 ///
-/// Every key that ever was of units at or below the caller's, the oldest first, without its secret.
+/// Lists all keys of units at or below the caller's, valid or not, the oldest first, without their secrets.
 #[utoipa::path(
     tag = "keys",
     params(PageQuery),

@@ -14,12 +14,12 @@ use crate::request::query::Query;
 
 /// Revoke a key
 ///
-/// Within 5 seconds no process takes it any more. A key that was revoked before stays so.
+/// Every process rejects the key within 5 seconds. Revoking a revoked key changes nothing.
 #[utoipa::path(
     tag = "keys",
     params(("id" = String, Path, description = "The key's id, the eight characters after `th_`", example = "8kQ2vY1c")),
     responses(
-        (status = 200, description = "The key, revoked now or before", body = KeyBody),
+        (status = 200, description = "The key, revoked now or already before", body = KeyBody),
         BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]

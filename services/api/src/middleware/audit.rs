@@ -9,7 +9,7 @@ use crate::problem::Problem;
 pub(crate) fn record_refusal(store: &AuthorizedStore, response: &ServiceResponse<impl Sized>) {
     let error = response.response().error();
     if let Some(problem) = error.and_then(|error| error.as_error::<Problem>()) {
-        store.record_refusal(problem.code().slug(), cause(problem));
+        store.record_refusal(problem.kind().slug(), cause(problem));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document, as far as it is not said beside each handler.
+//! The OpenAPI document: its frame, and what all operations have in common. Each handler documents its own operation.
 
 pub(crate) mod constraints;
 pub(crate) mod nullability;
@@ -20,21 +20,21 @@ use crate::openapi::public_paths::is_public;
 use crate::problem::body::ProblemBody;
 
 const DESCRIPTION: &str = "\
-Takes the reports of district offices and answers what they add up to for a province, at any moment.
+Collects the reports of district offices, and returns the totals of a province at any moment.
 
-A unit reports figures on a form for a period with `POST /v1/submissions`. `GET /v1/totals` answers the figures of a \
-unit with all below it, who has not reported yet, and how fresh the answer is; `GET /v1/totals/contributions` where \
-each number comes from. Totals follow a report within a fraction of a second: `freshness.pending` is 0 when nothing \
-is on its way.
+A unit submits figures on a form for a period with `POST /v1/submissions`. `GET /v1/totals` returns the figures of a \
+unit and all units below it, the units that have not reported, and the freshness of the total. \
+`GET /v1/totals/contributions` returns the contributions to one number. A total contains a report within a fraction of \
+a second: `freshness.pending` is 0 when it contains all of them.
 
-Five things are kept apart everywhere: a number (0 is one), done without a number, not done, not applicable, and not \
-reported.
+Five cases are distinguished everywhere: a number (0 is a number), done without a number, not done, not applicable, and \
+not reported.
 
-Every request but those for health and documentation names a key: `Authorization: Bearer th_…`. A key acts on its own \
-unit and all below it, in the period that the data is about; what is another's is answered with 403.
+Every request except those for health and documentation needs an access key: `Authorization: Bearer th_…`. A key gives \
+access to its own unit and all units below it, in the tree of the period. Requests for another unit's data get 403.
 
-Errors are problems as in RFC 9457, with a page about each kind at `/problems`. They are told in English, or in \
-Vietnamese with `Accept-Language: vi`. Unknown fields and query parameters are errors.";
+Errors are problems (RFC 9457), in English, or in Vietnamese with `Accept-Language: vi`. A page at `/problems` describes \
+each kind. Unknown fields and query parameters are errors.";
 
 /// The document without its paths.
 pub(crate) fn frame() -> OpenApi {
@@ -63,20 +63,23 @@ pub(crate) fn frame() -> OpenApi {
             .description(Some("This service"))
             .build()]))
         .tags(Some([
-            tag("submissions", "Reports of units: send, correct, withdraw, read."),
+            tag(
+                "submissions",
+                "Reports of units: submit, correct, withdraw and read them.",
+            ),
             tag(
                 "totals",
-                "What the reports add up to, of whom, and whether that is right.",
+                "The totals of units, their contributions and completeness, and their verification.",
             ),
-            tag(
-                "catalogue",
-                "Units, indicators and forms: what is agreed before anyone reports.",
-            ),
+            tag("catalogue", "Units, indicators and forms."),
             tag(
                 "keys",
-                "Access keys, for administrators: who may call, and on whose figures.",
+                "Access keys, for administrators: who may access which units.",
             ),
-            tag("service", "The service itself: health, this document, problems."),
+            tag(
+                "service",
+                "The service itself: health, this document, and problems.",
+            ),
         ]))
         .components(Some(components()))
         .security(Some([bearer()]))
@@ -88,8 +91,8 @@ fn bearer() -> SecurityRequirement {
     SecurityRequirement::new("key", Vec::<String>::new())
 }
 
-/// Says of every operation what is true of all: its answers carry the request's id, it can fail, and it needs a key
-/// unless it is public.
+/// Completes every operation with what all have in common: the request id in responses, failures, and the access key
+/// unless the path is public.
 pub(crate) fn complete(document: &mut OpenApi) {
     remove_null_from_optional(document);
     add_constraints(document);
@@ -127,8 +130,8 @@ fn components() -> Components {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("th_ and 44 letters and digits")
         .description(Some(
-            "A key acts on its own unit and all below it: submitters report and read, readers read, administrators also \
-             give out keys.",
+            "A key gives access to its own unit and all units below it: a submitter submits and reads, a reader reads, and \
+             an administrator also manages keys.",
         ))
         .build();
     components.add_security_scheme("key", SecurityScheme::Http(scheme));
@@ -137,7 +140,9 @@ fn components() -> Components {
     components.schemas.extend(schemas);
     components.headers.insert(
         "X-Request-Id".into(),
-        RefOr::T(header("The id of the request, yours if you sent one")),
+        RefOr::T(header(
+            "The id of the request: the one that you sent, or a new one",
+        )),
     );
     for (name, response) in problems() {
         components.responses.insert(name.into(), RefOr::T(response));

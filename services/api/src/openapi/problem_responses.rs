@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response};
 
 use crate::problem::body::{PROBLEM_JSON, ProblemBody};
-use crate::problem::kind::Code;
+use crate::problem::kind::ProblemKind;
 use crate::problem::text::Language;
 
 /// Problem responses, each a type that handlers name among their responses.
@@ -30,7 +30,7 @@ macro_rules! problems {
         )*
 
         pub(crate) fn problems() -> Vec<(&'static str, Response)> {
-            vec![$((stringify!($name), response(&[$(Code::$code),+]))),*]
+            vec![$((stringify!($name), response(&[$(ProblemKind::$code),+]))),*]
         }
     };
 }
@@ -54,10 +54,10 @@ problems! {
     Unavailable "503" Unavailable Overloaded CatalogueMismatch NotMigrated;
 }
 
-/// A problem response: what its codes mean, and an example of the first.
-pub(crate) fn response(codes: &[Code]) -> Response {
-    let told = |code: &Code| format!("`{}`: {}.", code.slug(), code.title().get(Language::En));
-    let described: Vec<String> = codes.iter().map(told).collect();
+/// A problem response: the meaning of its codes, and an example of the first.
+pub(crate) fn response(codes: &[ProblemKind]) -> Response {
+    let line = |code: &ProblemKind| format!("`{}`: {}.", code.slug(), code.title().get(Language::En));
+    let described: Vec<String> = codes.iter().map(line).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name())));
     let example = codes.first().map(|code| {
         json!({
@@ -74,18 +74,21 @@ pub(crate) fn response(codes: &[Code]) -> Response {
         .description(described.join(" "))
         .content(PROBLEM_JSON, content.example(example).build())
         .header_ref("X-Request-Id", Ref::new("#/components/headers/X-Request-Id"))
-        .header("Content-Language", header("The language of the texts: en or vi"));
+        .header(
+            "Content-Language",
+            header("The language of the texts: `en` or `vi`"),
+        );
     if codes.iter().any(|code| code.status().as_u16() == 401) {
         response = response.header(
             "WWW-Authenticate",
-            header("`Bearer`, and what is wrong with the key"),
+            header("`Bearer`, with `error=\"invalid_token\"` if the key is not valid"),
         );
     }
     if codes
         .iter()
         .any(|code| matches!(code.status().as_u16(), 429 | 503))
     {
-        response = response.header("Retry-After", header("After how many seconds to try again"));
+        response = response.header("Retry-After", header("The seconds after which to retry"));
     }
     response.build()
 }

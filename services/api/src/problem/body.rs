@@ -34,14 +34,14 @@ impl Context {
         let id = request.extensions().get::<RequestId>().cloned();
         Self {
             request_id: id.unwrap_or_else(|| RequestId::of(request.headers())).0,
-            language: Language::wanted(request.headers()),
+            language: Language::preferred(request.headers()),
             instance: request.path().to_owned(),
         }
     }
 
     /// The body of a problem for this caller.
     pub(crate) fn body(&self, problem: &Problem) -> ProblemBody {
-        let code = problem.code();
+        let code = problem.kind();
         ProblemBody {
             r#type: format!("/problems/{}", code.slug()),
             title: code.title().get(self.language).to_owned(),
@@ -77,7 +77,7 @@ impl Context {
             Problem::NotFound(Missing::Parameter(name)) => Some(vec![FieldErrorBody {
                 pointer: None,
                 parameter: Some((*name).to_owned()),
-                code: problem.code().slug().to_owned(),
+                code: problem.kind().slug().to_owned(),
                 detail: problem.detail().get(self.language).to_owned(),
             }]),
             _ => None,
@@ -86,7 +86,7 @@ impl Context {
 
     /// The response for a problem.
     pub(crate) fn response(&self, problem: &Problem) -> HttpResponse {
-        let mut response = HttpResponseBuilder::new(problem.code().status());
+        let mut response = HttpResponseBuilder::new(problem.kind().status());
         response.insert_header((CONTENT_TYPE, PROBLEM_JSON));
         response.insert_header((CONTENT_LANGUAGE, self.language.tag()));
         response.insert_header((VARY, "Accept-Language"));

@@ -8,11 +8,11 @@ macro_rules! codes {
     ($($name:ident $status:ident $slug:literal $title_en:literal $title_vi:literal $help_en:literal $help_vi:literal)*) => {
         /// A kind of problem. Its slug is stable, so programs can rely on it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Code {
+        pub(crate) enum ProblemKind {
             $(#[doc = $title_en] $name,)*
         }
 
-        impl Code {
+        impl ProblemKind {
             /// Every kind.
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
 
@@ -150,7 +150,7 @@ codes! {
         "Người vận hành cần chạy lệnh nâng cấp (tonghop migrate); sau đó hãy gửi lại yêu cầu."
 }
 
-impl Code {
+impl ProblemKind {
     /// The kind with a slug.
     pub(crate) fn of_slug(slug: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.slug() == slug)

@@ -4,15 +4,17 @@ pub(crate) mod body;
 pub(crate) mod field_error;
 pub(crate) mod json_pointer;
 pub(crate) mod kind;
+pub(crate) mod parameter_error;
+mod refusal;
 pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use tonghop_access::{KeyRefusal, Refusal, What};
+use tonghop_access::KeyRefusal;
 use tonghop_domain::FieldError;
-use tonghop_storage::StoreError;
 
-use crate::problem::kind::Code;
+use crate::problem::kind::ProblemKind;
+use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
 
 /// The reason why a request failed. It is rendered where the request's language and id are known, in
@@ -23,8 +25,8 @@ pub(crate) enum Problem {
     InvalidJson { line: usize, column: usize },
     /// All query parameters that are unknown, missing or malformed.
     InvalidQuery(Vec<ParameterError>),
-    /// A header is malformed; `wanted` explains the right format.
-    InvalidHeader { wanted: Localized },
+    /// A header is malformed; `expected` explains the right format.
+    InvalidHeader { expected: Localized },
     /// The connection ended before the body was complete.
     BrokenBody,
     /// The request has no access key.
@@ -48,7 +50,7 @@ pub(crate) enum Problem {
     /// The body has too many values.
     TooManyValues,
     /// Only this media type is supported.
-    UnsupportedMediaType { wanted: &'static str },
+    UnsupportedMediaType { expected: &'static str },
     /// The submission has these errors.
     InvalidSubmission(Vec<FieldError>),
     /// The request for a key has these errors.
@@ -101,92 +103,43 @@ pub(crate) enum Missing {
     Problem,
 }
 
-/// An error in a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ParameterError {
-    /// The name of the parameter.
-    pub(crate) name: String,
-    /// The kind of error.
-    pub(crate) kind: ParameterErrorKind,
-}
-
-/// The kinds of errors in query parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ParameterErrorKind {
-    /// The path does not have this parameter.
-    Unknown,
-    /// A required parameter is missing.
-    Missing,
-    /// The parameter occurs more than once.
-    Repeated,
-    /// The value is invalid; the text explains the right format.
-    Malformed(Localized),
-}
-
-impl ParameterError {
-    /// The stable code.
-    pub(crate) fn code(&self) -> &'static str {
-        match self.kind {
-            ParameterErrorKind::Unknown => "unknown-parameter",
-            ParameterErrorKind::Missing => "missing-parameter",
-            ParameterErrorKind::Repeated => "repeated-parameter",
-            ParameterErrorKind::Malformed(_) => "malformed-parameter",
-        }
-    }
-
-    /// The text: what is wrong and how to fix it.
-    pub(crate) fn detail(&self) -> Localized {
-        match &self.kind {
-            ParameterErrorKind::Unknown => localized(
-                "This path does not have this parameter.",
-                "Đường dẫn này không có tham số đó.",
-            ),
-            ParameterErrorKind::Missing => localized("The parameter is missing.", "Thiếu tham số này."),
-            ParameterErrorKind::Repeated => {
-                localized("The parameter occurs twice.", "Tham số được ghi hai lần.")
-            }
-            ParameterErrorKind::Malformed(wanted) => wanted.clone(),
-        }
-    }
-}
-
 impl Problem {
     /// The kind of problem.
-    pub(crate) fn code(&self) -> Code {
+    pub(crate) fn kind(&self) -> ProblemKind {
         match self {
-            Self::InvalidJson { .. } => Code::InvalidJson,
+            Self::InvalidJson { .. } => ProblemKind::InvalidJson,
             Self::InvalidQuery(errors) => {
                 let unknown = |error: &ParameterError| error.kind == ParameterErrorKind::Unknown;
                 if errors.iter().any(unknown) {
-                    Code::UnknownParameter
+                    ProblemKind::UnknownParameter
                 } else {
-                    Code::InvalidParameter
+                    ProblemKind::InvalidParameter
                 }
             }
-            Self::InvalidHeader { .. } => Code::InvalidHeader,
-            Self::BrokenBody => Code::BrokenBody,
-            Self::MissingKey => Code::MissingKey,
-            Self::InvalidKey(_) => Code::InvalidKey,
-            Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound(_) => Code::NotFound,
-            Self::MethodNotAllowed { .. } => Code::MethodNotAllowed,
-            Self::NotAcceptable { .. } => Code::NotAcceptable,
-            Self::BodyTimeout => Code::BodyTimeout,
-            Self::RevisionConflict { .. } => Code::RevisionConflict,
-            Self::BodyTooLarge => Code::BodyTooLarge,
-            Self::TooManyValues => Code::TooManyValues,
-            Self::UnsupportedMediaType { .. } => Code::UnsupportedMediaType,
-            Self::InvalidSubmission(_) => Code::InvalidSubmission,
-            Self::InvalidKeyRequest(_) => Code::InvalidKeyRequest,
-            Self::IdempotencyKeyReused => Code::IdempotencyKeyReused,
-            Self::PreconditionRequired => Code::PreconditionRequired,
-            Self::RateLimited { .. } => Code::RateLimited,
-            Self::VerificationRunning => Code::VerificationRunning,
-            Self::Internal(_) => Code::Internal,
-            Self::Unavailable(_) => Code::Unavailable,
-            Self::Overloaded(_) => Code::Overloaded,
-            Self::CatalogueMismatch => Code::CatalogueMismatch,
-            Self::NotMigrated => Code::NotMigrated,
+            Self::InvalidHeader { .. } => ProblemKind::InvalidHeader,
+            Self::BrokenBody => ProblemKind::BrokenBody,
+            Self::MissingKey => ProblemKind::MissingKey,
+            Self::InvalidKey(_) => ProblemKind::InvalidKey,
+            Self::Forbidden(_) => ProblemKind::Forbidden,
+            Self::NotFound(_) => ProblemKind::NotFound,
+            Self::MethodNotAllowed { .. } => ProblemKind::MethodNotAllowed,
+            Self::NotAcceptable { .. } => ProblemKind::NotAcceptable,
+            Self::BodyTimeout => ProblemKind::BodyTimeout,
+            Self::RevisionConflict { .. } => ProblemKind::RevisionConflict,
+            Self::BodyTooLarge => ProblemKind::BodyTooLarge,
+            Self::TooManyValues => ProblemKind::TooManyValues,
+            Self::UnsupportedMediaType { .. } => ProblemKind::UnsupportedMediaType,
+            Self::InvalidSubmission(_) => ProblemKind::InvalidSubmission,
+            Self::InvalidKeyRequest(_) => ProblemKind::InvalidKeyRequest,
+            Self::IdempotencyKeyReused => ProblemKind::IdempotencyKeyReused,
+            Self::PreconditionRequired => ProblemKind::PreconditionRequired,
+            Self::RateLimited { .. } => ProblemKind::RateLimited,
+            Self::VerificationRunning => ProblemKind::VerificationRunning,
+            Self::Internal(_) => ProblemKind::Internal,
+            Self::Unavailable(_) => ProblemKind::Unavailable,
+            Self::Overloaded(_) => ProblemKind::Overloaded,
+            Self::CatalogueMismatch => ProblemKind::CatalogueMismatch,
+            Self::NotMigrated => ProblemKind::NotMigrated,
         }
     }
 
@@ -207,7 +160,7 @@ impl Problem {
                     format!("Hãy sửa các tham số truy vấn: {names}."),
                 )
             }
-            Self::InvalidHeader { wanted, .. } => wanted.clone(),
+            Self::InvalidHeader { expected, .. } => expected.clone(),
             Self::InvalidKey(refusal) => key_detail(*refusal),
             Self::Forbidden(denied) => denied.detail(),
             Self::NotFound(missing) => missing.detail(),
@@ -227,9 +180,9 @@ impl Problem {
                 format!("The current revision is {current}."),
                 format!("Phiên bản hiện tại: {current}."),
             ),
-            Self::UnsupportedMediaType { wanted } => localized(
-                format!("Send the body as {wanted}, in UTF-8."),
-                format!("Hãy gửi nội dung theo định dạng {wanted}, mã UTF-8."),
+            Self::UnsupportedMediaType { expected } => localized(
+                format!("Send the body as {expected}, in UTF-8."),
+                format!("Hãy gửi nội dung theo định dạng {expected}, mã UTF-8."),
             ),
             Self::InvalidSubmission(errors) | Self::InvalidKeyRequest(errors) => localized(
                 format!("Correct {}. Nothing was stored.", counted(errors.len())),
@@ -248,7 +201,7 @@ impl Problem {
             | Self::Unavailable(_)
             | Self::Overloaded(_)
             | Self::CatalogueMismatch
-            | Self::NotMigrated => self.code().help(),
+            | Self::NotMigrated => self.kind().help(),
         }
     }
 
@@ -257,10 +210,10 @@ impl Problem {
         if let Self::RateLimited { retry_after_s } = self {
             return Some(*retry_after_s);
         }
-        match self.code() {
-            Code::Unavailable => Some(2),
-            Code::Overloaded | Code::VerificationRunning => Some(1),
-            Code::CatalogueMismatch | Code::NotMigrated => Some(30),
+        match self.kind() {
+            ProblemKind::Unavailable => Some(2),
+            ProblemKind::Overloaded | ProblemKind::VerificationRunning => Some(1),
+            ProblemKind::CatalogueMismatch | ProblemKind::NotMigrated => Some(30),
             _ => None,
         }
     }
@@ -270,7 +223,7 @@ impl Problem {
         let Some(cause) = self.cause() else {
             return;
         };
-        let code = self.code().slug();
+        let code = self.kind().slug();
         match self {
             Self::Internal(_) => tracing::error!(code, cause, request_id, line, "a request failed"),
             _ => tracing::warn!(code, cause, request_id, line, "a request failed"),
@@ -343,64 +296,15 @@ impl Missing {
     }
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NoKey => Self::MissingKey,
-            Refusal::Key(key) => Self::InvalidKey(key),
-            Refusal::Role => Self::Forbidden(Denied::Role),
-            Refusal::Unit => Self::Forbidden(Denied::Unit),
-            Refusal::RateLimited { retry_after } => {
-                let seconds = retry_after.as_millis().div_ceil(1000).max(1);
-                Self::RateLimited {
-                    retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX),
-                }
-            }
-            Refusal::NotFound(what) => Self::NotFound(what.into()),
-            Refusal::AuditBacklog => Self::Overloaded(refusal.to_string()),
-            Refusal::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<What> for Missing {
-    fn from(what: What) -> Self {
-        match what {
-            What::Submission => Self::Submission,
-            What::Revision => Self::Revision,
-            What::Key => Self::Key,
-            What::Form => Self::Parameter("form"),
-            What::Period => Self::Parameter("period"),
-            What::Unit => Self::Parameter("unit"),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(cause) => Self::Unavailable(cause),
-            StoreError::Overloaded | StoreError::Contention(_) => Self::Overloaded(error.to_string()),
-            StoreError::CatalogueMismatch => Self::CatalogueMismatch,
-            StoreError::NotMigrated => Self::NotMigrated,
-            StoreError::InUse(_)
-            | StoreError::CatalogueInUse(_)
-            | StoreError::ConstraintViolated(_)
-            | StoreError::Corrupt(_)
-            | StoreError::Overflow(_) => Self::Internal(error.to_string()),
-        }
-    }
-}
-
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.code().slug())
+        f.write_str(self.kind().slug())
     }
 }
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.code().status()
+        self.kind().status()
     }
 
     /// An empty response. The middleware adds the text, which depends on the request.
@@ -412,6 +316,7 @@ impl ResponseError for Problem {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use tonghop_storage::StoreError;
 
     use unicode_normalization::is_nfc;
 
@@ -420,13 +325,13 @@ mod tests {
 
     #[test]
     fn every_code_is_distinct_and_can_be_found() {
-        let slugs: HashSet<&str> = Code::ALL.iter().map(|code| code.slug()).collect();
-        assert_eq!(slugs.len(), Code::ALL.len());
-        for code in Code::ALL {
-            assert_eq!(Code::of_slug(code.slug()), Some(*code));
+        let slugs: HashSet<&str> = ProblemKind::ALL.iter().map(|code| code.slug()).collect();
+        assert_eq!(slugs.len(), ProblemKind::ALL.len());
+        for code in ProblemKind::ALL {
+            assert_eq!(ProblemKind::of_slug(code.slug()), Some(*code));
             assert!(code.status().is_client_error() || code.status().is_server_error());
         }
-        assert_eq!(Code::of_slug("no-such"), None);
+        assert_eq!(ProblemKind::of_slug("no-such"), None);
     }
 
     fn assert_bilingual(text: &Localized) {
@@ -440,7 +345,7 @@ mod tests {
         for kind in field_error::tests::every_kind() {
             assert_bilingual(&field_error::detail(&kind));
         }
-        for code in Code::ALL {
+        for code in ProblemKind::ALL {
             assert_bilingual(&code.title());
             assert_bilingual(&code.help());
         }

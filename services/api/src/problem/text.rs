@@ -25,8 +25,8 @@ impl Language {
     }
 
     /// The language that `Accept-Language` prefers: the one with the higher weight, of equals the first, English by default.
-    pub(crate) fn wanted(headers: &HeaderMap) -> Self {
-        let mut wanted = (0, Self::En);
+    pub(crate) fn preferred(headers: &HeaderMap) -> Self {
+        let mut preferred = (0, Self::En);
         let named = headers
             .get_all(ACCEPT_LANGUAGE)
             .filter_map(|value| value.to_str().ok());
@@ -38,11 +38,11 @@ impl Language {
                 "en" | "*" => Self::En,
                 _ => continue,
             };
-            if weight > wanted.0 {
-                wanted = (weight, language);
+            if weight > preferred.0 {
+                preferred = (weight, language);
             }
         }
-        wanted.1
+        preferred.1
     }
 }
 
@@ -77,21 +77,21 @@ mod tests {
 
     use super::*;
 
-    fn wanted(value: &'static str) -> Language {
+    fn preferred(value: &'static str) -> Language {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static(value));
-        Language::wanted(&headers)
+        Language::preferred(&headers)
     }
 
     #[test]
     fn the_language_with_the_higher_weight_is_chosen() {
-        assert_eq!(wanted("vi"), Language::Vi);
-        assert_eq!(wanted("vi-VN,vi;q=0.9,en;q=0.8"), Language::Vi);
-        assert_eq!(wanted("en, vi"), Language::En);
-        assert_eq!(wanted("en;q=0.2, VI;q=0.7"), Language::Vi);
-        assert_eq!(wanted("fr, de;q=0.5"), Language::En);
-        assert_eq!(wanted("vi;q=0"), Language::En);
-        assert_eq!(wanted(";;,q=,;q=x"), Language::En);
-        assert_eq!(Language::wanted(&HeaderMap::new()), Language::En);
+        assert_eq!(preferred("vi"), Language::Vi);
+        assert_eq!(preferred("vi-VN,vi;q=0.9,en;q=0.8"), Language::Vi);
+        assert_eq!(preferred("en, vi"), Language::En);
+        assert_eq!(preferred("en;q=0.2, VI;q=0.7"), Language::Vi);
+        assert_eq!(preferred("fr, de;q=0.5"), Language::En);
+        assert_eq!(preferred("vi;q=0"), Language::En);
+        assert_eq!(preferred(";;,q=,;q=x"), Language::En);
+        assert_eq!(Language::preferred(&HeaderMap::new()), Language::En);
     }
 }

@@ -70,19 +70,19 @@ fn a_wait_is_found_among_other_preferences() {
 
 #[test]
 fn the_media_type_of_most_weight_is_chosen() {
-    let wanted = |value: &str| accepted(&headers(ACCEPT, &[value]), &[JSON, CSV]).ok();
+    let chosen = |value: &str| accepted(&headers(ACCEPT, &[value]), &[JSON, CSV]).ok();
     assert_eq!(accepted(&HeaderMap::new(), &[JSON, CSV]).unwrap(), JSON);
-    assert_eq!(wanted("*/*"), Some(JSON));
-    assert_eq!(wanted("text/csv"), Some(CSV));
-    assert_eq!(wanted("text/*, application/json;q=0.5"), Some(CSV));
-    assert_eq!(wanted("Application/JSON, text/csv"), Some(JSON));
-    assert_eq!(wanted("*/*;q=0.1, application/json;q=0"), Some(CSV));
-    assert_eq!(wanted("image/png"), None);
-    assert_eq!(wanted("text/csv;q=0"), None);
+    assert_eq!(chosen("*/*"), Some(JSON));
+    assert_eq!(chosen("text/csv"), Some(CSV));
+    assert_eq!(chosen("text/*, application/json;q=0.5"), Some(CSV));
+    assert_eq!(chosen("Application/JSON, text/csv"), Some(JSON));
+    assert_eq!(chosen("*/*;q=0.1, application/json;q=0"), Some(CSV));
+    assert_eq!(chosen("image/png"), None);
+    assert_eq!(chosen("text/csv;q=0"), None);
 }
 
 #[test]
-fn a_body_must_say_that_it_is_what_is_wanted() {
+fn a_body_must_declare_the_expected_media_type() {
     let check = |values: &[&str]| check_content_type(&headers(CONTENT_TYPE, values), JSON).is_ok();
     assert!(check(&["application/json"]));
     assert!(check(&["Application/JSON; charset=\"UTF-8\""]));
@@ -107,7 +107,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_that_a_header_may_hold_are_read_or_refused(
+    fn any_bytes_of_a_header_are_read_or_rejected(
         bytes in prop::collection::vec(prop_oneof![0x20u8..0x7f, 0x80u8..=0xff, Just(b'"'), Just(b',')], 0..60),
     ) {
         for name in [IF_MATCH, IF_NONE_MATCH, IDEMPOTENCY_KEY, PREFER, ACCEPT, CONTENT_TYPE] {
@@ -122,7 +122,7 @@ proptest! {
             prop_assert!(preferred_wait_s(&headers).is_none_or(|seconds| seconds <= MAX_WAIT_S));
             let _ = accepted(&headers, &[JSON, CSV]);
             let _ = check_content_type(&headers, JSON);
-            let _ = Language::wanted(&headers);
+            let _ = Language::preferred(&headers);
         }
     }
 

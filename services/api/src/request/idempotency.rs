@@ -28,7 +28,7 @@ pub(crate) struct IdempotencyKeyHeader {
 
 /// The header with a key by which a retry is recognised.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header that says that an answer was given before.
+/// The header that marks a response as a repetition.
 pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The idempotency key, bare or in the quotation marks of a structured field (RFC 8941).
@@ -50,7 +50,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     match key.filter(fits) {
         Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => Err(Problem::InvalidHeader {
-            wanted: localized(
+            expected: localized(
                 "Send Idempotency-Key once, with 1 to 255 visible ASCII characters and no spaces.",
                 "Hãy ghi Idempotency-Key một lần, gồm 1 đến 255 ký tự ASCII nhìn thấy được, không có dấu cách.",
             ),
@@ -58,7 +58,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     }
 }
 
-/// The inside of a quoted string: a backslash stands only before a quotation mark or another backslash.
+/// Unescapes the inside of a quoted string: a backslash is valid only before a quotation mark or another backslash.
 fn unquoted(inside: &str) -> Option<String> {
     let mut text = String::with_capacity(inside.len());
     let mut chars = inside.chars();

@@ -1,4 +1,4 @@
-//! JSON as it was written: fields in their order, repeated ones kept, whole numbers told from others.
+//! JSON as it was written: fields in their order, repeated fields kept, whole numbers distinguished from others.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -38,7 +38,7 @@ pub(crate) enum Json<'a> {
 pub(crate) enum Unread {
     /// It stops being JSON here, or is nested too deeply; line and column are counted from 1.
     NotJson { line: usize, column: usize },
-    /// It holds more than [`MAX_VALUES`].
+    /// It contains more than [`MAX_VALUES`] values.
     TooManyValues,
 }
 
@@ -153,7 +153,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// The name of a field, borrowed where it holds no escapes.
+/// The name of a field, borrowed if it contains no escapes.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_its_place() {
+    fn invalid_json_is_rejected_with_its_place() {
         assert_eq!(parse(b"{not json"), Err(Unread::NotJson { line: 1, column: 2 }));
         assert_eq!(parse(b"{\n\"a\": }"), Err(Unread::NotJson { line: 2, column: 6 }));
         for wrong in [

@@ -1,4 +1,4 @@
-//! The media types of requests and answers.
+//! The media types of requests and responses.
 
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 
@@ -33,7 +33,7 @@ pub(crate) fn accepted(
         .ok_or(Problem::NotAcceptable { offered })
 }
 
-/// The weight that the most specific range gives to a media type; 0 when none takes it.
+/// The weight that the most specific range gives to a media type; 0 if none matches.
 fn weight_of(ranges: &str, offer: &str) -> u16 {
     let kind = offer.split('/').next().unwrap_or_default();
     let mut best = (0, 0);
@@ -51,25 +51,25 @@ fn weight_of(ranges: &str, offer: &str) -> u16 {
     best.1
 }
 
-/// That the body is of the wanted media type, in UTF-8.
-pub(crate) fn check_content_type(headers: &HeaderMap, wanted: &'static str) -> Result<(), Problem> {
+/// Fails unless the body has the expected media type, in UTF-8.
+pub(crate) fn check_content_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
     let given = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
-    let is_wanted = parts
+    let is_expected = parts
         .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case(wanted));
+        .is_some_and(|media| media.eq_ignore_ascii_case(expected));
     let is_utf8 = |part: &str| match part.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         }
         _ => true,
     };
-    if is_wanted && parts.all(is_utf8) {
+    if is_expected && parts.all(is_utf8) {
         Ok(())
     } else {
-        Err(Problem::UnsupportedMediaType { wanted })
+        Err(Problem::UnsupportedMediaType { expected })
     }
 }

@@ -73,7 +73,7 @@ impl Tags {
         };
         let tags = value.ok().and_then(|value| Self::parse(&value));
         tags.map(Some).ok_or_else(|| Problem::InvalidHeader {
-            wanted: localized(
+            expected: localized(
                 format!("{name} must be * or a list of entity tags in quotation marks, such as \"1\"."),
                 format!("{name} phải là * hoặc danh sách các thẻ đặt trong dấu ngoặc kép, ví dụ \"1\"."),
             ),

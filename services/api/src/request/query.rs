@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, web};
 use chrono::{DateTime, NaiveDate, Utc};
 use tonghop_domain::{IndicatorCode, Period};
 
+use crate::problem::Problem;
+use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
-use crate::problem::{ParameterError, ParameterErrorKind, Problem};
 
 /// The parameters of a request, and what was wrong with those read so far.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Query {
     pub(crate) fn optional<T>(
         &mut self,
         name: &'static str,
-        wanted: impl FnOnce() -> Localized,
+        hint: impl FnOnce() -> Localized,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let mut values = self.repeated(name);
@@ -45,7 +46,7 @@ impl Query {
         }
         let parsed = parse(&value);
         if parsed.is_none() {
-            self.add_error(name, ParameterErrorKind::Malformed(wanted()));
+            self.add_error(name, ParameterErrorKind::Malformed(hint()));
         }
         parsed
     }
@@ -54,13 +55,13 @@ impl Query {
     pub(crate) fn required<T>(
         &mut self,
         name: &'static str,
-        wanted: impl FnOnce() -> Localized,
+        hint: impl FnOnce() -> Localized,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         if self.pairs.iter().all(|(other, _)| other != name) {
             self.add_error(name, ParameterErrorKind::Missing);
         }
-        self.optional(name, wanted, parse)
+        self.optional(name, hint, parse)
     }
 
     /// All values of a parameter that may be repeated.
@@ -115,38 +116,38 @@ impl Query {
 
     /// An optional day.
     pub(crate) fn day(&mut self, name: &'static str) -> Option<NaiveDate> {
-        let wanted = || {
+        let hint = || {
             localized(
                 "Write the day as in 2021-07-31.",
                 "Hãy viết ngày theo dạng 2021-07-31.",
             )
         };
-        self.optional(name, wanted, |text| text.parse().ok())
+        self.optional(name, hint, |text| text.parse().ok())
     }
 
     /// An optional point in time.
     pub(crate) fn time(&mut self, name: &'static str) -> Option<DateTime<Utc>> {
-        let wanted = || {
+        let hint = || {
             localized(
                 "Write the time as in 2021-08-05T16:59:59Z, or with an offset such as %2B07:00.",
                 "Hãy viết thời điểm theo dạng 2021-08-05T16:59:59Z, hoặc kèm múi giờ như %2B07:00.",
             )
         };
-        self.optional(name, wanted, |text| {
+        self.optional(name, hint, |text| {
             DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
         })
     }
 
     /// An optional flag; false by default.
     pub(crate) fn flag(&mut self, name: &'static str) -> bool {
-        let wanted = || localized("Write true or false.", "Hãy viết true hoặc false.");
-        self.optional(name, wanted, |text| text.parse().ok())
+        let hint = || localized("Write true or false.", "Hãy viết true hoặc false.");
+        self.optional(name, hint, |text| text.parse().ok())
             .unwrap_or(false)
     }
 
     /// Adds an error for a parameter that was read.
-    pub(crate) fn malformed(&mut self, name: &str, wanted: Localized) {
-        self.add_error(name, ParameterErrorKind::Malformed(wanted));
+    pub(crate) fn malformed(&mut self, name: &str, hint: Localized) {
+        self.add_error(name, ParameterErrorKind::Malformed(hint));
     }
 
     /// Ends the reading. Parameters that were not read are unknown.
@@ -194,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_query_string_is_read_or_refused_by_its_names(text in "((form|at|day|dry_run|x)?[=&%+0-9A-Fa-f\\PC]{0,6}){0,8}") {
+        fn any_query_string_is_read_or_rejected_by_name(text in "((form|at|day|dry_run|x)?[=&%+0-9A-Fa-f\\PC]{0,6}){0,8}") {
             let mut query = Query::parse(&text);
             let _: Option<FormCode> = query.code("form");
             query.time("at");

@@ -10,7 +10,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// The caller's own id where it can stand in a log, else a new one.
+    /// The caller's own id if it is safe in a log, otherwise a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());

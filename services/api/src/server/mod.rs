@@ -42,7 +42,7 @@ const MAX_CONNECTIONS: usize = 4_000;
 /// The time in seconds for requests in flight to finish after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
 
-/// Why the service did not start, or stopped without being told to.
+/// Why the service did not start, or stopped unexpectedly.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The certificate cannot be used.

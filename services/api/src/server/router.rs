@@ -16,7 +16,7 @@ use crate::submissions::{batch, create, list, read, revisions, withdraw};
 use crate::totals;
 use crate::totals::{completeness, contributions, verification};
 
-/// Every documented route. A fixed path stands before one with a variable in its place.
+/// Every documented route. A fixed path comes before one with a variable in its place.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(batch::create_submission_batch)

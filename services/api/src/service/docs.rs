@@ -16,17 +16,17 @@ use crate::request::query::Query;
 #[derive(Clone, Debug)]
 pub(crate) struct Document(pub(crate) Bytes);
 
-/// Nothing is loaded from elsewhere, and only the service itself is asked.
+/// The page loads nothing from elsewhere, and sends requests only to the service itself.
 const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
 
-/// From the address without a slash to the one with it, against which the page's own addresses are meant.
+/// Redirects to the address with a slash, to which the links of the page are relative.
 pub(crate) async fn redirect_docs() -> HttpResponse {
     HttpResponse::PermanentRedirect()
         .insert_header((LOCATION, "/docs/"))
         .finish()
 }
 
-/// The interactive page about the API. All its files come from this service.
+/// The interactive documentation of the API. All its files come from this service.
 pub(crate) fn docs() -> impl HttpServiceFactory {
     let config = Config::from("/openapi.json")
         .validator_url("none")

@@ -1,4 +1,4 @@
-//! Whether the process lives and whether it can work.
+//! Health probes: whether the process is alive, and whether it is ready.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::openapi::problem_responses::{BadRequest, Unavailable};
 use crate::problem::Problem;
 use crate::request::query::Query;
 
-/// How long the database may take to answer that it is there.
+/// The time for the database to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// All is well.
@@ -34,20 +34,20 @@ impl From<ProbeBody> for HealthBody {
     }
 }
 
-/// Is the process alive?
+/// Check liveness
 ///
-/// Answers as long as the process does anything at all. It does not ask the database.
-#[utoipa::path(tag = "service", responses((status = 200, description = "It is", body = HealthBody), BadRequest))]
+/// Responds as long as the process runs. Does not query the database.
+#[utoipa::path(tag = "service", responses((status = 200, description = "The process is alive", body = HealthBody), BadRequest))]
 #[get("/livez")]
 pub(crate) async fn get_liveness(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
     Ok(HttpResponse::Ok().json(HealthBody::from(ProbeBody::ok())))
 }
 
-/// Can the process work?
+/// Check readiness
 ///
-/// Asks the database. Send no requests here while the answer is 503.
-#[utoipa::path(tag = "service", responses((status = 200, description = "It can", body = HealthBody), BadRequest, Unavailable))]
+/// Queries the database. While the status is 503, send no requests to this process.
+#[utoipa::path(tag = "service", responses((status = 200, description = "The process is ready", body = HealthBody), BadRequest, Unavailable))]
 #[get("/readyz")]
 pub(crate) async fn get_readiness(request: HttpRequest, gate: Data<Gate>) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 
 use crate::service::html::page;
 
-const INDEX: &str = r#"<p>tonghop takes the reports of district offices and answers what they add up to.</p>
+const INDEX: &str = r#"<p>tonghop collects the reports of district offices and returns the totals to which they add up.</p>
 <p lang="vi">tonghop tiếp nhận báo cáo của các đơn vị và tổng hợp số liệu toàn tỉnh.</p>
 <ul>
 <li><a href="/docs/">The API, to read and to try</a> (<a href="/openapi.json">openapi.json</a>)</li>

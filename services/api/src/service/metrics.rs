@@ -7,7 +7,7 @@ use tonghop_metrics::{METRICS_TYPE, Metrics};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 
-/// Answers the page, to administrators.
+/// Returns the metrics, to administrators.
 pub(crate) async fn get_metrics(metrics: Data<Metrics>, store: Authorized) -> Result<HttpResponse, Problem> {
     store.require_administrator()?;
     let page = metrics.text().await;

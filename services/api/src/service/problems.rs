@@ -4,7 +4,7 @@ use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
 
 use crate::openapi::problem_responses::{BadRequest, NotFound};
-use crate::problem::kind::Code;
+use crate::problem::kind::ProblemKind;
 use crate::problem::text::Language;
 use crate::problem::{Missing, Problem};
 use crate::request::query::Query;
@@ -20,7 +20,7 @@ use crate::service::html::page;
 #[get("/problems")]
 pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    let entry = |code: &Code| {
+    let entry = |code: &ProblemKind| {
         let (slug, status) = (code.slug(), code.status().as_u16());
         let (en, vi) = (code.title(), code.title());
         let (en, vi) = (en.get(Language::En), vi.get(Language::Vi));
@@ -28,7 +28,7 @@ pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, 
             "<li><a href=\"/problems/{slug}\">{slug}</a> ({status}): {en} <span lang=\"vi\">({vi})</span></li>\n"
         )
     };
-    let entries: String = Code::ALL.iter().map(entry).collect();
+    let entries: String = ProblemKind::ALL.iter().map(entry).collect();
     Ok(page(
         "Problems",
         &format!("<h1>Problems</h1>\n<ul>\n{entries}</ul>"),
@@ -49,7 +49,7 @@ pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, 
 #[get("/problems/{code}")]
 pub(crate) async fn get_problem(request: HttpRequest, code: Path<String>) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    let code = Code::of_slug(&code).ok_or(Problem::NotFound(Missing::Problem))?;
+    let code = ProblemKind::of_slug(&code).ok_or(Problem::NotFound(Missing::Problem))?;
     let (title, help, status) = (code.title(), code.help(), code.status().as_u16());
     let part = |language: Language| {
         let (tag, title, help) = (language.tag(), title.get(language), help.get(language));

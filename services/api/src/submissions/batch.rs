@@ -57,7 +57,7 @@ impl BatchPermits {
     }
 }
 
-/// What became of one line of a batch.
+/// The result of one line of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "line": 2, "status": 400,
@@ -69,33 +69,34 @@ impl BatchPermits {
     }
 }))]
 pub(crate) struct BatchResult {
-    /// The number of the line, counted from 1; blank lines are counted and not answered.
+    /// The number of the line, from 1. Blank lines are counted, and have no result.
     line: u64,
-    /// The status that the line would have been answered with by itself.
+    /// The status that the line would have got as a request of its own.
     status: u16,
     /// The submission, if it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     submission: Option<SubmissionBody>,
-    /// What is wrong, if it was not.
+    /// The problem, if it was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<ProblemBody>,
 }
 
-/// Report many units at once
+/// Submit many reports
 ///
-/// One submission a line, at most 1 MiB each, any number of lines; one result a line, in order, while lines still
-/// come. Read the answer while you send: the service takes no more lines than it can answer. Each line is stored or
-/// refused by itself. Lines on the same form, period and unit are applied in their order. If the body breaks off,
-/// so does the answer; what was answered is stored. With an `Idempotency-Key` k, line n has the key `k/n`.
+/// The body has one submission per line, of at most 1 MiB each, and any number of lines. The response has one result per
+/// line, in the same order, while further lines arrive. Read the response while you send: the service reads no more lines
+/// than it can answer. Each line is stored or rejected on its own. Lines on the same form, period and unit are applied in
+/// their order. If the body is incomplete, so is the response; what it contains is stored. With the `Idempotency-Key` k,
+/// line n has the key `k/n`.
 #[utoipa::path(
     tag = "submissions",
-    request_body(content = String, content_type = "application/x-ndjson", description = "One submission a line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
+    request_body(content = String, content_type = "application/x-ndjson", description = "One submission per line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
     params(
         DryRunQuery,
         BatchIdempotencyKeyHeader,
     ),
     responses(
-        (status = 200, description = "One result a line", body = BatchResult, content_type = "application/x-ndjson"),
+        (status = 200, description = "One result per line", body = BatchResult, content_type = "application/x-ndjson"),
         BadRequest, NotAcceptable, WrongMedia, Unavailable
     )
 )]
@@ -139,7 +140,7 @@ pub(crate) async fn create_submission_batch(
 
 fn no_condition() -> Problem {
     Problem::InvalidHeader {
-        wanted: localized(
+        expected: localized(
             "A batch does not support If-Match and If-None-Match. Send reports that depend on a revision individually.",
             "Gửi theo lô không dùng If-Match hay If-None-Match. Báo cáo nào phụ thuộc phiên bản thì gửi riêng.",
         ),
@@ -198,7 +199,7 @@ impl Batch {
                 Err(problem) => (None, Err(problem)),
             };
             if let Err(problem) = &result {
-                store.record_refused_line(key.as_ref(), problem.code().slug(), cause(problem));
+                store.record_refused_line(key.as_ref(), problem.kind().slug(), cause(problem));
             }
             batch_result(line, result, &context)
         }
@@ -245,7 +246,7 @@ fn batch_result(
             problem.log(&context.request_id, Some(line));
             BatchResult {
                 line,
-                status: problem.code().status().as_u16(),
+                status: problem.kind().status().as_u16(),
                 submission: None,
                 problem: Some(context.body(&problem)),
             }

@@ -1,4 +1,4 @@
-//! Submissions as they stand in requests and answers.
+//! Submissions in requests and responses.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -36,9 +36,9 @@ pub(crate) struct NewSubmission {
     period: String,
     /// The code of the reporting unit on the last day of the period.
     unit: String,
-    /// The figures, at most one an indicator. What is left out is not reported, which is not the same as 0.
+    /// The figures, at most one per indicator. An indicator without a figure is not reported, which differs from 0.
     figures: Vec<FigureBody>,
-    /// Why this correction, if it is one; at most 10,000 characters.
+    /// The reason for a correction; at most 10,000 characters.
     note: Option<String>,
 }
 
@@ -60,38 +60,38 @@ pub(crate) struct SubmissionBody {
     form: String,
     period: String,
     unit: String,
-    /// The number of this revision, counted from 1.
+    /// The number of this revision, from 1.
     pub(crate) revision: i32,
-    /// Whether the report holds or was taken back.
+    /// Whether the report counts or was withdrawn.
     status: StatusBody,
-    /// When this revision was recorded.
+    /// The time at which this revision was recorded.
     received_at: DateTime<Utc>,
-    /// When the province's total (above a province: the country's) that holds it was refreshed last; null while it
-    /// may not hold it.
+    /// The time at which the total of the province (above a province: of the country) that contains this revision was
+    /// refreshed; null while the total may not contain it.
     #[schema(required = true)]
     pub(crate) aggregated_at: Option<DateTime<Utc>>,
-    /// The figures as they were sent, texts in Unicode's normal form C; none in a withdrawal.
+    /// The figures as submitted, with texts in Unicode Normalization Form C; none in a withdrawal.
     figures: Vec<FigureBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
-    /// True in the answer to a dry run: nothing was stored.
+    /// True in the response to a dry run: nothing was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dry_run: Option<bool>,
     links: SubmissionLinks,
 }
 
-/// Whether a report holds.
+/// Whether a report counts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Status)]
 pub(crate) enum StatusBody {
-    /// It holds.
+    /// The report counts.
     Accepted,
-    /// It was taken back.
+    /// The report was withdrawn.
     Withdrawn,
 }
 
-/// Where to read on.
+/// Related resources.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SubmissionLinks {
     /// The submission with its current revision.
@@ -99,12 +99,12 @@ pub(crate) struct SubmissionLinks {
     itself: String,
     /// All its revisions.
     revisions: String,
-    /// The total of the province that it goes into.
+    /// The total of the province that contains it.
     totals: String,
 }
 
 impl SubmissionBody {
-    /// A revision as it is told.
+    /// The response body of a revision.
     pub(crate) fn new(
         revision: &Revision,
         aggregated_at: Option<DateTime<Utc>>,
@@ -136,14 +136,15 @@ impl SubmissionBody {
         })
     }
 
-    /// Revisions as they are told, each with the time since which totals hold it.
+    /// The response bodies of revisions, each with the time since which totals contain it.
     pub(crate) async fn of_all(
         store: &AuthorizedStore,
         revisions: &[Revision],
     ) -> Result<Vec<Self>, Problem> {
         let aggregated = store.aggregated_at(revisions).await?;
-        let told = revisions.iter().zip(aggregated);
-        told.map(|(revision, at)| Self::new(revision, at, store.catalogue()))
+        let aggregated = revisions.iter().zip(aggregated);
+        aggregated
+            .map(|(revision, at)| Self::new(revision, at, store.catalogue()))
             .collect()
     }
 }

@@ -23,14 +23,14 @@ use crate::submissions::parse::read_beside;
 use crate::submissions::record::record;
 use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
 
-/// Report, or correct a report
+/// Submit or correct a report
 ///
-/// Records the report of one unit on one form for one period. The same unit, form and period again is a correction:
-/// the next revision of the same submission. What equals the current revision changes nothing and is answered with
-/// 200. Everything wrong with a body is told at once. An answer of 2xx is given only after the report is stored.
+/// Records the report of one unit on one form for one period. A second report on the same unit, form and period is a
+/// correction: the next revision of the same submission. A report that equals the current revision changes nothing, and
+/// the status is 200. All errors of a body are returned at once. A 2xx response is sent only after the report is stored.
 #[utoipa::path(
     tag = "submissions",
-    request_body(content = NewSubmission, content_type = "application/json", description = "The report, at most 1 MiB"),
+    request_body(content = NewSubmission, content_type = "application/json", description = "The report; at most 1 MiB"),
     params(
         DryRunQuery,
         IdempotencyKeyHeader,
@@ -42,14 +42,14 @@ use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
         (status = 201, description = "Recorded as a new revision", body = SubmissionBody, headers(
             ("ETag" = String, description = "The revision in quotation marks"),
             ("Location" = String, description = "The path of the submission"),
-            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
-            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+            ("Idempotency-Replayed" = String, description = "`true` if this repeats the response to an earlier request with the same key"),
+            ("Preference-Applied" = String, description = "`wait=N` if the preference was applied")
         )),
-        (status = 200, description = "Equal to the current revision, or a dry run: nothing was recorded", body = SubmissionBody, headers(
+        (status = 200, description = "The report equals the current revision, or this is a dry run: nothing was recorded", body = SubmissionBody, headers(
             ("ETag" = String, description = "The current revision in quotation marks; not in a dry run"),
             ("Location" = String, description = "The path of the submission; not in a dry run"),
-            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
-            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+            ("Idempotency-Replayed" = String, description = "`true` if this repeats the response to an earlier request with the same key"),
+            ("Preference-Applied" = String, description = "`wait=N` if the preference was applied")
         )),
         BadRequest, NotAcceptable, TooSlow, ConditionFailed, TooLarge, WrongMedia, Unprocessable, Unavailable
     )

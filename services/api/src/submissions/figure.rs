@@ -1,4 +1,4 @@
-//! Figures as they stand in requests and answers.
+//! Figures in requests and responses.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use tonghop_domain::{Cell, CellKey, Figure, Reported};
 use utoipa::ToSchema;
 
-/// What a unit says of one indicator: exactly one of `value`, `items`, `text` and `state`.
+/// What a unit reports on one indicator: exactly one of `value`, `items`, `text` and `state`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Figure, example = json!({
@@ -18,17 +18,17 @@ pub(crate) struct FigureBody {
     /// A whole number, or true or false for a flag.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<ValueBody>,
-    /// A state that is no number. It is not the same as 0, and not the same as saying nothing.
+    /// A state instead of a number. It differs from 0, and from not reporting the indicator.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<StateBody>,
-    /// Short texts, at most 100 of 500 characters.
+    /// Short texts: at most 100, of at most 500 characters each.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 100)]
     items: Option<Vec<String>>,
     /// A text of at most 10,000 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// Parts of the value, at most 200. The cells of one set of dimensions add up to it.
+    /// The cells of breakdowns, at most 200. The cells of one set of dimensions add up to the value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 200)]
     breakdowns: Vec<CellBody>,
@@ -41,30 +41,30 @@ pub(crate) struct FigureBody {
 pub(crate) enum ValueBody {
     /// A number within ±10^12.
     Number(i64),
-    /// Yes or no.
+    /// Whether something is the case.
     Flag(bool),
 }
 
-/// A state that is no number.
+/// A state instead of a number.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = State)]
 pub(crate) enum StateBody {
-    /// Done, but nobody counted.
+    /// The activity was carried out, but not counted.
     DoneNoNumber,
-    /// Not done.
+    /// The activity was not carried out.
     NotDone,
-    /// Does not apply to the unit.
+    /// The indicator does not apply to the unit.
     NotApplicable,
 }
 
-/// A part of a figure: a category of each of some dimensions, and the value for them.
+/// A cell of a breakdown: a category of one or more dimensions, and their value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cell, example = json!({"sex": "nu", "age": "16_17", "value": 1}))]
 pub(crate) struct CellBody {
     /// The value.
     value: i64,
-    /// The dimensions' codes, each with the code of a category.
+    /// The codes of dimensions, each with the code of a category.
     #[serde(flatten)]
     categories: BTreeMap<String, String>,
 }

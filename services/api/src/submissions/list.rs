@@ -32,16 +32,16 @@ pub(crate) struct SubmissionList {
 query_parameters! {
     /// The query parameters that select submissions.
     pub(crate) struct SubmissionListQuery {
-        /// Only on this form
+        /// Only submissions on this form
         #[param(value_type = Option<FormText>, inline, example = "ngay-30-7")]
         form: Option<FormCode> = Query::code,
-        /// Only for this period
+        /// Only submissions for this period
         #[param(value_type = Option<PeriodText>, inline, example = "2021-07")]
         period: Option<Period> = Query::period,
-        /// Only of this unit and all below it, in the tree of the period's last day, or of today without a period
+        /// Only submissions of this unit and all units below it, in the tree of the period's last day (today without a period)
         #[param(value_type = Option<UnitText>, inline, example = "87")]
         unit: Option<UnitCode> = Query::code,
-        /// Only those whose current revision was recorded at this time or later
+        /// Only submissions whose current revision was recorded at this time or later
         #[param(value_type = Option<String>, format = DateTime, example = "2021-08-01T00:00:00Z")]
         updated_since: Option<DateTime<Utc>> = Query::time,
     }

@@ -28,7 +28,7 @@ use crate::submissions::body::{SubmissionBody, tag_of};
         (status = 200, description = "The current revision", body = SubmissionBody, headers(
             ("ETag" = String, description = "The revision in quotation marks; send it as If-Match to correct or withdraw")
         )),
-        (status = 304, description = "The revision that you have is still the current one", headers(
+        (status = 304, description = "The revision that you have is the current one", headers(
             ("ETag" = String, description = "Its tag")
         )),
         BadRequest, NotFound, NotAcceptable, Unavailable

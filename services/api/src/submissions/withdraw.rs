@@ -23,8 +23,8 @@ use crate::submissions::write_headers::WriteHeaders;
 
 /// Withdraw a report
 ///
-/// Takes a report back, for instance because it was filed for the wrong period. Nothing is deleted: the withdrawal is
-/// a revision without figures. A later report on the same form, period and unit is the next revision.
+/// Withdraws a report, for instance one submitted for the wrong period. Nothing is deleted: the withdrawal is a revision
+/// without figures. A later report on the same form, period and unit is the next revision.
 #[utoipa::path(
     tag = "submissions",
     params(
@@ -34,11 +34,11 @@ use crate::submissions::write_headers::WriteHeaders;
         PreferHeader,
     ),
     responses(
-        (status = 200, description = "Withdrawn, now or before", body = SubmissionBody, headers(
+        (status = 200, description = "The report is withdrawn, now or already before", body = SubmissionBody, headers(
             ("ETag" = String, description = "The current revision in quotation marks"),
             ("Location" = String, description = "The path of the submission"),
-            ("Idempotency-Replayed" = String, description = "`true` when the key was used before and this is the answer of then"),
-            ("Preference-Applied" = String, description = "`wait=N` when the answer waited, or could have")
+            ("Idempotency-Replayed" = String, description = "`true` if this repeats the response to an earlier request with the same key"),
+            ("Preference-Applied" = String, description = "`wait=N` if the preference was applied")
         )),
         BadRequest, NotFound, NotAcceptable, ConditionFailed, Unprocessable, crate::openapi::problem_responses::ConditionRequired, Unavailable
     )

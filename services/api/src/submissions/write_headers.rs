@@ -17,7 +17,7 @@ use crate::request::query::Query;
 query_parameters! {
     /// The query parameter of a dry run.
     pub(crate) struct DryRunQuery {
-        /// true: check only, store nothing
+        /// true: check the submission without storing it
         #[param(value_type = Option<bool>, example = false)]
         dry_run: bool = Query::flag,
     }
@@ -55,7 +55,7 @@ impl WriteHeaders {
         };
         if first_only && if_match.is_some() {
             return Err(Problem::InvalidHeader {
-                wanted: localized(
+                expected: localized(
                     "If-Match and If-None-Match contradict each other. Send only one of them.",
                     "If-Match và If-None-Match mâu thuẫn nhau. Chỉ gửi một trong hai.",
                 ),
@@ -116,7 +116,7 @@ impl WriteHeaders {
 
 fn only_asterisk() -> Problem {
     Problem::InvalidHeader {
-        wanted: localized(
+        expected: localized(
             "If-None-Match must be * here. To name a revision, send If-Match.",
             "Yêu cầu này chỉ nhận If-None-Match: *. Muốn nêu phiên bản, hãy gửi trong If-Match.",
         ),

@@ -1,4 +1,4 @@
-//! A total as it is answered.
+//! The response body of a total.
 
 use std::collections::HashSet;
 

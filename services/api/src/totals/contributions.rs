@@ -1,4 +1,4 @@
-//! What a number of a total is made of.
+//! `GET /v1/totals/contributions`: the contributions to one number of a total.
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 use crate::request::total_ref::TotalQuery;
 
-/// What an indicator's total is made of.
+/// The contributions to an indicator of a total.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "indicator": "TT.PT", "value": 756,
@@ -30,7 +30,7 @@ use crate::request::total_ref::TotalQuery;
 pub(crate) struct ContributionList {
     /// The indicator's code.
     indicator: String,
-    /// What all contributions add up to, those of other pages too; null when none is a number.
+    /// The sum of all contributions, including those of other pages; null if none is a number.
     #[schema(required = true)]
     value: Option<i64>,
     contributions: Vec<ContributionBody>,
@@ -39,25 +39,26 @@ pub(crate) struct ContributionList {
     next_cursor: Option<String>,
 }
 
-/// What the unit itself, or one unit directly below it, brings to a total.
+/// The contribution of the unit itself, or of one unit directly below it.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Contribution)]
 pub(crate) struct ContributionBody {
     /// The unit's code.
     unit: String,
-    /// The number it brings; for a flag 1 or 0, or how many said yes. Null when it brings none.
+    /// The number that it contributes; for a flag 1 or 0, or the number of units that answered yes. Null if it contributes
+    /// none.
     #[schema(required = true)]
     value: Option<i64>,
-    /// What it said instead of a number.
+    /// The state that it reported instead of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
-    /// The items it brings to a list.
+    /// The items that it contributes to a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<String>>,
     /// Its text.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    /// The submission behind it; none for a unit with units below it, whose contributions can be asked for in turn.
+    /// The submission that it comes from; none for a unit with units below it, which has contributions of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     submission: Option<Uuid>,
     /// The revision of the submission.
@@ -74,10 +75,11 @@ query_parameters! {
     }
 }
 
-/// Read what a number is made of
+/// List the contributions to a number
 ///
-/// The unit's own part first, if it reports the form, then that of each unit directly below it, by code. The values
-/// add up to the total. A unit without `submission` that has units below it can be asked about in turn.
+/// Lists the contribution of the unit itself first, if it reports the form, and then those of the units directly below
+/// it, ordered by code. The values add up to the total. A unit without `submission` that has units below it has
+/// contributions of its own.
 #[utoipa::path(
     tag = "totals",
     params(

@@ -30,12 +30,12 @@ query_parameters! {
 
 /// Read a total
 ///
-/// The figures of a unit with all below it, who has reported, and how fresh the answer is: all of one moment. As CSV
-/// there is one row an indicator and cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
-/// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one a line), `items_truncated`,
+/// Returns the figures of a unit and all units below it, its completeness and its freshness, all of one moment. The CSV
+/// has one row per indicator and per cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
+/// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one per line), `items_truncated`,
 /// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected`, `reported`, `pending`,
-/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would take for a
-/// formula has an apostrophe in front.
+/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would read
+/// as a formula begins with an apostrophe.
 #[utoipa::path(
     tag = "totals",
     params(
@@ -46,9 +46,9 @@ ShownIndicators,
     responses(
         (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
             ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
-            ("Cache-Control" = String, description = "`no-store`: keep the answer yourself, and ask again with If-None-Match")
+            ("Cache-Control" = String, description = "`no-store`: keep the response yourself, and ask again with If-None-Match")
         )),
-        (status = 304, description = "The answer that you have is still right", headers(
+        (status = 304, description = "The response that you have is current", headers(
             ("ETag" = String, description = "Its tag")
         )),
         BadRequest, NotFound, NotAcceptable, Unavailable
@@ -91,7 +91,7 @@ fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
     response
 }
 
-/// Weak, because the time of reading stands in the answer and not in the tag.
+/// The entity tag. It is weak, because the response contains the time of the read and the tag does not.
 fn tag(total: &TotalRef, shown: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
     let (form, period, unit) = (&total.scope.form.code, total.scope.period, &total.unit);
     let (version, pending) = (read.version, read.freshness.pending);

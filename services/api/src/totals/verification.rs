@@ -30,14 +30,14 @@ impl Default for VerificationPermit {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Verification, example = json!({"checked": 5890, "skipped": 0, "differing": []}))]
 pub(crate) struct VerificationBody {
-    /// Numbers compared.
+    /// The number of numbers compared.
     checked: u64,
-    /// Totals left out because a change was on its way into them.
+    /// The number of totals skipped, because they do not contain all changes yet.
     skipped: u64,
     differing: Vec<DifferenceBody>,
 }
 
-/// A number that is served and not what the reports add up to.
+/// A number that is served, but is not what the reports add up to.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Difference)]
 pub(crate) struct DifferenceBody {
@@ -46,30 +46,30 @@ pub(crate) struct DifferenceBody {
     /// The indicator; null for a number of the completeness.
     #[schema(required = true)]
     indicator: Option<String>,
-    /// For a cell, its dimensions' codes, each with the code of a category.
+    /// For a cell, the codes of its dimensions, each with the code of a category.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(required = false)]
     breakdown: BTreeMap<String, String>,
-    /// Which number: `value`, `reporting`, `items`, `expected` …; `total` for a stored total that cannot be read at all.
+    /// The name of the number: `value`, `reporting`, `items`, `expected` …; `total` for a stored total that cannot be read.
     number: &'static str,
-    /// What is served; null for nothing.
+    /// The number that is served; null if none is.
     #[schema(required = true)]
     served: Option<String>,
-    /// What the reports add up to; null for nothing.
+    /// What the reports add up to; null if there is nothing.
     #[schema(required = true)]
     recomputed: Option<String>,
 }
 
 /// Verify totals
 ///
-/// Adds up the current reports of every unit at or below once more, without the stored totals, and compares the result with
-/// what is served, number by number. Totals into which a change is on its way are skipped. One verification runs at a
-/// time in a process.
+/// Recounts the current reports of the unit and all units below it without the stored totals, and compares the result with
+/// what is served, number by number. Totals that do not contain all changes yet are skipped. A process runs one
+/// verification at a time.
 #[utoipa::path(
     tag = "totals",
     params(TotalQuery),
     responses(
-        (status = 200, description = "What was compared and what differs", body = VerificationBody),
+        (status = 200, description = "The comparison, and what differs", body = VerificationBody),
         BadRequest, NotFound, NotAcceptable, Busy, Unavailable
     )
 )]
