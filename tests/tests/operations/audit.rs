@@ -384,7 +384,7 @@ mod stories {
         )
         .await;
         let cut = command(&app, &["verify"]);
-        let sentence = format!("cut off after seal {}:", last - 1);
+        let sentence = format!("truncated after seal {}:", last - 1);
         assert!(cut.output.contains(&sentence), "{}", cut.output);
     }
 }

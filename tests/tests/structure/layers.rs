@@ -1,6 +1,9 @@
 //! Which package may use which, checked against `cargo metadata`.
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use proc_macro2::{TokenStream, TokenTree};
+
+use crate::sources::{is_ident, our_sources, short};
 
 /// Each of our packages, with the packages of ours that it may use outside its tests.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -83,6 +86,9 @@ const SERVICES: &[&str] = &["tonghop-api", "tonghop-aggregator", "tonghop"];
 /// Packages outside the layers, which may use anything: the end-to-end tests and the load harness.
 const TESTS: [&str; 2] = ["tonghop-tests", "tonghop-load"];
 
+/// The folders of services that show figures.
+const SHOW_FIGURES: [&str; 2] = ["services/api/src/", "services/dashboard/src/"];
+
 #[test]
 fn our_packages_use_only_those_below_them() {
     let metadata = metadata();
@@ -137,6 +143,39 @@ fn the_testkit_is_used_only_by_tests() {
             package.name
         );
     }
+}
+
+/// Only the start of the program names the store; whatever else shows figures reads them by `tonghop-access`.
+#[test]
+fn the_api_reads_figures_only_through_the_access_crate() {
+    let mut faults = Vec::new();
+    for sources in our_sources() {
+        for (file, _, tokens) in &sources.files {
+            let name = short(file);
+            let shows_figures = SHOW_FIGURES.iter().any(|folder| name.starts_with(folder));
+            if shows_figures && !name.ends_with("/main.rs") && names_store(tokens.clone()) {
+                faults.push(name);
+            }
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "these files name the store: {}",
+        faults.join(", ")
+    );
+}
+
+/// Whether tokens contain `Store`, other than as `Refusal::Store`.
+fn names_store(tokens: TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Ident(ident) => {
+            let is_variant = is_ident(tokens.get(at.wrapping_sub(3)), "Refusal");
+            ident == "Store" && !is_variant
+        }
+        TokenTree::Group(group) => names_store(group.stream()),
+        _ => false,
+    })
 }
 
 /// The manifests of the workspace. Dependencies are not resolved, so this needs no network.

@@ -39,9 +39,9 @@ pub enum AuditFault {
     SealChanged(i64),
     /// A seal is missing.
     SealRemoved(i64),
-    /// The chain was rewritten: the head of this seal was another one when it was noted.
+    /// The chain was rewritten: the head of this seal differs from the one kept outside the database.
     HeadDiffers(i64),
-    /// The chain was cut off after this seal: the head of a later one was noted.
+    /// The chain was truncated after this seal: the head of a later one was kept outside the database.
     Truncated(i64),
 }
 
@@ -61,12 +61,12 @@ impl fmt::Display for AuditFault {
             Self::HeadDiffers(seal) => {
                 write!(
                     f,
-                    "the chain was made anew: seal {seal} had another head when it was noted"
+                    "the chain was rewritten: the head of seal {seal} differs from the known one"
                 )
             }
             Self::Truncated(seal) => write!(
                 f,
-                "the trail was cut off after seal {seal}: later heads were noted"
+                "the trail was truncated after seal {seal}: later heads are known"
             ),
         }
     }
@@ -126,16 +126,17 @@ impl Audit {
         }
     }
 
-    /// Checks that the chain contains the noted heads.
-    pub(crate) fn check_known_heads(&mut self, noted: &[SealHead], kept: &HashMap<i64, String>) {
+    /// Checks that the chain contains the heads kept outside the database.
+    pub(crate) fn check_known_heads(&mut self, known: &[SealHead], stored: &HashMap<i64, String>) {
         let last = self.verification.head.as_ref().map_or(0, |head| head.number);
         let faults = &mut self.verification.faults;
-        let differing = noted.iter().filter(|head| {
-            kept.get(&head.number)
+        let differing = known.iter().filter(|head| {
+            stored
+                .get(&head.number)
                 .is_some_and(|digest| *digest != head.digest)
         });
         faults.extend(differing.map(|head| AuditFault::HeadDiffers(head.number)));
-        if noted.iter().any(|head| head.number > last) {
+        if known.iter().any(|head| head.number > last) {
             faults.push(AuditFault::Truncated(last));
         }
     }

@@ -245,10 +245,10 @@ impl Recorded {
 pub(crate) fn insert_error(error: diesel::result::Error) -> StoreError {
     use diesel::result::{DatabaseErrorKind, Error};
     match &error {
-        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, told)
-            if told.table_name() == Some("submissions") =>
+        Error::DatabaseError(DatabaseErrorKind::UniqueViolation, cause)
+            if cause.table_name() == Some("submissions") =>
         {
-            StoreError::Contention(told.message().to_owned())
+            StoreError::Contention(cause.message().to_owned())
         }
         _ => error.into(),
     }

@@ -68,14 +68,15 @@ impl Store {
             .await
     }
 
-    /// Verifies the whole audit trail, page by page, so that its length does not matter. `noted` are heads of the chain
+    /// Verifies the whole audit trail, page by page, so that its length does not matter. `known` are heads of the chain
     /// that were kept outside the database.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn verify_audit(&self, noted: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
+    pub async fn verify_audit(&self, known: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
         let mut audit = Audit::default();
-        let mut kept: HashMap<i64, String> = noted.iter().map(|head| (head.number, String::new())).collect();
+        let mut stored_digests: HashMap<i64, String> =
+            known.iter().map(|head| (head.number, String::new())).collect();
         let mut last_sealed_at = None;
         loop {
             let after = audit.verification.head.as_ref().map_or(0, |head| head.number);
@@ -96,16 +97,16 @@ impl Store {
                 break;
             }
             for (seal, stored) in page {
-                if let Some(digest) = kept.get_mut(&seal.head.number) {
+                if let Some(digest) = stored_digests.get_mut(&seal.head.number) {
                     digest.clone_from(&seal.head.digest);
                 }
                 last_sealed_at = Some(seal.sealed_at);
                 audit.seal(&seal, stored);
             }
         }
-        kept.retain(|_, digest| !digest.is_empty());
+        stored_digests.retain(|_, digest| !digest.is_empty());
         self.look_for_unsealed(&mut audit, last_sealed_at).await?;
-        audit.check_known_heads(&noted, &kept);
+        audit.check_known_heads(&known, &stored_digests);
         Ok(audit.verification)
     }
 

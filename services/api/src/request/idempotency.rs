@@ -1,6 +1,7 @@
 //! The header Idempotency-Key.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
+use sha2::{Digest, Sha256};
 
 use crate::openapi::text_types::IdempotencyKeyText;
 use crate::problem::Problem;
@@ -26,10 +27,22 @@ pub(crate) struct IdempotencyKeyHeader {
     value: (),
 }
 
-/// The header with a key by which a retry is recognised.
+/// The header with a key by which a retry is recognized.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The header that marks a response as a repetition.
 pub(crate) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// The digest of a request, by which a retry with the same key is told from another request: SHA-256, in hexadecimal, of
+/// the target and the conditions, each after its length, and the body.
+pub(crate) fn request_digest(target: &str, conditions: &str, body: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    for part in [target, conditions] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(body);
+    base16ct::lower::encode_string(&hash.finalize())
+}
 
 /// The idempotency key, bare or in the quotation marks of a structured field (RFC 8941).
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

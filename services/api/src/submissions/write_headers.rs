@@ -1,14 +1,13 @@
 //! The headers that steer a write: conditions, preferences and the idempotency key.
 
 use actix_web::HttpRequest;
-use sha2::{Digest, Sha256};
 use tonghop_access::AuthorizedStore;
 use tonghop_domain::{Caller, KeyId, Precondition, SubmissionKey};
 use tonghop_storage::Idempotency;
 
 use crate::problem::Problem;
 use crate::problem::text::localized;
-use crate::request::idempotency::idempotency_key;
+use crate::request::idempotency::{idempotency_key, request_digest};
 use crate::request::parameters::query_parameters;
 use crate::request::preconditions::Tags;
 use crate::request::prefer::preferred_wait_s;
@@ -98,18 +97,11 @@ impl WriteHeaders {
 
     /// The key with the digest of the request: method, URI, conditions and body.
     pub(crate) fn idempotency(&self, key: Option<String>, body: &[u8]) -> Option<Idempotency> {
-        let key = key?;
-        let mut hash = Sha256::new();
         let conditions = format!("{:?} {}", self.if_match, self.first_only);
-        for part in [&self.target, &conditions] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        hash.update(body);
         Some(Idempotency {
             caller: self.caller.to_string(),
-            key,
-            request: base16ct::lower::encode_string(&hash.finalize()),
+            key: key?,
+            request: request_digest(&self.target, &conditions, body),
         })
     }
 }
