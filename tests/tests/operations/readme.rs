@@ -167,7 +167,7 @@ fn the_documentation_page_needs_no_other_host() {
         .output()
         .unwrap_or_else(|error| panic!("{browser}: {error}; run this test by tests/run"));
     let page = String::from_utf8(output.stdout).unwrap();
-    for text in ["/v1/submissions/batch", "Report, or correct a report", "OAS 3.1"] {
+    for text in ["/v1/submissions/batch", "Submit or correct a report", "OAS 3.1"] {
         assert!(page.contains(text), "{text} is not on the page: {page}");
     }
 }

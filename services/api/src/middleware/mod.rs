@@ -1,5 +1,6 @@
 //! What every request passes on its way in and every response on its way out.
 
+pub(crate) mod access_log;
 pub(crate) mod audit;
 pub(crate) mod authenticate;
 pub(crate) mod cors;

@@ -1,6 +1,6 @@
-//! Completes every response: request id, log line, rendered problems, security headers.
+//! Completes every response: request id, rendered problems, security headers.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,12 +12,11 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
-use tracing::field::display;
 
+use crate::middleware::access_log::log_request;
 use crate::middleware::request_metrics::RequestMetrics;
 use crate::problem::body::Context;
 use crate::problem::{Missing, Problem};
-use crate::request::caller::Authorized;
 use crate::request::request_id::{REQUEST_ID, RequestId};
 
 /// The middleware around all others.
@@ -42,28 +41,8 @@ pub(crate) async fn complete_response(
         let route = response.request().match_pattern();
         requests.observe(&method, route.as_deref(), response.status(), took);
     }
-    log(&method, &response, &id, took);
+    log_request(&method, &response, &id, took);
     Ok(response)
-}
-
-/// Writes the request's line into the log, with the id of its key and never the key itself.
-fn log(method: &Method, response: &ServiceResponse, id: &RequestId, took: Duration) {
-    let request = response.request();
-    let route = request.match_pattern();
-    let route = route.as_deref().unwrap_or("none");
-    let status = response.status().as_u16();
-    let ms = took.as_micros() as f64 / 1000.0;
-    let client = request.peer_addr().map(|peer| display(peer.ip()));
-    let extensions = request.extensions();
-    let authorized = extensions.get::<Authorized>();
-    let key = authorized.map(|store| display(&store.caller().key));
-    let request_id = id.0.as_str();
-    // Load balancers and container engines ask several times per second.
-    if matches!(route, "/livez" | "/readyz") {
-        tracing::debug!(%method, route, status, ms, request_id, key, client, "answered");
-    } else {
-        tracing::info!(%method, route, status, ms, request_id, key, client, "answered");
-    }
 }
 
 /// Renders the problem of a response, if it is one.

@@ -200,7 +200,7 @@ async fn logged(address: &str, settings: Vec<(&'static str, String)>) -> String 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_tls_on_the_network_logs_a_warning() {
-    let warning = "HTTP is served without TLS beyond this machine";
+    let warning = "serving HTTP without TLS beyond this machine";
     let folder = tempfile::tempdir().unwrap();
     let pair = Authority::new().sign(&["127.0.0.1"]).write(folder.path());
     let everywhere = || format!("0.0.0.0:{}", free_port());

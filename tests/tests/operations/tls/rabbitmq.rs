@@ -84,7 +84,7 @@ async fn an_unusable_authority_ends_the_start_with_one_sentence() {
         (
             "amqp://127.0.0.1:1",
             authority.setting(),
-            "must then start with amqps://",
+            "must start with amqps://",
         ),
     ] {
         for (name, arguments) in [

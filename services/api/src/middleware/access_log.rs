@@ -1,0 +1,31 @@
+//! The access log: one line per request.
+
+use std::time::Duration;
+
+use actix_web::HttpMessage;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::Method;
+use tracing::field::display;
+
+use crate::request::caller::Authorized;
+use crate::request::request_id::RequestId;
+
+/// Writes the request's line into the log, with the id of its key and never the key itself.
+pub(crate) fn log_request(method: &Method, response: &ServiceResponse, id: &RequestId, took: Duration) {
+    let request = response.request();
+    let route = request.match_pattern();
+    let route = route.as_deref().unwrap_or("none");
+    let status = response.status().as_u16();
+    let ms = took.as_micros() as f64 / 1000.0;
+    let client = request.peer_addr().map(|peer| display(peer.ip()));
+    let extensions = request.extensions();
+    let authorized = extensions.get::<Authorized>();
+    let key = authorized.map(|store| display(&store.caller().key));
+    let request_id = id.0.as_str();
+    // Load balancers and container engines ask several times per second.
+    if matches!(route, "/livez" | "/readyz") {
+        tracing::debug!(%method, route, status, ms, request_id, key, client, "answered");
+    } else {
+        tracing::info!(%method, route, status, ms, request_id, key, client, "answered");
+    }
+}
