@@ -7,7 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonghop_access::AuthorizedStore;
@@ -116,7 +116,7 @@ pub(crate) async fn create_submission_batch(
     if headers.if_match.is_some() || headers.first_only {
         return Err(no_condition());
     }
-    let mut batch = Batch {
+    let batch = Batch {
         _permit: permits.acquire()?,
         context: Context::of(&request),
         store,
@@ -124,18 +124,22 @@ pub(crate) async fn create_submission_batch(
         headers,
         order: PerKeyOrder::default(),
     };
-    let budget = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
-    let catalogue = batch.store.catalogue().clone();
-    let results = lines(payload)
-        .then(move |line| read(line, budget.clone(), catalogue.clone()))
-        .map(move |(read, permit)| batch.begin(read).map(|result| (result, permit)))
-        .buffered(LINES_IN_FLIGHT)
-        .map(|(result, _permit)| result);
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, NDJSON))
         .insert_header((CACHE_CONTROL, "no-store"));
-    Ok(response.streaming(results.map(Ok::<Bytes, Infallible>)))
+    Ok(response.streaming(results(batch, payload).map(Ok::<Bytes, Infallible>)))
+}
+
+/// The results of the lines of a body, in their order.
+fn results(mut batch: Batch, payload: Payload) -> impl Stream<Item = Bytes> {
+    let budget = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
+    let catalogue = batch.store.catalogue().clone();
+    lines(payload)
+        .then(move |line| read(line, budget.clone(), catalogue.clone()))
+        .map(move |(read, permit)| batch.begin(read).map(|result| (result, permit)))
+        .buffered(LINES_IN_FLIGHT)
+        .map(|(result, _permit)| result)
 }
 
 fn no_condition() -> Problem {
