@@ -38,7 +38,7 @@ impl Reported {
         }
     }
 
-    /// The state that a word stands for.
+    /// The state with a name.
     pub fn from_state(word: &str) -> Option<Self> {
         match word {
             "done_no_number" => Some(Self::DoneNoNumber),

@@ -43,7 +43,7 @@ impl Display for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Listens on every address that the host stands for: `localhost` is often both 127.0.0.1 and ::1. Skips addresses
+    /// Listens on every address to which the host resolves: `localhost` is often both 127.0.0.1 and ::1. Skips addresses
     /// that this machine does not have, if another one remains.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ const LEVELS: [(&str, LevelFilter); 6] = [
     ("trace", LevelFilter::TRACE),
 ];
 
-/// Which events are logged: a level, levels of single targets, or both, as in `warn,tonghop_api=debug`. Without a level
-/// of its own, everything else is logged from `info` up.
+/// Which events are logged: a level, levels of single targets, or both, as in `warn,tonghop_api=debug`. Targets
+/// that no directive covers are logged from `info` up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogFilter(Targets);
 

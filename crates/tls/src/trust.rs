@@ -93,8 +93,8 @@ impl Trust {
 
     /// Accepts any certificate: turns verification off.
     ///
-    /// The connection is encrypted, but whoever intercepts it can read everything. Use it only for a service on this machine,
-    /// or where the alternative is no TLS at all.
+    /// The connection is encrypted, but an attacker who intercepts it can read everything. Use it only for a service
+    /// on this machine, or where the alternative is no TLS at all.
     ///
     /// # Errors
     /// Fails if rustls rejects the configuration.

@@ -65,7 +65,7 @@ impl From<ConnectionError> for DeadLettersError {
     }
 }
 
-/// The queue of dead letters of one namespace, over a connection of its own.
+/// The queue of dead letters of one namespace, with a separate connection.
 pub struct DeadLetters {
     connection: Connection,
     channel: Channel,

@@ -1,5 +1,5 @@
-//! The file outside the database that keeps the heads of the audit trail's chain, one per line, so that whoever can
-//! rewrite the database cannot do so unnoticed. Keep the file, or a copy of it, where others cannot write.
+//! The file outside the database that keeps the heads of the audit trail's chain, one per line. With it,
+//! verification detects that somebody rewrote the chain in the database. Keep the file, or a copy of it, where others cannot write.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};

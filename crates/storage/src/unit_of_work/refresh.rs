@@ -17,7 +17,7 @@ pub const MAX_TOGETHER: usize = 32;
 const CONCURRENT_RETRIES: usize = 4;
 
 /// Refreshes those totals that have marks. Totals of one form and period share a transaction. If one of them makes it
-/// fail or is locked by another session, each total gets a transaction of its own, so that the others still succeed. A
+/// fail or is locked by another session, each total gets a separate transaction, so that the others still succeed. A
 /// shared transaction waits only briefly for locks.
 ///
 /// `keys` are sorted. Returns a result for each, in their order: `Unavailable`, `CatalogueMismatch`, `Corrupt`,

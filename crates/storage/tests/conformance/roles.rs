@@ -171,7 +171,7 @@ async fn a_key_changes_only_its_units_even_if_nobody_checks(owner: TestStore) {
     let submitter = site.key_of(Role::Submitter, "01-A").await;
     let reader = site.key_of(Role::Reader, "02-A").await;
     let own = |unit: &str, number| site.by(&submitter, site.owner.write(unit, [flow(number)]));
-    // In one batch with changes of its own units, which are recorded.
+    // One batch also contains changes of the key's own units, which are recorded.
     let writes = [
         own("01-A-1", 1),
         own("02-A-1", 1),

@@ -167,7 +167,7 @@ impl TestStore {
         [self.handle(), second]
     }
 
-    /// A session of its own with the database.
+    /// A separate session with the database.
     pub(crate) async fn session(&self) -> Session {
         Session::with(&self.url).await
     }
