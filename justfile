@@ -23,7 +23,8 @@ demo *OPTIONS:
 
 # Regenerates the OpenAPI document.
 openapi:
-    cargo run -- export-openapi > openapi/openapi.json
+    cargo run -- export-openapi > target/openapi.json
+    mv target/openapi.json openapi/openapi.json
 
 # Breaks one rule at a time and expects the simulation to notice each.
 mutants:

@@ -1,7 +1,7 @@
-"""What schemathesis cannot read out of the OpenAPI document.
+"""What the OpenAPI document cannot express.
 
-Bodies of one JSON value a line, and the refusals of well-formed requests whose reason is not in the document: what the
-catalogue does not have, what does not add up, what has changed meanwhile.
+Bodies with one JSON value per line, and rejections of well-formed requests: unknown codes, sums that do not match,
+revisions that have changed.
 """
 
 import json
@@ -68,8 +68,8 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Keeps sound requests sound, and an administrator from revoking the own key, who would have nothing more to try."""
-    if is_sound(case):
+    """Keeps valid requests valid, and administrators from revoking their own keys, which would end the run."""
+    if is_valid(case):
         # schemathesis takes values of its own for these two, and sends both, which contradict each other.
         for name in conditions(case):
             if not fits_its_pattern(case, name) or len(conditions(case)) == 2:
@@ -114,7 +114,7 @@ def is_beyond_the_document(case, problem):
     return problem["code"] == "forbidden"
 
 
-def is_sound(case):
+def is_valid(case):
     """Whether a request is meant to be as described."""
     return case.meta is not None and case.meta.generation.mode.is_positive
 
@@ -144,7 +144,7 @@ def each_line_is_a_result(ctx, response, case):
     for number, result in enumerate(results, start=1):
         validator.validate(result)
         assert result["line"] == number
-        if is_sound(case) and result["status"] >= 400:
+        if is_valid(case) and result["status"] >= 400:
             assert is_beyond_the_document(case, result["problem"]), result
     if isinstance(case.body, list):
         assert len(results) == len(case.body)

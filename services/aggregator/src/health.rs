@@ -1,9 +1,11 @@
 //! The worker's HTTP service: liveness, readiness and metrics.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use serde_json::json;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonghop_metrics::{METRICS_TYPE, Metrics, ProbeBody};
 use tonghop_storage::Store;
@@ -63,11 +65,20 @@ async fn get_metrics(metrics: web::Data<Metrics>) -> HttpResponse {
         .body(metrics.text().await)
 }
 
+/// The time for the database to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+
 async fn get_readiness(store: web::Data<Store>) -> HttpResponse {
-    match store.ping().await {
-        Ok(()) => HttpResponse::Ok().json(ProbeBody::ok()),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
+    let answered = timeout(PING_TIMEOUT, store.ping()).await;
+    let error = match &answered {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the database did not answer in time".to_owned()),
+    };
+    match error {
+        None => HttpResponse::Ok().json(ProbeBody::ok()),
+        Some(error) => {
+            tracing::warn!(error, "not ready");
             HttpResponse::ServiceUnavailable()
                 .insert_header(("Retry-After", "2"))
                 .content_type("application/problem+json")

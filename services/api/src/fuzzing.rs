@@ -20,25 +20,25 @@ use crate::submissions::parse::read_submission;
 static CATALOGUE: LazyLock<Catalogue> =
     LazyLock::new(|| tonghop_catalogue::built_in().expect("the built-in catalogue has no errors"));
 
-/// Reads a body, and panics when a promise about it is broken. True if it is a sound submission.
+/// Reads a body, and panics when a promise about it is broken. True if it is a valid submission.
 pub fn submission(body: &[u8]) -> bool {
-    let told: Option<Value> = serde_json::from_slice(body).ok();
+    let json: Option<Value> = serde_json::from_slice(body).ok();
     match json::parse(body) {
-        Ok(_) => assert!(told.is_some(), "JSON is what serde_json takes"),
+        Ok(_) => assert!(json.is_some(), "JSON is what serde_json takes"),
         Err(Unread::NotJson { line, column }) => {
             assert!(line > 0 && column > 0);
             let opened = body.iter().filter(|byte| b"[{".contains(byte)).count();
-            assert!(told.is_none() || opened > 32, "only depth makes JSON unreadable");
+            assert!(json.is_none() || opened > 32, "only depth makes JSON unreadable");
         }
         Err(Unread::TooManyValues) => assert!(body.len() > json::MAX_VALUES),
     }
     match read_submission(body, &CATALOGUE) {
         Ok(read) => {
-            assert_is_read_as_it_is_told(&told.expect("it is JSON"), &read);
+            assert_is_read_as_it_is_rendered(&json.expect("it is JSON"), &read);
             true
         }
         Err(Problem::InvalidSubmission(errors)) => {
-            assert_have_places(&told.expect("it is JSON"), &errors);
+            assert_have_places(&json.expect("it is JSON"), &errors);
             false
         }
         Err(Problem::InvalidJson { .. } | Problem::TooManyValues) => false,
@@ -46,17 +46,17 @@ pub fn submission(body: &[u8]) -> bool {
     }
 }
 
-/// What is told of a submission is read as the same submission.
-fn assert_is_read_as_it_is_told(sent: &Value, read: &Submission) {
+/// A submission that is rendered is read as the same submission.
+fn assert_is_read_as_it_is_rendered(sent: &Value, read: &Submission) {
     let figures: Vec<FigureBody> = read.content.figures.iter().map(FigureBody::from).collect();
-    let mut told = json!({
+    let mut rendered = json!({
         "form": read.key.form.as_str(), "period": read.key.period.to_string(), "unit": sent["unit"],
         "figures": figures,
     });
     if let Some(note) = &read.content.note {
-        told["note"] = json!(note);
+        rendered["note"] = json!(note);
     }
-    let again = read_submission(told.to_string().as_bytes(), &CATALOGUE).expect("it was sound");
+    let again = read_submission(rendered.to_string().as_bytes(), &CATALOGUE).expect("it was valid");
     assert_eq!(
         (again.key, again.content),
         (read.key.clone(), read.content.clone())

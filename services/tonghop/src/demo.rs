@@ -29,15 +29,21 @@ pub(crate) async fn demo(settings: &Settings, options: &ServeOptions) -> Result<
     };
     let (started, ready) = oneshot::channel();
     let url = options.server.url();
-    let (served, ()) = tokio::join!(serve(&settings, options, Some(started)), async {
+    let filling = async {
         // Without a store the service did not start, and reports the reason itself.
-        let Ok(store) = ready.await else { return };
-        match fill(&url, &store).await {
-            Ok(keys) => print(&welcome(&url, &keys, is_temporary)),
-            Err(failure) => tracing::error!(%failure, "cannot load the demonstration's submissions"),
+        if let Ok(store) = ready.await {
+            match fill(&url, &store).await {
+                Ok(keys) => print(&welcome(&url, &keys, is_temporary)),
+                Err(failure) => tracing::error!(%failure, "cannot load the demonstration's submissions"),
+            }
         }
-    });
-    served
+        std::future::pending().await
+    };
+    // The service may be stopped while it is filled.
+    tokio::select! {
+        served = serve(&settings, options, Some(started)) => served,
+        never = filling => never,
+    }
 }
 
 /// The keys of the demonstration.

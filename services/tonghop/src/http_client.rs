@@ -1,7 +1,7 @@
 //! The HTTP client of the commands that talk to a running service.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -9,6 +9,9 @@ use serde_json::Value;
 use tonghop_access::Token;
 use tonghop_process::Failure;
 use tonghop_tls::{InvalidTrust, Trust};
+
+/// The time for a probe to be answered.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to one service.
 pub(crate) struct ServiceClient {
@@ -55,24 +58,24 @@ impl ServiceClient {
     /// Succeeds if the service answers GET of a path with 2xx.
     pub(crate) async fn check(&self, path: &str) -> Result<(), Failure> {
         let url = format!("{}{path}", self.url);
-        let response = self.client.get(&url).send().await;
+        let response = self.client.get(&url).timeout(CHECK_TIMEOUT).send().await;
         match response.map_err(|error| no_answer(&url, &error))?.status() {
             status if status.is_success() => Ok(()),
             status => Err(Failure::runtime(format!("{url} answered {status}"))),
         }
     }
 
-    /// Waits up to ten seconds until the service is ready.
+    /// Waits until the service is ready; after ten seconds, fails with the reason why it is not.
     pub(crate) async fn wait_until_ready(&self) -> Result<(), Failure> {
-        let mut last = Ok(());
-        for _ in 0..100 {
-            last = self.check("/readyz").await;
-            if last.is_ok() {
-                break;
+        let begun = Instant::now();
+        loop {
+            match self.check("/readyz").await {
+                Err(_) if begun.elapsed() < Duration::from_secs(10) => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                checked => return checked,
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        last
     }
 
     /// Sends submissions as NDJSON and returns the result of each line.

@@ -335,7 +335,7 @@ async fn a_json_log_is_one_object_per_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_full_requires_a_verified_certificate_as_require_does() {
+async fn the_modes_of_tls_are_disable_prefer_require_and_verify_full() {
     let database = postgres_database().await;
     for mode in ["require", "verify-full"] {
         let url = format!("{}?sslmode={mode}", database.url());

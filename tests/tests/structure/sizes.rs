@@ -12,6 +12,9 @@ const FILE_LINES: usize = 400;
 /// The longest function.
 const FUNCTION_LINES: usize = 60;
 
+/// The longest handler of an operation, without its signature: it parses, calls once and responds.
+const HANDLER_LINES: usize = 25;
+
 /// Files that may be longer, each with the reason.
 const LONG_FILES: &[(&str, &str)] = &[];
 
@@ -38,10 +41,31 @@ fn no_function_is_longer_than_60_lines() {
     let mut faults = Vec::new();
     for sources in our_sources() {
         for (file, _, tokens) in &sources.files {
-            long_functions(file, tokens.clone(), &mut faults);
+            functions(tokens.clone(), &mut |function| {
+                if function.lines > FUNCTION_LINES {
+                    faults.push((format!("{}: {}", short(file), function.name), function.lines));
+                }
+            });
         }
     }
     assert_only_exceptions(&faults, LONG_FUNCTIONS);
+}
+
+#[test]
+fn no_handler_is_longer_than_25_lines() {
+    let (mut handlers, mut faults) = (0, Vec::new());
+    for sources in our_sources() {
+        for (file, _, tokens) in &sources.files {
+            functions(tokens.clone(), &mut |function| {
+                handlers += usize::from(function.is_handler);
+                if function.is_handler && function.body_lines > HANDLER_LINES {
+                    faults.push((format!("{}: {}", short(file), function.name), function.body_lines));
+                }
+            });
+        }
+    }
+    assert!(handlers >= 20, "only {handlers} handlers were found");
+    assert!(faults.is_empty(), "{faults:?}");
 }
 
 /// Fails the test for what is too long and no exception.
@@ -61,7 +85,16 @@ fn lines_of_tests(tokens: TokenStream) -> usize {
     tests.sum()
 }
 
-fn long_functions(file: &Path, tokens: TokenStream, found: &mut Vec<(String, usize)>) {
+struct Function {
+    name: String,
+    lines: usize,
+    /// The lines between the braces.
+    body_lines: usize,
+    is_handler: bool,
+}
+
+/// Calls `visit` with every function outside test modules.
+fn functions(tokens: TokenStream, visit: &mut impl FnMut(Function)) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, token) in tokens.iter().enumerate() {
         if let Some((_, Some(_))) = module_at(&tokens, at.saturating_sub(2))
@@ -70,7 +103,7 @@ fn long_functions(file: &Path, tokens: TokenStream, found: &mut Vec<(String, usi
             continue;
         }
         if let TokenTree::Group(group) = token {
-            long_functions(file, group.stream(), found);
+            functions(group.stream(), visit);
         }
         if is_ident(Some(token), "fn")
             && let Some(TokenTree::Ident(name)) = tokens.get(at + 1)
@@ -81,10 +114,22 @@ fn long_functions(file: &Path, tokens: TokenStream, found: &mut Vec<(String, usi
                     || matches!(token, TokenTree::Punct(end) if end.as_char() == ';')
             });
             let last = body.map_or(token.span(), TokenTree::span).end().line;
-            let lines = last - token.span().start().line + 1;
-            if lines > FUNCTION_LINES {
-                found.push((format!("{}: {name}", short(file)), lines));
-            }
+            let brace = body.map_or(token.span(), TokenTree::span).start().line;
+            visit(Function {
+                name: name.to_string(),
+                lines: last - token.span().start().line + 1,
+                body_lines: (last - brace).saturating_sub(1),
+                is_handler: is_handler(&tokens, at),
+            });
         }
     }
+}
+
+/// Whether the function whose keyword is here documents an operation.
+fn is_handler(tokens: &[TokenTree], at: usize) -> bool {
+    let is_async = at > 0 && is_ident(tokens.get(at - 1), "async");
+    let attributes = attributes_before(tokens, at - usize::from(is_async));
+    attributes
+        .iter()
+        .any(|attribute| attribute.to_string().starts_with("utoipa :: path"))
 }

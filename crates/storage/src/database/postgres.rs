@@ -20,6 +20,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -31,8 +32,10 @@ use crate::database::url::PostgresUrl;
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// The most time to connect to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The most time that a peer may be silent before the connection is closed.
-const SILENCE: Duration = Duration::from_secs(5);
+/// The most time to connect to a server: to every address, with TLS and authentication.
+const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(15);
+/// The most time that sent data may be unacknowledged, or that a peer may be silent, before its life is in doubt.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// A connection to PostgreSQL.
 pub(crate) struct PgConnection {
@@ -41,12 +44,13 @@ pub(crate) struct PgConnection {
 }
 
 impl PgConnection {
-    /// Connects with a deadline on everything, so that a silent peer is noticed within seconds.
+    /// Connects. A silent peer is noticed within seconds; only the statements in `settings` may wait, for instance for a
+    /// lock.
     pub(crate) async fn establish(url: &PostgresUrl, settings: &str) -> ConnectionResult<Self> {
         let mut config = url.config();
         config.connect_timeout(CONNECT_TIMEOUT);
-        config.tcp_user_timeout(SILENCE);
-        config.keepalives_idle(SILENCE);
+        config.tcp_user_timeout(KEEPALIVE);
+        config.keepalives_idle(KEEPALIVE);
         config.application_name("tonghop");
         let trust = url.trust();
         let trust = trust.map_err(|error| ConnectionError::BadConnection(error.to_string()))?;
@@ -59,7 +63,10 @@ impl PgConnection {
         // The connector negotiates TLS itself, so that it sees the stream whether it is encrypted or not.
         config.ssl_mode(SslMode::Require);
         config.ssl_negotiation(SslNegotiation::Direct);
-        let mut connection = connect(&config, connector).await?;
+        let connecting = timeout(ESTABLISH_TIMEOUT, connect(&config, connector)).await;
+        let mut connection = connecting.map_err(|_| {
+            ConnectionError::BadConnection("the server accepts the connection and does not answer".to_owned())
+        })??;
         connection
             .batch_execute(settings)
             .await

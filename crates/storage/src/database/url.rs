@@ -23,6 +23,11 @@ pub enum InvalidDatabaseUrl {
     /// No host, or an empty one.
     #[error("the database URL does not name a host: postgres://USER:PASSWORD@HOST/DATABASE")]
     Host,
+    /// A Unix socket beside other hosts, or one that should be encrypted.
+    #[error(
+        "a Unix socket must be the only host of the database URL, and has no TLS: omit sslmode=require or verify-full"
+    )]
+    Socket,
     /// An unknown `sslmode`.
     #[error("sslmode in the database URL is disable, prefer, require or verify-full")]
     SslMode,
@@ -42,6 +47,9 @@ pub enum InvalidAuthority {
         "the database URL turns TLS off (sslmode=disable), but TONGHOP_DATABASE_CA (--database-ca) requires it"
     )]
     Disabled,
+    /// A certificate authority, although the host is a Unix socket.
+    #[error("TONGHOP_DATABASE_CA (--database-ca) requires TLS, which Unix sockets do not have")]
+    Socket,
     /// There is no usable certificate authority.
     #[error("{0} (TONGHOP_DATABASE_CA, --database-ca)")]
     Trust(#[from] InvalidTrust),
@@ -77,6 +85,9 @@ impl DatabaseUrl {
         if let Some(file) = authority {
             if server.config.get_ssl_mode() == SslMode::Disable {
                 return Err(InvalidAuthority::Disabled);
+            }
+            if has_socket(&server.config) {
+                return Err(InvalidAuthority::Socket);
             }
             server.authority = Some(Trust::in_file(file)?);
             server.config.ssl_mode(SslMode::Require);
@@ -138,9 +149,13 @@ fn parse_postgres(text: &str) -> Result<Config, InvalidDatabaseUrl> {
     let mut kept = Vec::new();
     let mut ssl_mode = SslMode::Prefer;
     for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
-        match parameter.strip_prefix("sslmode=") {
-            Some(mode) => ssl_mode = parse_ssl_mode(mode)?,
-            None => kept.push(parameter),
+        match parameter.split_once('=') {
+            Some(("sslmode", mode)) => ssl_mode = parse_ssl_mode(mode)?,
+            // TLS is always negotiated by PostgreSQL's own message.
+            Some(("sslnegotiation", value)) if value != "postgres" => {
+                return Err(InvalidDatabaseUrl::Parameter);
+            }
+            _ => kept.push(parameter),
         }
     }
     let url = format!("postgres://{server}?{}", kept.join("&"));
@@ -149,8 +164,18 @@ fn parse_postgres(text: &str) -> Result<Config, InvalidDatabaseUrl> {
     if config.get_hosts().is_empty() || config.get_hosts().iter().any(is_empty) {
         return Err(InvalidDatabaseUrl::Host);
     }
+    if has_socket(&config) && (config.get_hosts().len() > 1 || ssl_mode == SslMode::Require) {
+        return Err(InvalidDatabaseUrl::Socket);
+    }
     config.ssl_mode(ssl_mode);
     Ok(config)
+}
+
+fn has_socket(config: &Config) -> bool {
+    config
+        .get_hosts()
+        .iter()
+        .any(|host| !matches!(host, Host::Tcp(_)))
 }
 
 /// Every certificate that is required here is verified, name included, which libpq calls `verify-full`.

@@ -18,7 +18,11 @@ pub(crate) struct WriteHealth {
 impl WriteHealth {
     /// Counts a failed write.
     pub(crate) fn note<T>(&self, result: &Result<T, StoreError>) {
-        if let Err(StoreError::Unavailable(_) | StoreError::Contention(_)) = result {
+        // A missing grant counts as a violated constraint: PostgreSQL has one SQLSTATE for both.
+        if let Err(
+            StoreError::Unavailable(_) | StoreError::Contention(_) | StoreError::ConstraintViolated(_),
+        ) = result
+        {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -133,7 +133,7 @@ fn is_caused_by_one(error: &StoreError) -> bool {
 }
 
 impl<L: Transactions> Recorder<L> {
-    /// A recorder for a catalogue. Notifies `news` after each commit that adds announcements to the outbox.
+    /// A recorder for a catalogue. Notifies `news` after each commit, which may have added announcements to the outbox.
     pub fn new(transactions: L, catalogue: Arc<Catalogue>, news: Arc<Notify>) -> Self {
         Self {
             transactions,

@@ -34,7 +34,9 @@ const CALLERS: usize = 256;
 ///
 /// # Errors of every method
 /// `Unavailable` if the database cannot be used, `Overloaded` if too many calls wait, `Corrupt` if a stored row is
-/// unreadable.
+/// unreadable. A method that writes also fails with `Contention` if it waited for a lock too long, with
+/// `ConstraintViolated` if the database rejected the change, and with `CatalogueMismatch` or `NotMigrated` if the
+/// database no longer fits this process.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -123,7 +125,7 @@ impl Store {
         &self.inner.catalogue
     }
 
-    /// Notified after each commit that adds announcements to the outbox.
+    /// Notified after each commit that may have added announcements to the outbox.
     pub fn outbox_changed(&self) -> &Notify {
         &self.inner.news
     }

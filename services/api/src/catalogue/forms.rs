@@ -100,7 +100,7 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Resul
     let page = CodePage::read(&mut query);
     query.finish()?;
     let all = store.catalogue().forms();
-    let page = page.of(all, |form| format!("{}/{}", form.code, form.version));
+    let page = page.of(all, |form| format!("{}/{}", form.code, form.version))?;
     let forms = page.entries.into_iter();
     let forms = forms.map(|form| FormSummary::from(form.as_ref())).collect();
     Ok(page_response(&request, page.next_cursor, |next_cursor| {

@@ -96,7 +96,7 @@ pub(crate) async fn list_indicators(
     let page = CodePage::read(&mut query);
     query.finish()?;
     let catalogue = store.catalogue();
-    let page = page.of(catalogue.indicators(), |indicator| indicator.code.to_string());
+    let page = page.of(catalogue.indicators(), |indicator| indicator.code.to_string())?;
     let indicators = page.entries.into_iter();
     let indicators = indicators.map(|indicator| IndicatorBody::new(indicator, catalogue));
     let indicators = indicators.collect();

@@ -93,7 +93,7 @@ pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Resul
     let date = date.unwrap_or_else(|| store.catalogue().today(Utc::now()));
     let tree = store.catalogue().tree(date);
     let places = matching_places(&tree, &parameters)?;
-    let page = page.of(places, |place| place.code().to_string());
+    let page = page.of(places, |place| place.code().to_string())?;
     let units = page.entries.into_iter().map(UnitBody::from).collect();
     Ok(page_response(&request, page.next_cursor, |next_cursor| {
         UnitList {

@@ -42,7 +42,7 @@ pub(crate) async fn list_keys(request: HttpRequest, store: Authorized) -> Result
     let mut query = Query::of(&request);
     let page = CodePage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
-    let page = page.of(store.keys().await?, |key| key.id.to_string());
+    let page = page.of(store.keys().await?, |key| key.id.to_string())?;
     let keys = page.entries.iter();
     let keys = keys.map(|key| KeyBody::new(key, store.catalogue())).collect();
     Ok(page_response(&request, page.next_cursor, |next_cursor| KeyList {

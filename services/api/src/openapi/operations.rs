@@ -65,12 +65,12 @@ impl Operations {
             .flat_map(|(_, operations)| operations)
     }
 
-    /// The methods of a path; none when it leads nowhere.
+    /// The methods of a path; none if it does not exist.
     pub(crate) fn methods(&self, path: &str) -> Vec<&'static str> {
         self.of_path(path).map(|operation| operation.method).collect()
     }
 
-    /// The id of the operation that a method of a path is.
+    /// The operation id of a method and a path.
     pub(crate) fn id(&self, method: &Method, path: &str) -> Option<String> {
         let mut operations = self.of_path(path);
         operations

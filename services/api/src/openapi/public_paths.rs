@@ -8,3 +8,34 @@ pub(crate) fn is_public(path: &str) -> bool {
     ) || path.starts_with("/docs/")
         || path.starts_with("/problems/")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_health_documentation_and_problem_pages_need_no_key() {
+        for path in [
+            "/",
+            "/docs",
+            "/docs/index.html",
+            "/openapi.json",
+            "/problems/not-found",
+            "/livez",
+            "/readyz",
+        ] {
+            assert!(is_public(path), "{path}");
+        }
+        for path in [
+            "/v1/totals",
+            "/metrics",
+            "/nothing",
+            "/docs.txt",
+            "//docs/",
+            "/livez/",
+            "/v1/../docs/",
+        ] {
+            assert!(!is_public(path), "{path}");
+        }
+    }
+}

@@ -89,7 +89,7 @@ codes! {
         "Send the request again. The whole body must arrive within 10 seconds."
         "Hãy gửi lại yêu cầu, toàn bộ nội dung trong vòng 10 giây."
     RevisionConflict PRECONDITION_FAILED "revision-conflict"
-        "The submission has changed" "Báo cáo đã được người khác thay đổi"
+        "The revision does not match" "Phiên bản báo cáo không khớp"
         "Read the submission again, review the changes, and send your correction with the current revision in If-Match."
         "Hãy xem lại báo cáo và những thay đổi, rồi gửi bản sửa kèm số phiên bản hiện tại trong If-Match."
     BodyTooLarge PAYLOAD_TOO_LARGE "body-too-large"

@@ -266,8 +266,8 @@ impl Denied {
                 "Khóa này không được cấp quyền thực hiện việc đó.",
             ),
             Self::Unit => localized(
-                "The key only has permissions for its unit and the units below it in that reporting period.",
-                "Khóa chỉ có quyền với đơn vị được cấp và các đơn vị cấp dưới của kỳ báo cáo đó; nội dung này thuộc đơn vị khác.",
+                "The data belongs to another unit. A key gives access to its own unit and the units below it.",
+                "Nội dung này thuộc đơn vị khác. Khóa chỉ có quyền với đơn vị được cấp và các đơn vị cấp dưới.",
             ),
         }
     }
@@ -322,6 +322,25 @@ mod tests {
 
     use super::*;
     use crate::problem::text::Language;
+
+    /// Whoever changes a text sees it in both languages.
+    #[test]
+    fn texts_say_what_is_wrong_and_what_to_do() {
+        let mut texts = String::new();
+        let mut add = |code: &str, text: &Localized| {
+            for language in [Language::En, Language::Vi] {
+                texts.push_str(&format!("{code}: {}\n", text.get(language)));
+            }
+        };
+        for kind in ProblemKind::ALL {
+            add(kind.slug(), &kind.title());
+            add(kind.slug(), &kind.help());
+        }
+        for kind in field_error::tests::every_kind() {
+            add(field_error::code(&kind), &field_error::detail(&kind));
+        }
+        insta::assert_snapshot!("texts", texts);
+    }
 
     #[test]
     fn every_code_is_distinct_and_can_be_found() {

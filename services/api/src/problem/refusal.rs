@@ -1,4 +1,4 @@
-//! Which problem each refusal and each error of the store is.
+//! Maps refusals and errors of the store to problems.
 
 use tonghop_access::{Refusal, What};
 use tonghop_storage::StoreError;

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName, ToStrError};
 
-/// All values of a header as one; an error when one is no text.
+/// All values of a header as one; fails if one is not text.
 pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Result<String, ToStrError>> {
     let mut values = headers.get_all(name).peekable();
     values.peek()?;

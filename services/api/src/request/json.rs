@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 const MAX_DEPTH: u8 = 32;
 
 /// How many values a text may hold, each list, object, text, number, flag and null counted. Each takes some times more
-/// memory than its shortest spelling, `0,`. The largest sound submission has half as many.
+/// memory than its shortest spelling, `0,`. The largest valid submission has half as many.
 pub(crate) const MAX_VALUES: usize = 100_000;
 
 /// A JSON value.

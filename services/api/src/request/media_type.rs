@@ -13,7 +13,7 @@ pub(crate) const NDJSON: &str = "application/x-ndjson";
 /// The media type of comma-separated values.
 pub(crate) const CSV: &str = "text/csv";
 
-/// The media type among `offered` that the caller likes best; the first where it is all the same.
+/// The offered media type with the highest weight; of equals, the first.
 pub(crate) fn accepted(
     headers: &HeaderMap,
     offered: &'static [&'static str],

@@ -7,6 +7,8 @@ use serde::Serialize;
 use tonghop_domain::SubmissionId;
 
 use crate::openapi::text_types::CursorText;
+use crate::problem::Problem;
+use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::localized;
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
@@ -163,16 +165,42 @@ impl<P: Position> Page<P> {
 
 impl CodePage {
     /// The page of a whole list. The codes of its entries differ.
-    pub(crate) fn of<T>(&self, all: impl IntoIterator<Item = T>, code: impl Fn(&T) -> String) -> Entries<T> {
+    ///
+    /// # Errors
+    /// The last entry of the previous page is no longer in the list, and the list is not ordered by code: nobody knows
+    /// where it would be.
+    pub(crate) fn of<T>(
+        &self,
+        all: impl IntoIterator<Item = T>,
+        code: impl Fn(&T) -> String,
+    ) -> Result<Entries<T>, Problem> {
         let mut entries: Vec<T> = all.into_iter().collect();
         if let Some(after) = &self.after {
             let last = entries.iter().position(|entry| code(entry) == *after);
-            entries.drain(..last.map_or(entries.len(), |last| last + 1));
+            let begin = match last {
+                Some(last) => last + 1,
+                None if entries.is_sorted_by_key(&code) => {
+                    entries.partition_point(|entry| code(entry) < *after)
+                }
+                None => return Err(list_has_changed()),
+            };
+            entries.drain(..begin);
         }
         let more = entries.len() > self.limit;
         entries.truncate(self.limit);
-        Self::entries(entries, more, code)
+        Ok(Self::entries(entries, more, code))
     }
+}
+
+fn list_has_changed() -> Problem {
+    let hint = localized(
+        "The list has changed since the previous page. Read it again from the first page.",
+        "Danh sách đã thay đổi từ sau trang trước. Hãy tải lại từ trang đầu.",
+    );
+    Problem::InvalidQuery(vec![ParameterError {
+        name: "cursor".to_owned(),
+        kind: ParameterErrorKind::Malformed(hint),
+    }])
 }
 
 /// Responds with a page: its body, and a `Link` header that leads to the next page.
@@ -233,7 +261,7 @@ mod tests {
             let mut page = CodePage { limit, after: None };
             let mut seen = Vec::new();
             loop {
-                let Entries { entries, next_cursor } = page.of(all.clone(), ToString::to_string);
+                let Entries { entries, next_cursor } = page.of(all.clone(), ToString::to_string).unwrap();
                 prop_assert!(entries.len() <= limit);
                 seen.extend(entries);
                 match next_cursor {
@@ -243,5 +271,21 @@ mod tests {
             }
             prop_assert_eq!(seen, all);
         }
+    }
+
+    #[test]
+    fn a_page_begins_after_an_entry_that_has_gone() {
+        let page = CodePage {
+            limit: 2,
+            after: Some("b".to_owned()),
+        };
+        let codes = |all: &[&'static str]| {
+            let page = page.of(all.to_vec(), ToString::to_string);
+            page.map(|page| page.entries)
+        };
+        assert_eq!(codes(&["a", "b", "c"]).unwrap(), ["c"]);
+        assert_eq!(codes(&["a", "c", "d"]).unwrap(), ["c", "d"]);
+        assert!(codes(&["d", "a", "c"]).is_err());
+        assert_eq!(codes(&["d", "b", "c"]).unwrap(), ["c"]);
     }
 }

@@ -4,7 +4,7 @@ use tonghop_domain::SubmissionId;
 
 use crate::problem::{Missing, Problem};
 
-/// The id in a path; what is no id is the id of nothing.
+/// The id in a path. A text that is not an id gets 404.
 pub(crate) fn submission_id(text: &str) -> Result<SubmissionId, Problem> {
     let id = text.parse().map_err(|_| Problem::NotFound(Missing::Submission))?;
     Ok(SubmissionId(id))

@@ -43,7 +43,7 @@ pub(crate) struct IfFirstHeader {
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IfNoneMatchHeader {
     /// The ETag of the response that you have
-    #[param(rename = "If-None-Match", value_type = Option<EntityTagsText>, inline)]
+    #[param(rename = "If-None-Match", value_type = Option<EntityTagsText>, inline, example = "\"1\"")]
     value: (),
 }
 

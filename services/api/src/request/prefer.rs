@@ -12,16 +12,16 @@ pub(crate) struct PreferHeader {
     value: (),
 }
 
-/// The header with wishes (RFC 7240).
+/// The header `Prefer`.
 pub(crate) const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The header with the wishes that were granted.
+/// The header `Preference-Applied`.
 pub(crate) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The longest wait that a caller may prefer, in seconds.
 pub(crate) const MAX_WAIT_S: u64 = 30;
 
-/// For how many seconds the caller prefers to wait. A preference that makes no sense is passed over (RFC 7240), and
-/// a longer one than can be granted is granted in part.
+/// The seconds for which the caller prefers to wait. Invalid preferences are ignored (RFC 7240, section 2), and longer
+/// ones are capped.
 pub(crate) fn preferred_wait_s(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
     let wait = |preference: &str| {

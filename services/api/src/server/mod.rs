@@ -80,16 +80,18 @@ pub async fn serve(
         handle.stop(true).await;
     };
     tokio::pin!(server);
-    let served_all = CancellationToken::new();
+    // A server that fails ends without a stop.
+    let (tasks_stop, served_all) = (stop.child_token(), CancellationToken::new());
     let serving = async {
         let served = tokio::select! {
             served = &mut server => served,
             () = ending => server.await,
         };
+        tasks_stop.cancel();
         served_all.cancel();
         served
     };
-    let (served, ()) = tokio::join!(serving, gate_tasks.run(&stop, &served_all));
+    let (served, ()) = tokio::join!(serving, gate_tasks.run(&tasks_stop, &served_all));
     served.map_err(StartError::Failed)
 }
 

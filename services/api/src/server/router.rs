@@ -60,7 +60,7 @@ pub fn openapi_json() -> String {
     text
 }
 
-/// Answers where no route is: the path has other methods, or leads nowhere.
+/// Responds if no route matches: the path has other methods, or does not exist.
 pub(crate) async fn fallback(
     request: HttpRequest,
     operations: Data<Operations>,
@@ -104,7 +104,7 @@ mod tests {
         let checked_in = std::fs::read_to_string(file).unwrap_or_default();
         assert!(
             checked_in == openapi_json(),
-            "openapi/openapi.json is not what the routes say; renew it: cargo run -- export-openapi > openapi/openapi.json"
+            "openapi/openapi.json is outdated; regenerate it with cargo run -- export-openapi > openapi/openapi.json"
         );
     }
 }

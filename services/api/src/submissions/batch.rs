@@ -63,7 +63,7 @@ impl BatchPermits {
     "line": 2, "status": 400,
     "problem": {
         "type": "/problems/invalid-json", "title": "The body is not JSON", "status": 400,
-        "detail": "The body is not JSON at line 1, column 2, or it is nested more than 32 levels deep.",
+        "detail": "The body is invalid at line 1, column 2: it is not JSON, or nested more than 32 levels deep.",
         "instance": "/v1/submissions/batch", "code": "invalid-json",
         "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"
     }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use tokio::sync::oneshot;
 use tonghop_domain::SubmissionKey;
 
-/// TotalRef how many lines are worked on at once. When many more keys are known, those that are done are forgotten.
-const IN_FLIGHT: usize = 64;
+/// The number of lines in flight. Once more than twice as many submissions are known, finished ones are forgotten.
+pub(crate) const LINES_IN_FLIGHT: usize = 64;
 
 /// For each submission, the last line that is about it.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Turn {
 impl PerKeyOrder {
     /// Queues a line about a submission.
     pub(crate) fn enqueue(&mut self, key: &SubmissionKey) -> Turn {
-        if self.0.len() > 2 * IN_FLIGHT {
+        if self.0.len() > 2 * LINES_IN_FLIGHT {
             let unfinished = |last: &mut oneshot::Receiver<()>| {
                 last.try_recv() == Err(oneshot::error::TryRecvError::Empty)
             };
@@ -87,7 +87,7 @@ mod tests {
                     applied.borrow_mut().push(line);
                 })
             });
-            lines.buffered(IN_FLIGHT).for_each(|()| async {}).await;
+            lines.buffered(LINES_IN_FLIGHT).for_each(|()| async {}).await;
         });
         let applied = applied.into_inner();
         assert_eq!(applied.len(), 2_000);
@@ -99,6 +99,6 @@ mod tests {
                 .collect();
             assert!(lines.is_sorted(), "{lines:?}");
         }
-        assert!(order.0.len() <= 2 * IN_FLIGHT + 1);
+        assert!(order.0.len() <= 2 * LINES_IN_FLIGHT + 1);
     }
 }

@@ -158,7 +158,7 @@ impl TotalsBody {
         &self.ratios
     }
 
-    /// Units expected, units that reported, changes on their way, and the time of it all.
+    /// The units that are expected, those that reported, the pending changes, and `as_of`.
     pub(crate) fn state(&self) -> (u32, u32, i64, DateTime<Utc>) {
         let (completeness, freshness) = (&self.completeness, &self.freshness);
         (

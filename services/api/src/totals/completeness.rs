@@ -111,7 +111,7 @@ pub(crate) async fn list_completeness(
     let total = parameters.resolve(query, store.catalogue())?;
     let all = store.completeness(&total).await?;
     let counts: CompletenessCounts = all.iter().map(|unit| unit.status).collect();
-    let page = page.of(all, |unit| unit.unit.to_string());
+    let page = page.of(all, |unit| unit.unit.to_string())?;
     let units = page.entries.iter();
     let units = units.map(|unit| UnitCompletenessBody::new(unit, &total.scope.tree));
     let body = UnitCompletenessList {

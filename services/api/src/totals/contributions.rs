@@ -110,7 +110,7 @@ pub(crate) async fn list_contributions(
     let kind = &indicator.ok_or_else(unknown)?.kind;
     let all = store.contributions(&total, &code).await?;
     let value = sum_of_contributions(&code, all.iter().map(|part| part.value)).map_err(StoreError::from)?;
-    let page = page.of(all, |part| part.unit.to_string());
+    let page = page.of(all, |part| part.unit.to_string())?;
     let parts = page.entries.into_iter();
     let contributions = parts.map(|part| ContributionBody::new(part, kind)).collect();
     Ok(page_response(&request, page.next_cursor, |next_cursor| {

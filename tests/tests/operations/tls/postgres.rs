@@ -63,6 +63,11 @@ async fn another_server_is_rejected_with_one_sentence() {
             Some(other_authority.setting()),
             "UnknownIssuer",
         ),
+        (
+            format!("{url}?sslmode=verify-full"),
+            Some(other_authority.setting()),
+            "UnknownIssuer",
+        ),
         (other_name, Some(authority.setting()), "not valid for name"),
     ] {
         let refused = migrate(&url, authority.as_deref());
@@ -74,13 +79,15 @@ async fn another_server_is_rejected_with_one_sentence() {
         assert!(refused.error.contains("certificate"), "{refused:?}");
     }
     // By the authorities of the operating system; a small container has none, and the error says so.
-    let refused = migrate(&format!("{url}?sslmode=require"), None);
-    assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
-    let message = ["UnknownIssuer", "no list of certificate authorities"];
-    assert!(
-        message.iter().any(|message| refused.error.contains(message)),
-        "{refused:?}"
-    );
+    for mode in ["require", "verify-full"] {
+        let refused = migrate(&format!("{url}?sslmode={mode}"), None);
+        assert!(matches!(refused.code, Some(1 | 2)), "{refused:?}");
+        let message = ["UnknownIssuer", "no list of certificate authorities"];
+        assert!(
+            message.iter().any(|message| refused.error.contains(message)),
+            "{refused:?}"
+        );
+    }
     assert_eq!(migrate(&url, Some(&authority.setting())).code, Some(0));
 }
 
