@@ -1,7 +1,5 @@
 //! Files that fit a sitting and functions that fit a screen.
 
-use std::path::Path;
-
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::sources::{attributes_before, is_for_tests, is_ident, module_at, our_sources, short};
