@@ -122,9 +122,7 @@ impl Batch {
         let at = match conn {
             Conn::Pg(_) => now,
             // The clock of an embedded database may be set back. The trail's time must not go back.
-            Conn::Lite(_) => seals::last(conn)
-                .await?
-                .map_or(now, |last| now.max(last.sealed_at)),
+            Conn::Lite(_) => seals::last_time(conn).await?.map_or(now, |last| now.max(last)),
         };
         let batch = Uuid::now_v7();
         let numbered = || (0..).zip(entries);

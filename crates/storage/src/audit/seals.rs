@@ -57,11 +57,40 @@ impl Seal {
     }
 }
 
-/// The last seal.
-pub(crate) async fn last(conn: &mut Conn) -> Result<Option<Seal>, StoreError> {
-    let query = audit_seals::table.order(audit_seals::number.desc());
+/// The last seal of the chain, whose numbers count from 1. Seals with numbers far beyond, which the service did not write,
+/// are passed over: the search begins at a seal that was the last one before, with steps that double.
+async fn last(conn: &mut Conn, hint: i64) -> Result<Option<Seal>, StoreError> {
+    let mut low = if exists(conn, hint).await? { hint } else { 0 };
+    let mut step = 1;
+    let mut high = low.saturating_add(step);
+    while high > low && exists(conn, high).await? {
+        (low, step) = (high, step.saturating_mul(2));
+        high = low.saturating_add(step);
+    }
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if exists(conn, middle).await? {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let query = audit_seals::table.find(low);
     let row: Option<SealRow> = on!(conn, c => query.select(SealRow::as_select()).first(c).await.optional())?;
     Ok(row.map(SealRow::read))
+}
+
+/// The latest time of a seal.
+pub(crate) async fn last_time(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+    let query = audit_seals::table
+        .order(audit_seals::sealed_at.desc())
+        .select(audit_seals::sealed_at);
+    let last: Option<NaiveDateTime> = on!(conn, c => query.first(c).await.optional())?;
+    Ok(last.map(|last| last.and_utc()))
+}
+
+async fn exists(conn: &mut Conn, number: i64) -> Result<bool, StoreError> {
+    Ok(digest(conn, number).await?.is_some())
 }
 
 /// The ids of unsealed batches with their digests, in order, ignoring batches older than `from`.
@@ -88,9 +117,14 @@ async fn unsealed_batches(
     Ok(written)
 }
 
-/// Appends a seal over the unsealed batches. Returns `None` if there are none or another process sealed them.
-pub(crate) async fn seal(conn: &mut Conn, now: DateTime<Utc>) -> Result<Option<SealHead>, StoreError> {
-    let last = last(conn).await?;
+/// Appends a seal over the unsealed batches. Returns `None` if there are none or another process sealed them. `hint` is
+/// the number of the last seal that is known.
+pub(crate) async fn seal(
+    conn: &mut Conn,
+    now: DateTime<Utc>,
+    hint: i64,
+) -> Result<Option<SealHead>, StoreError> {
+    let last = last(conn, hint).await?;
     let new = unsealed_batches(conn, last.as_ref().map(|last| last.sealed_at - LOOK_BACK)).await?;
     if new.is_empty() {
         return Ok(None);
@@ -101,7 +135,9 @@ pub(crate) async fn seal(conn: &mut Conn, now: DateTime<Utc>) -> Result<Option<S
         .map(|(id, digest)| format!("{id} {digest}\n"))
         .collect();
     let before = last.as_ref().map(|last| &last.head);
-    let number = before.map_or(1, |before| before.number + 1);
+    let number = before.map_or(Some(1), |before| before.number.checked_add(1));
+    let number =
+        number.ok_or_else(|| StoreError::corrupt("a seal of the audit trail with the highest number"))?;
     let head = SealHead::next(before, number, sealed_at, &batches);
     let row = SealRow {
         number,

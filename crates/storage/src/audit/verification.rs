@@ -37,8 +37,10 @@ pub enum AuditFault {
     BatchRemoved(String, i64),
     /// A seal differs from what was written.
     SealChanged(i64),
-    /// A seal is missing.
-    SealRemoved(i64),
+    /// Seals are missing: from the first of these numbers to the last.
+    SealsRemoved(i64, i64),
+    /// A seal has a number below 1, which the service never gives.
+    SealInserted(i64),
     /// The chain was rewritten: the head of this seal differs from the one kept outside the database.
     HeadDiffers(i64),
     /// The chain was truncated after this seal: the head of a later one was kept outside the database.
@@ -57,7 +59,12 @@ impl fmt::Display for AuditFault {
                 write!(f, "batch {batch} was removed, which seal {seal} names")
             }
             Self::SealChanged(seal) => write!(f, "seal {seal} was changed"),
-            Self::SealRemoved(seal) => write!(f, "seal {seal} was removed"),
+            Self::SealsRemoved(first, last) if first == last => write!(f, "seal {first} was removed"),
+            Self::SealsRemoved(first, last) => write!(
+                f,
+                "seals {first} to {last} are missing: they were removed, or the next one was inserted"
+            ),
+            Self::SealInserted(seal) => write!(f, "seal {seal} was inserted"),
             Self::HeadDiffers(seal) => {
                 write!(
                     f,
@@ -105,12 +112,18 @@ impl Audit {
     /// Checks a seal against the one before, and its batches against the stored ones.
     pub(crate) fn seal(&mut self, seal: &Seal, mut stored: HashMap<String, Stored>) {
         let found = &mut self.verification;
+        if seal.head.number < 1 {
+            found.faults.push(AuditFault::SealInserted(seal.head.number));
+            return;
+        }
         let before = found.head.take();
-        let expected = before.as_ref().map_or(1, |before| before.number + 1);
+        let expected = before
+            .as_ref()
+            .map_or(1, |before| before.number.saturating_add(1));
         let number = seal.head.number;
-        found
-            .faults
-            .extend((expected..number).map(AuditFault::SealRemoved));
+        if expected < number {
+            found.faults.push(AuditFault::SealsRemoved(expected, number - 1));
+        }
         // Without the head of a missing seal, the next one cannot be checked.
         let is_linked = SealHead::next(before.as_ref(), number, seal.sealed_at, &seal.batches) == seal.head;
         if expected == number && !is_linked {
@@ -186,9 +199,10 @@ impl Stored {
     }
 }
 
-pub(crate) async fn seals_after(conn: &mut Conn, number: i64) -> Result<Vec<Seal>, StoreError> {
+/// A page of seals with this number or a higher one, in order.
+pub(crate) async fn seals_from(conn: &mut Conn, number: i64) -> Result<Vec<Seal>, StoreError> {
     let query = audit_seals::table
-        .filter(audit_seals::number.gt(number))
+        .filter(audit_seals::number.ge(number))
         .order(audit_seals::number)
         .limit(PAGE);
     let rows: Vec<SealRow> = on!(conn, c => query.select(SealRow::as_select()).load(c).await)?;

@@ -1,6 +1,7 @@
 //! The audit trail in the store.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{AuditEntry, SealHead};
@@ -8,7 +9,7 @@ use tonghop_domain::{AuditEntry, SealHead};
 use crate::audit::entries::{self, AuditPlace};
 use crate::audit::seals::{self, LOOK_BACK};
 use crate::audit::verification::{
-    Audit, AuditFault, AuditVerification, batch_ids_after, load_batches, seals_after,
+    Audit, AuditFault, AuditVerification, batch_ids_after, load_batches, seals_from,
 };
 use crate::database::clock::clock;
 use crate::error::StoreError;
@@ -50,13 +51,18 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn seal(&self) -> Result<Option<SealHead>, StoreError> {
-        self.write(|conn| {
+        let hint = self.inner.last_seal.load(Ordering::Relaxed);
+        let sealed = self.write(move |conn| {
             Box::pin(async move {
                 let now = clock(conn).await?;
-                seals::seal(conn, now).await
+                seals::seal(conn, now, hint).await
             })
-        })
-        .await
+        });
+        let head = sealed.await?;
+        if let Some(head) = &head {
+            self.inner.last_seal.store(head.number, Ordering::Relaxed);
+        }
+        Ok(head)
     }
 
     /// The digest of a seal in the database.
@@ -77,14 +83,13 @@ impl Store {
         let mut audit = Audit::default();
         let mut stored_digests: HashMap<i64, String> =
             known.iter().map(|head| (head.number, String::new())).collect();
-        let mut last_sealed_at = None;
-        loop {
-            let after = audit.verification.head.as_ref().map_or(0, |head| head.number);
+        let (mut last_sealed_at, mut next) = (None, Some(i64::MIN));
+        while let Some(from) = next {
             let page = self
                 .read_as_service(move |conn| {
                     Box::pin(async move {
                         let mut page = Vec::new();
-                        for seal in seals_after(conn, after).await? {
+                        for seal in seals_from(conn, from).await? {
                             let ids: Vec<&str> = seal.batch_digests().map(|(id, _)| id).collect();
                             let stored = load_batches(conn, &ids).await?;
                             page.push((seal, stored));
@@ -97,6 +102,7 @@ impl Store {
                 break;
             }
             for (seal, stored) in page {
+                next = seal.head.number.checked_add(1);
                 if let Some(digest) = stored_digests.get_mut(&seal.head.number) {
                     digest.clone_from(&seal.head.digest);
                 }

@@ -1,6 +1,7 @@
 //! The store, which services call. Each call is one transaction that runs to its end, even if the caller disconnects.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -55,6 +56,8 @@ struct Inner {
     commits: Commits,
     callers: Arc<Semaphore>,
     runtime: Handle,
+    /// The number of the last seal of the audit trail that this process appended.
+    last_seal: AtomicI64,
 }
 
 impl std::fmt::Debug for Store {
@@ -103,6 +106,7 @@ impl Store {
             commits,
             callers: Arc::new(Semaphore::new(CALLERS)),
             runtime: Handle::current(),
+            last_seal: AtomicI64::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),

@@ -20,6 +20,7 @@ on_both!(
     verification_reports_a_removed_entry,
     verification_reports_a_removed_batch,
     verification_reports_changed_and_removed_seals,
+    seals_with_impossible_numbers_are_reported_and_sealing_goes_on,
     verification_reports_a_truncated_trail,
     verification_reports_a_rewritten_chain,
 );
@@ -386,10 +387,34 @@ async fn verification_reports_changed_and_removed_seals(store: TestStore) {
     let faults = store.faults(&noted).await;
     assert_eq!(
         faults[..2],
-        [AuditFault::SealChanged(2), AuditFault::SealRemoved(4)]
+        [AuditFault::SealChanged(2), AuditFault::SealsRemoved(4, 4)]
     );
     // A batch that only the seal knew is recent enough to be sealed again.
     assert!(faults.len() == 2 || faults[2] == AuditFault::BatchInserted(batch));
+}
+
+async fn seals_with_impossible_numbers_are_reported_and_sealing_goes_on(store: TestStore) {
+    let mut noted = vec![store.seals(1).await, store.seals(1).await];
+    for number in [i64::MAX, 20_000_000, 64, 0, i64::MIN] {
+        let row = format!("INSERT INTO audit_seals VALUES ({number}, '2026-01-01 00:00:00', '', 'x')");
+        store.tampers(&row).await;
+    }
+    noted.push(store.seals(1).await);
+    noted.push(store.seals(1).await);
+    let numbers: Vec<i64> = noted.iter().map(|head| head.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    let expected = [
+        AuditFault::SealInserted(i64::MIN),
+        AuditFault::SealInserted(0),
+        AuditFault::SealsRemoved(5, 63),
+        AuditFault::SealsRemoved(65, 19_999_999),
+        AuditFault::SealsRemoved(20_000_001, i64::MAX - 1),
+    ];
+    assert_eq!(store.faults(&noted).await, expected);
+    // Another process has no hint of where the chain ends.
+    let [other, _] = store.processes().await;
+    other.note(vec![entry(7)]).await.unwrap();
+    assert_eq!(other.seal().await.unwrap().map(|head| head.number), Some(5));
 }
 
 async fn verification_reports_a_truncated_trail(store: TestStore) {
