@@ -82,7 +82,7 @@ async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
     let client = ServiceClient::local(url)?;
     client.wait_until_ready().await?;
     let keys = DemoKeys::create(store).await?;
-    client.submit_batch(&keys.admin, SUBMISSIONS.to_owned()).await?;
+    client.submit_batch(&keys.admin, SUBMISSIONS.into()).await?;
     let mut polls = tokio::time::interval(Duration::from_millis(50));
     while store.pending().await? > 0 {
         polls.tick().await;

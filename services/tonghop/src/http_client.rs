@@ -79,7 +79,7 @@ impl ServiceClient {
     }
 
     /// Sends submissions as NDJSON and returns the result of each line.
-    pub(crate) async fn submit_batch(&self, key: &Token, lines: String) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn submit_batch(&self, key: &Token, lines: Vec<u8>) -> Result<Vec<Value>, Failure> {
         let url = &self.url;
         let request = self
             .client
