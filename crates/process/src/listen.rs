@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::str::FromStr;
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -12,6 +13,9 @@ use crate::failure::Failure;
 /// How many connections can wait to be accepted, as far as the system allows (Linux: `net.core.somaxconn`, 4,096 by
 /// default). Further attempts get no answer and retry after a second. The standard library asks for 128.
 const BACKLOG: i32 = 4_096;
+
+/// The time after which a connection is closed because its client accepts no bytes, although some wait to be sent.
+const UNREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An address to listen on: `HOST:PORT`, where the host is an IP address or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +62,7 @@ impl ListenAddress {
         addresses.dedup();
         let (mut listeners, mut missing) = (Vec::new(), None);
         for address in addresses {
-            match listen(address) {
+            match listen(address, UNREAD_TIMEOUT) {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if is_absent(&error) => missing = Some(error),
                 Err(error) => return Err(self.failure(&error)),
@@ -82,10 +86,15 @@ impl ListenAddress {
     }
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+/// Listens, and lets the operating system close each connection whose client accepts no bytes for this time although some
+/// wait to be sent.
+fn listen(address: SocketAddr, unread: Duration) -> Result<TcpListener, Error> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     // Connections of the previous process may still be closing.
     socket.set_reuse_address(cfg!(unix))?;
+    // Accepted connections inherit it (RFC 5482; Linux counts a closed window as well).
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(unread))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -98,8 +107,8 @@ fn is_absent(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpStream;
-    use std::time::Duration;
 
     use super::*;
 
@@ -143,6 +152,21 @@ mod tests {
             assert!(address.ip().is_loopback());
             TcpStream::connect(address).unwrap();
         }
+    }
+
+    /// The client announces a closed window, so that the connection itself stays alive.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_whose_client_reads_nothing_is_closed() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), Duration::from_secs(1)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut connection, _) = listener.accept().unwrap();
+        let begun = std::time::Instant::now();
+        let part = vec![0; 1 << 20];
+        let written = (0..100).try_for_each(|_| connection.write_all(&part));
+        assert!(written.is_err(), "100 MiB were sent to nobody");
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        drop(client);
     }
 
     /// Nobody accepts them: as many can arrive while the process is busy.
