@@ -104,6 +104,48 @@ async fn post(app: &TestApp, media_type: &str, body: &str) -> Answer {
         .await
 }
 
+/// A float would round each to a whole number, or to infinity.
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_decided_by_their_digits() {
+    let app = TestApp::start(Way::InProcess).await;
+    let send = async |value: &str| {
+        let figures = format!(r#"[{{"indicator":"TT.PT","value":{value}}}]"#);
+        let body = format!(r#"{{"form":"{FORM}","period":"2021-07","unit":"866","figures":{figures}}}"#);
+        post(&app, "application/json", &body).await
+    };
+    for (value, code) in [
+        ("0.9999999999999999", "wrong-type"),
+        ("62.99999999999999999", "wrong-type"),
+        ("999999999999.00001", "wrong-type"),
+        ("1000000000000.0000001", "wrong-type"),
+        ("1e-400", "wrong-type"),
+        ("1e400", "above-maximum"),
+        ("-1e400", "below-minimum"),
+        ("1000000000001", "above-maximum"),
+    ] {
+        let problem = assert_problem(&send(value).await, 422, "invalid-submission");
+        let errors = &problem["errors"];
+        assert_eq!(errors[0]["pointer"], "/figures/0/value", "{value}: {errors}");
+        assert_eq!(errors[0]["code"], code, "{value}: {errors}");
+    }
+    for value in ["6.3e1", "63.000", "630E-1"] {
+        let answer = send(value).await;
+        assert_eq!(
+            answer.json()["figures"][0]["value"],
+            63,
+            "{value}: {}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_is_ignored() {
+    let app = TestApp::start(Way::InProcess).await;
+    let body = format!("\u{feff}{}", broadcasts("866", 1));
+    assert_eq!(post(&app, "application/json", &body).await.status, 201);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idempotency_keys_belong_to_the_caller() {
     let app = TestApp::start(Way::InProcess).await;

@@ -1,10 +1,13 @@
 //! JSON as it was written: fields in their order, repeated fields kept, whole numbers distinguished from others.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::request::json_number::{is_beyond_floats, number_places, whole_number};
 
 /// How deep lists and objects may be nested.
 const MAX_DEPTH: u8 = 32;
@@ -42,18 +45,46 @@ pub(crate) enum Unread {
     TooManyValues,
 }
 
-/// Reads one value and nothing after it.
+/// The mark of UTF-8 that some programs write before a text. A reader may ignore it (RFC 8259, section 8.1).
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads one value and nothing after it. A byte order mark before it is ignored.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, Unread> {
-    let values = Cell::new(0);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    let read = parse_with_numbers_of(bytes, bytes);
+    let Err(Unread::NotJson { .. }) = read else {
+        return read;
+    };
+    // serde_json rejects numbers such as 1e999. It reads fractions in their places.
+    let mut readable = bytes.to_vec();
+    for place in number_places(bytes).filter(|place| is_beyond_floats(&bytes[place.clone()])) {
+        let point = place.start + 1;
+        readable[place].fill(b'1');
+        readable[point] = b'.';
+    }
+    if readable == bytes {
+        return read;
+    }
+    parse_with_numbers_of(&readable, bytes).map(Json::into_owned)
+}
+
+/// Reads a value, and its numbers from the digits in `original`.
+fn parse_with_numbers_of<'a>(bytes: &'a [u8], original: &[u8]) -> Result<Json<'a>, Unread> {
+    let progress = Progress {
+        original,
+        values: Cell::new(0),
+        numbers: Cell::new(0),
+        places: OnceCell::new(),
+    };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value = Value {
         depth: 0,
-        values: &values,
+        progress: &progress,
     };
     let value = value.deserialize(&mut deserializer);
     let value = value.and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|error| {
-        if values.get() > MAX_VALUES {
+        if progress.values.get() > MAX_VALUES {
             return Unread::TooManyValues;
         }
         Unread::NotJson {
@@ -63,12 +94,54 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Json<'_>, Unread> {
     })
 }
 
+impl Json<'_> {
+    fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Flag(flag) => Json::Flag(flag),
+            Self::Integer(number) => Json::Integer(number),
+            Self::Fraction => Json::Fraction,
+            Self::Text(text) => Json::Text(Cow::Owned(text.into_owned())),
+            Self::List(list) => Json::List(list.into_iter().map(Json::into_owned).collect()),
+            Self::Object(fields) => {
+                let owned =
+                    |(name, value): (Cow<'_, str>, Self)| (Cow::Owned(name.into_owned()), value.into_owned());
+                Json::Object(fields.into_iter().map(owned).collect())
+            }
+        }
+    }
+}
+
+/// What was read of a text.
+struct Progress<'t> {
+    original: &'t [u8],
+    /// How many values were read so far, the present one among them once it has begun.
+    values: Cell<usize>,
+    /// How many numbers were read so far.
+    numbers: Cell<usize>,
+    /// The place of every number; found when the first one needs it.
+    places: OnceCell<Vec<Range<usize>>>,
+}
+
+impl Progress<'_> {
+    /// The number that was read last, by its digits.
+    fn last_number(&self) -> Json<'static> {
+        let places = self.places.get_or_init(|| number_places(self.original).collect());
+        let last = places.get(self.numbers.get().wrapping_sub(1));
+        let number = last.and_then(|place| whole_number(self.original.get(place.clone())?));
+        number.map_or(Json::Fraction, Json::Integer)
+    }
+
+    fn count_number(&self) {
+        self.numbers.set(self.numbers.get() + 1);
+    }
+}
+
 /// A value at a depth.
 #[derive(Clone, Copy)]
-struct Value<'c> {
+struct Value<'p> {
     depth: u8,
-    /// How many values were read so far, this one among them once it has begun.
-    values: &'c Cell<usize>,
+    progress: &'p Progress<'p>,
 }
 
 impl Value<'_> {
@@ -87,8 +160,9 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
-        self.values.set(self.values.get() + 1);
-        if self.values.get() > MAX_VALUES {
+        let values = &self.progress.values;
+        values.set(values.get() + 1);
+        if values.get() > MAX_VALUES {
             return Err(D::Error::custom("too many values"));
         }
         deserializer.deserialize_any(self)
@@ -111,19 +185,19 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        self.progress.count_number();
         Ok(Json::Integer(number))
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        self.progress.count_number();
         Ok(Json::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
-        if number.fract() == 0.0 {
-            Ok(Json::Integer(number as i64))
-        } else {
-            Ok(Json::Fraction)
-        }
+    /// The float is only a hint: 0.9999999999999999 rounds to 1.
+    fn visit_f64<E>(self, _: f64) -> Result<Json<'de>, E> {
+        self.progress.count_number();
+        Ok(self.progress.last_number())
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
@@ -218,11 +292,45 @@ mod tests {
             b"[1,]",
             b"\"\\ud800\"",
             b"\"\xff\"",
-            b"\xef\xbb\xbf{}",
-            b"1e999",
+            b"{}\xef\xbb\xbf",
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            b"1e999]",
+            b"[1e]",
+            b"[01e999]",
         ] {
             assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_ignored() {
+        assert_eq!(parse(b"\xef\xbb\xbf[]"), Ok(Json::List(Vec::new())));
+    }
+
+    #[test]
+    fn numbers_are_decided_by_their_digits() {
+        let text =
+            br#"{"1e9":"2.5 \\","a":[1e999,-1e400,0e999,1e-400,0.9999999999999999,62.99999999999999999,
+            999999999999.00001,1000000000000.0000001,6.30e1,-0.0,18446744073709551616,7]}"#;
+        let Ok(Json::Object(fields)) = parse(text) else {
+            panic!("the text is an object");
+        };
+        let numbers = Json::List(vec![
+            Json::Integer(i64::MAX),
+            Json::Integer(i64::MIN),
+            Json::Integer(0),
+            Json::Fraction,
+            Json::Fraction,
+            Json::Fraction,
+            Json::Fraction,
+            Json::Fraction,
+            Json::Integer(63),
+            Json::Integer(0),
+            Json::Integer(i64::MAX),
+            Json::Integer(7),
+        ]);
+        assert_eq!(fields[0], ("1e9".into(), Json::Text("2.5 \\".into())));
+        assert_eq!(fields[1], ("a".into(), numbers));
     }
 
     #[test]
@@ -232,6 +340,7 @@ mod tests {
         assert!(parse(nested(33).as_bytes()).is_err());
         assert!(parse("[".repeat(1 << 20).as_bytes()).is_err());
     }
+
     #[test]
     fn the_number_of_values_is_bounded() {
         // The list itself is one.

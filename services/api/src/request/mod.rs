@@ -7,6 +7,7 @@ mod header_tests;
 pub(crate) mod headers;
 pub(crate) mod idempotency;
 pub(crate) mod json;
+pub(crate) mod json_number;
 pub(crate) mod json_reader;
 pub(crate) mod media_type;
 pub(crate) mod ndjson;
