@@ -323,7 +323,7 @@ mod tests {
     use super::*;
     use crate::problem::text::Language;
 
-    /// Whoever changes a text sees it in both languages.
+    /// The snapshot shows every text in both languages, so that a change of one is reviewed beside the other.
     #[test]
     fn texts_say_what_is_wrong_and_what_to_do() {
         let mut texts = String::new();
