@@ -23,8 +23,8 @@ pub enum StoreError {
     /// Another process holds the SQLite file.
     #[error("{0} is in use by another tonghop process")]
     InUse(String),
-    /// The new catalogue omits something that submissions use.
-    #[error("submissions in the database use what the new catalogue lacks: {0}")]
+    /// The new catalogue lacks something that reports use, or changes what it means.
+    #[error("reports in the database use what the new catalogue lacks or changes: {0}")]
     CatalogueInUse(String),
     /// The change breaks a rule of the database, which only a bug of this program can cause; nothing was stored.
     #[error("the database rejected the change: {0}")]

@@ -7,6 +7,7 @@ mod audit;
 mod codec;
 mod database;
 mod error;
+mod fair_queue;
 mod group_commit;
 mod model;
 mod queries;

@@ -60,7 +60,12 @@ pub enum Outcome {
     KeyReused,
 }
 
-/// A filter for lists of submissions.
+/// A filter for lists of submissions, which also determines their order. In both orders, whoever reads page after page
+/// sees each submission that was there all the time, whatever is corrected meanwhile:
+///
+/// - without `updated_since`, by id and therefore by the time of the first revision, the newest first; a correction does
+///   not move a submission;
+/// - with it, by the time of the current revision, the oldest first; a correction moves a submission to the end.
 #[derive(Clone, Debug, Default)]
 pub struct SubmissionFilter {
     /// The form.
@@ -71,6 +76,8 @@ pub struct SubmissionFilter {
     pub units: Option<Vec<tonghop_domain::UnitId>>,
     /// The earliest time at which the current revision was recorded.
     pub updated_since: Option<DateTime<Utc>>,
+    /// The time before which the current revision was recorded; for a complete list, the watermark.
+    pub recorded_before: Option<DateTime<Utc>>,
     /// The last submission of the previous page: the time of its current revision and its id.
     pub after: Option<(DateTime<Utc>, SubmissionId)>,
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::audit::seals;
 use crate::codec;
-use crate::database::pool::{Conn, Lite, on};
+use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::audit_batches;
 use crate::database::unnest::{self, Rows, WithClause, rows};
 use crate::error::StoreError;

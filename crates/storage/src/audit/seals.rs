@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use tonghop_domain::SealHead;
 
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::{audit_batches, audit_seals};
 use crate::error::StoreError;
 

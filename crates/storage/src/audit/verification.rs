@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::audit::entries::{NAMING_CHARS, read_entries};
 use crate::audit::seals::{Seal, SealRow};
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::{audit_batches, audit_seals};
 use crate::error::StoreError;
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use diesel_async::RunQueryDsl;
 
-use crate::database::pool::Conn;
+use crate::database::connection::Conn;
 use crate::error::StoreError;
 
 diesel::define_sql_function! {

@@ -1,27 +1,24 @@
-//! Pools, connections and transactions on either database.
+//! The pools of connections to either database.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed;
-use diesel::SqliteConnection;
-use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::deadpool::Pool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 
 use crate::database::acting_as::ActingAs;
+use crate::database::announcement::Recording;
+use crate::database::connection::{Conn, Lite, Purpose, on};
 use crate::database::postgres::{PgManager, PooledPgConnection};
 use crate::database::sqlite_file::DatabaseFile;
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
+use crate::database::transaction::Tx;
 use crate::database::url::DatabaseUrl;
 use crate::error::StoreError;
 
-pub(crate) type Lite = SyncConnectionWrapper<SqliteConnection>;
-
-/// SQLite's message if another connection writes.
-const SQLITE_BUSY: &str = "database is locked";
 /// The most time to begin a transaction, which is easy: a connection that needs longer is taken for dead.
 const SILENCE: Duration = Duration::from_secs(1);
 /// The most time that a caller waits for a connection.
@@ -30,6 +27,8 @@ const POOL_WAIT: Duration = Duration::from_secs(2);
 const WRITER_WAIT: Duration = Duration::from_secs(3);
 /// The connections of a process to PostgreSQL.
 const POSTGRES_CONNECTIONS: usize = 16;
+/// Those of them that callers' reads leave to recording, refreshing, and the service's own tasks.
+const POSTGRES_SERVICE_CONNECTIONS: usize = 6;
 /// The connections of a process that read a SQLite file, beside the one that writes.
 const SQLITE_READERS: usize = 4;
 
@@ -39,81 +38,6 @@ const SQLITE_READERS: usize = 4;
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = 1700; SET statement_timeout = 4000; \
     SET idle_in_transaction_session_timeout = 2000; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; \
     SET synchronous_commit = on; SET enable_seqscan = off; SET TIME ZONE 'UTC'";
-/// For statements that find rows by their keys: planning for the actual parameters would take longer than the
-/// statement.
-const KEPT_PLANS: &str = "SET LOCAL plan_cache_mode = force_generic_plan";
-const HURRIED_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = 500; ";
-/// A connection to either database. Queries are written once with [`on!`].
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are few, each lives for one transaction"
-)]
-pub(crate) enum Conn {
-    Pg(PooledPgConnection),
-    Lite(Object<Lite>),
-}
-
-impl Conn {
-    fn begin_statement(&self, purpose: Purpose, acting_as: &ActingAs) -> String {
-        let subject = acting_as.statement();
-        match (self, purpose) {
-            (Self::Pg(_), Purpose::Read) => {
-                format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {subject}")
-            }
-            (Self::Pg(_), Purpose::Lookup) => {
-                format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {KEPT_PLANS}; {subject}")
-            }
-            (Self::Pg(_), Purpose::Write) => format!("BEGIN ISOLATION LEVEL READ COMMITTED; {subject}"),
-            (Self::Pg(_), Purpose::UnitOfWork { hurry }) => {
-                let timeout = if hurry { HURRIED_LOCK_TIMEOUT } else { "" };
-                format!("BEGIN ISOLATION LEVEL READ COMMITTED; {KEPT_PLANS}; {timeout}{subject}")
-            }
-            (Self::Lite(_), Purpose::Read | Purpose::Lookup) => "BEGIN".to_owned(),
-            (Self::Lite(_), Purpose::Write | Purpose::UnitOfWork { .. }) => "BEGIN IMMEDIATE".to_owned(),
-        }
-    }
-
-    /// Forgets the errors of earlier transactions.
-    fn forget_errors(&self) {
-        if let Self::Pg(object) = self {
-            object.0.last_error().take();
-        }
-    }
-
-    /// Classifies an error of a statement in this transaction. Errors without a kind in diesel arrive as `Unavailable`;
-    /// PostgreSQL's SQLSTATE is more precise. SQLite is compiled in, so its message for a conflict is a constant.
-    fn classify(&self, error: StoreError) -> StoreError {
-        match (self, error) {
-            (Self::Pg(object), StoreError::Unavailable(message)) => match object.0.last_error().take() {
-                Some(code) => StoreError::of_sqlstate(code, message),
-                None => StoreError::Unavailable(message),
-            },
-            (Self::Lite(_), StoreError::Unavailable(message)) if message == SQLITE_BUSY => {
-                StoreError::Contention(message)
-            }
-            (_, error) => error,
-        }
-    }
-}
-
-/// Evaluates one expression with a connection to either database.
-macro_rules! on {
-    ($conn:expr, $c:ident => $body:expr) => {
-        match $conn {
-            $crate::database::pool::Conn::Pg(object) => {
-                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
-                $body
-            }
-            $crate::database::pool::Conn::Lite(object) => {
-                let $c: &mut $crate::database::pool::Lite = &mut *object;
-                $body
-            }
-        }
-    };
-}
-
-pub(crate) use on;
-
 /// The connection pools of a process.
 #[derive(Clone)]
 pub(crate) enum Pools {
@@ -122,6 +46,7 @@ pub(crate) enum Pools {
         writer: Pool<Lite>,
         readers: Pool<Lite>,
         file: Arc<DatabaseFile>,
+        recording: Recording,
     },
 }
 
@@ -138,20 +63,6 @@ pub struct PoolState {
     pub free: usize,
     /// The transactions that wait for a connection.
     pub waiting: usize,
-}
-
-/// The purpose of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Reads, in one snapshot.
-    Read,
-    /// Reads of rows by their keys, with cached plans, since planning takes longer than finding the rows.
-    Lookup,
-    /// Writes, READ COMMITTED with row locks; on SQLite as the only writer.
-    Write,
-    /// Recording and refreshing, with cached plans. In a hurry, it waits at most half a second for a lock; on SQLite
-    /// the only lock was taken before.
-    UnitOfWork { hurry: bool },
 }
 
 impl Pools {
@@ -180,6 +91,7 @@ impl Pools {
                     writer: pool(1)?,
                     readers: pool(SQLITE_READERS)?,
                     file: Arc::new(file),
+                    recording: Recording::default(),
                 })
             }
         }
@@ -211,6 +123,22 @@ impl Pools {
     /// second one works while the first commits. With more, each would contain fewer changes, and a transaction costs
     /// more than a change.
     pub(crate) fn writers(&self) -> usize {
+        match self {
+            Self::Pg(_) => 2,
+            Self::Lite { .. } => 1,
+        }
+    }
+
+    /// The number of transactions in which callers read at the same time. It leaves connections for the service itself.
+    pub(crate) fn caller_reads(&self) -> usize {
+        match self {
+            Self::Pg(_) => POSTGRES_CONNECTIONS - POSTGRES_SERVICE_CONNECTIONS,
+            Self::Lite { .. } => SQLITE_READERS - 1,
+        }
+    }
+
+    /// The number of dry runs at the same time. On SQLite each takes the turn of a change.
+    pub(crate) fn rehearsals(&self) -> usize {
         match self {
             Self::Pg(_) => 2,
             Self::Lite { .. } => 1,
@@ -257,10 +185,11 @@ impl Pools {
                 // A file is never silent: the writer waits for its turn.
                 Self::Lite { .. } => Ok(beginning.await),
             };
-            let tx = Tx {
-                conn: Some(conn),
-                file: file.clone(),
+            let recording = match (self, purpose, &begun) {
+                (Self::Lite { recording, .. }, Purpose::Record { .. }, Ok(Ok(()))) => Some(recording.begin()),
+                _ => None,
             };
+            let tx = Tx::new(conn, file.clone(), recording);
             let failed = match begun {
                 Ok(Ok(())) => return Ok(tx),
                 // A SQLite connection does not die: another one writes, and did not finish in time.
@@ -289,7 +218,10 @@ impl Pools {
                     .map(PooledPgConnection)
                     .map(Conn::Pg)
                     .map_err(StoreError::unavailable),
-                (Self::Lite { writer, .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => writer
+                (
+                    Self::Lite { writer, .. },
+                    Purpose::Write | Purpose::Refresh { .. } | Purpose::Record { .. },
+                ) => writer
                     .get()
                     .await
                     .map(Conn::Lite)
@@ -304,7 +236,7 @@ impl Pools {
         let none_free = "no connection became available in time";
         let (wait, in_vain) = match (self, purpose) {
             // The one writer is busy, and nothing was begun.
-            (Self::Lite { .. }, Purpose::Write | Purpose::UnitOfWork { .. }) => {
+            (Self::Lite { .. }, Purpose::Write | Purpose::Refresh { .. } | Purpose::Record { .. }) => {
                 (WRITER_WAIT, StoreError::Contention(none_free.into()))
             }
             _ => (POOL_WAIT, StoreError::unavailable(none_free)),
@@ -327,60 +259,4 @@ async fn establish_sqlite(path: String) -> diesel::ConnectionResult<Lite> {
         .await
         .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
-}
-
-/// An open transaction. If dropped without `commit` or `rollback`, its connection is closed.
-pub(crate) struct Tx {
-    conn: Option<Conn>,
-    file: Option<Arc<DatabaseFile>>,
-}
-
-impl Tx {
-    pub(crate) fn conn(&mut self) -> Result<&mut Conn, StoreError> {
-        self.conn
-            .as_mut()
-            .ok_or_else(|| StoreError::unavailable("the transaction has ended"))
-    }
-
-    /// Commits. Fails if the SQLite file was moved or deleted in the meantime, since then nothing is stored.
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
-        let file = self.file.clone();
-        self.end("COMMIT").await?;
-        file.map_or(Ok(()), |file| file.check())
-    }
-
-    pub(crate) async fn rollback(self) -> Result<(), StoreError> {
-        self.end("ROLLBACK").await
-    }
-
-    /// Rolls back after an error, and returns the classified error.
-    pub(crate) async fn abort(self, error: StoreError) -> StoreError {
-        let error = match &self.conn {
-            Some(conn) => conn.classify(error),
-            None => error,
-        };
-        // If this fails as well, the connection is closed, which rolls back.
-        self.rollback().await.ok();
-        error
-    }
-
-    async fn end(mut self, statement: &str) -> Result<(), StoreError> {
-        let conn = self.conn()?;
-        if let Err(error) = on!(conn, c => c.batch_execute(statement).await) {
-            return Err(conn.classify(error.into()));
-        }
-        // Only now can the connection return to the pool.
-        drop(self.conn.take());
-        Ok(())
-    }
-}
-
-impl Drop for Tx {
-    fn drop(&mut self) {
-        match self.conn.take() {
-            Some(Conn::Pg(object)) => drop(managed::Object::take(object.0)),
-            Some(Conn::Lite(object)) => drop(Object::take(object)),
-            None => {}
-        }
-    }
 }

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tonghop_domain::Catalogue;
 
-use crate::database::pool::Conn;
+use crate::database::connection::Conn;
 use crate::database::schema::{form_periods, unit_ancestry};
 use crate::error::StoreError;
 

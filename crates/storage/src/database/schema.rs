@@ -9,6 +9,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    indicators (code) {
+        code -> Text,
+        kind -> Text,
+        value_type -> Text,
+        measure_vi -> Text,
+        measure_en -> Text,
+        across_time -> Text,
+    }
+}
+
+diesel::table! {
     units (unit_id) {
         unit_id -> BigInt,
         code -> Text,

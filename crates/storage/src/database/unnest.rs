@@ -12,7 +12,7 @@ use diesel::sql_types::{Array, BigInt, HasSqlType, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tonghop_domain::{FormCode, Period, UnitId};
 
-use crate::database::pool::{Conn, Lite};
+use crate::database::connection::{Conn, Lite};
 
 /// The columns of some rows: `columns!(rows => name: Kind, …)`.
 macro_rules! columns {
@@ -194,7 +194,7 @@ macro_rules! rows {
                 Box::new($crate::database::unnest::Unnest::<_>::new(into, columns, after))
             }
 
-            async fn insert_each(rows: &[Self], conn: &mut $crate::database::pool::Lite) -> diesel::QueryResult<()> {
+            async fn insert_each(rows: &[Self], conn: &mut $crate::database::connection::Lite) -> diesel::QueryResult<()> {
                 for row in rows {
                     let insert = diesel::insert_into($table::table).values(row);
                     diesel_async::RunQueryDsl::execute(insert, conn).await?;

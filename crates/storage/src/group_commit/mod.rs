@@ -297,7 +297,7 @@ impl<L: Transactions> Recorder<L> {
 
     async fn try_batch(&self, writes: &[Write], hurry: bool) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
-        let mut tx = self.transactions.begin(hurry).await?;
+        let mut tx = self.transactions.begin_recording(hurry).await?;
         let outcomes = match record(tx.unit_of_work()?, &self.catalogue, writes).await {
             Ok(outcomes) => outcomes,
             Err(error) => return Err(tx.abort(error).await),

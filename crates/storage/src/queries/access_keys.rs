@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{Key, KeyId, Role, TokenDigest, UnitId};
 
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::access_keys;
 use crate::error::StoreError;
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::catalogue;
 use crate::error::StoreError;
 

@@ -9,7 +9,7 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::database::pool::{Conn, Lite, on};
+use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::idempotency_keys;
 use crate::database::unnest::{Rows, WithClause, rows};
 use crate::database::uuid::{Id, StoredId};

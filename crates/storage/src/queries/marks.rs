@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text, Timestamp};
 use diesel_async::RunQueryDsl;
 use tonghop_domain::{FormCode, Period, TotalKey, UnitId};
 
-use crate::database::pool::{Conn, Lite, on};
+use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::marks;
 use crate::database::unnest::{Column, KeyRow, Unnest, WithClause, rows};
 use crate::error::StoreError;

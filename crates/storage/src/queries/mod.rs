@@ -3,12 +3,13 @@
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::error::StoreError;
 
 pub(crate) mod access_keys;
 pub(crate) mod catalogue;
 pub(crate) mod catalogue_digest;
+pub(crate) mod catalogue_uses;
 pub(crate) mod idempotency;
 pub(crate) mod marks;
 pub(crate) mod outbox;

@@ -8,7 +8,7 @@ use tonghop_domain::{Announcement, Envelope};
 use uuid::Uuid;
 
 use crate::codec;
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::outbox;
 use crate::database::unnest::rows;
 use crate::database::uuid::{Id, StoredId};

@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Content, FormCode, Period, Report, Status, UnitId};
 
 use crate::codec;
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::schema::{revisions, submissions};
 use crate::database::unnest::{KeyRow, Unnest};
 use crate::database::uuid::{Id, StoredId};

@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Actor, Content, Head, Revision, Status, SubmissionId, SubmissionKey, UnitId};
 
 use crate::codec;
-use crate::database::pool::{Conn, Lite, on};
+use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::{revisions, submissions};
 use crate::database::unnest::{KeyRow, Rows, Unnest, WithClause, columns, rows};
 use crate::database::uuid::{Id, StoredId};
@@ -299,7 +299,7 @@ pub(crate) async fn history(
     rows.into_iter().map(|row| row.read(key.clone())).collect()
 }
 
-/// A page of current revisions, the newest first.
+/// A page of current revisions, in the order of [`SubmissionFilter`].
 pub(crate) async fn list(
     conn: &mut Conn,
     filter: &SubmissionFilter,
@@ -313,7 +313,6 @@ pub(crate) async fn list(
                         .eq(submissions::submission_id)
                         .and(revisions::revision.eq(submissions::revision))),
                 )
-                .order((submissions::received_at.desc(), submissions::submission_id.desc()))
                 .limit(limit as i64)
                 .select((HeadRow::as_select(), RevisionRow::as_select()))
                 .into_boxed();
@@ -327,15 +326,25 @@ pub(crate) async fn list(
                 let units: Vec<i64> = units.iter().map(|unit| unit.0).collect();
                 query = query.filter(submissions::unit_id.eq_any(units));
             }
-            if let Some(since) = filter.updated_since {
-                query = query.filter(submissions::received_at.ge(since.naive_utc()));
+            query = match filter.updated_since {
+                None => query.order(submissions::submission_id.desc()),
+                Some(since) => query
+                    .filter(submissions::received_at.ge(since.naive_utc()))
+                    .order((submissions::received_at, submissions::submission_id)),
+            };
+            if let Some(before) = filter.recorded_before {
+                query = query.filter(submissions::received_at.lt(before.naive_utc()));
             }
             if let Some((time, id)) = filter.after {
-                let time = time.naive_utc();
-                let same_time = submissions::received_at
-                    .eq(time)
-                    .and(submissions::submission_id.lt(StoredId::from(id)));
-                query = query.filter(submissions::received_at.lt(time).or(same_time));
+                let (time, id) = (time.naive_utc(), StoredId::from(id));
+                if filter.updated_since.is_some() {
+                    let same_time = submissions::received_at
+                        .eq(time)
+                        .and(submissions::submission_id.gt(id));
+                    query = query.filter(submissions::received_at.gt(time).or(same_time));
+                } else {
+                    query = query.filter(submissions::submission_id.lt(id));
+                }
             }
             query.load::<(HeadRow, RevisionRow)>($c).await
         }};

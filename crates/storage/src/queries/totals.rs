@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use tonghop_domain::{Form, FormCode, Period, Total, TotalKey, UnitId};
 
 use crate::codec;
-use crate::database::pool::{Conn, Lite, on};
+use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::totals;
 use crate::database::unnest::{KeyRow, Unnest, WithClause, columns};
 use crate::error::StoreError;

@@ -8,7 +8,9 @@ use tonghop_domain::{Form, FormCode, Head, Period, Revision, SubmissionId, Submi
 
 use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::pool::{Conn, Pools, Purpose, Tx};
+use crate::database::connection::{Conn, Purpose};
+use crate::database::pool::Pools;
+use crate::database::transaction::Tx;
 use crate::database::unnest::KeyRow;
 use crate::error::StoreError;
 use crate::model::Idempotency;
@@ -22,8 +24,11 @@ impl Transactions for Pools {
     type Transaction = Tx;
 
     async fn begin(&self, hurry: bool) -> Result<Tx, StoreError> {
-        self.begin(Purpose::UnitOfWork { hurry }, &ActingAs::Service)
-            .await
+        self.begin(Purpose::Refresh { hurry }, &ActingAs::Service).await
+    }
+
+    async fn begin_recording(&self, hurry: bool) -> Result<Tx, StoreError> {
+        self.begin(Purpose::Record { hurry }, &ActingAs::Service).await
     }
 
     fn locks_rows(&self) -> bool {

@@ -6,7 +6,7 @@ use tonghop_domain::Form;
 
 use crate::audit::entries;
 use crate::database::clock::clock;
-use crate::database::pool::Conn;
+use crate::database::connection::Conn;
 use crate::database::unnest::{Rows, WithClause};
 use crate::error::StoreError;
 use crate::queries::{idempotency, marks, outbox, submissions, totals};

@@ -7,8 +7,7 @@ use tonghop_domain::{
     Catalogue, FormCode, IndicatorCode, Kind, Period, Place, Scope, SubmissionKey, Total, UnitCode, UnitId,
 };
 
-use crate::database::clock::clock;
-use crate::database::pool::Conn;
+use crate::database::connection::Conn;
 use crate::error::StoreError;
 use crate::model::{Contribution, Freshness, ReportTimes, TotalRead, UnitCompleteness};
 use crate::queries::{marks, reports, totals};
@@ -28,9 +27,14 @@ pub(crate) fn place_of<'a>(scope: &'a Scope, unit: &UnitCode) -> Result<Place<'a
     place.ok_or_else(|| StoreError::corrupt(format!("the unit {unit} does not exist in {}", scope.period)))
 }
 
-pub(crate) async fn total(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
+/// A total, with a watermark that was read before the snapshot was taken.
+pub(crate) async fn total(
+    conn: &mut Conn,
+    scope: &Scope,
+    unit: &UnitCode,
+    watermark: DateTime<Utc>,
+) -> Result<TotalRead, StoreError> {
     let place = place_of(scope, unit)?;
-    let now = clock(conn).await?;
     if !place.has_children() {
         let reports = reports::reports(conn, &scope.form.code, scope.period, &[place.id()]).await?;
         let filed = reports.get(&place.id());
@@ -39,7 +43,7 @@ pub(crate) async fn total(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> Re
             version: filed.map_or(0, |filed| i64::from(filed.revision)),
             freshness: Freshness {
                 pending: 0,
-                as_of: now,
+                as_of: watermark,
             },
         });
     }
@@ -48,7 +52,8 @@ pub(crate) async fn total(conn: &mut Conn, scope: &Scope, unit: &UnitCode) -> Re
         .remove(&place.id());
     let marks = marks::count(conn, &scope.form.code, scope.period, &marked_units(place)).await?;
     let pending = marks.iter().map(|(_, count, _)| count).sum();
-    let as_of = marks.iter().map(|(_, _, since)| *since).min().unwrap_or(now);
+    let oldest_mark = marks.iter().map(|(_, _, since)| *since).min();
+    let as_of = oldest_mark.map_or(watermark, |since| since.min(watermark));
     let freshness = Freshness { pending, as_of };
     Ok(match stored {
         Some(stored) => TotalRead {

@@ -6,7 +6,7 @@ use tonghop_domain::{
     NumberKey, Numbers, Place, Report, Scope, Total, UnitCode, UnitId, recounted_numbers, served_numbers,
 };
 
-use crate::database::pool::Conn;
+use crate::database::connection::Conn;
 use crate::error::StoreError;
 use crate::model::{Difference, Verification};
 use crate::queries::{marks, reports, totals};

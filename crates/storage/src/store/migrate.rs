@@ -13,7 +13,8 @@ use tonghop_domain::Catalogue;
 
 use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::pool::{Pools, Purpose};
+use crate::database::connection::Purpose;
+use crate::database::pool::Pools;
 use crate::database::postgres::PgConnection;
 use crate::database::roles;
 use crate::database::sqlite_settings::SQLITE_SETTINGS;
@@ -35,7 +36,7 @@ impl Store {
     /// Migrates a database to this version and adopts the catalogue. Can be repeated.
     ///
     /// # Errors
-    /// `Unavailable`, or `CatalogueInUse` when submissions use what the catalogue lacks.
+    /// `Unavailable`, or `CatalogueInUse` when reports use what the catalogue lacks or changes.
     pub async fn migrate(url: &DatabaseUrl, catalogue: &Catalogue) -> Result<(), StoreError> {
         run(url).await?;
         adopt(url, catalogue).await

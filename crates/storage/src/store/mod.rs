@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tonghop_domain::{Catalogue, KeyId};
 
 use crate::database::acting_as::ActingAs;
-use crate::database::pool::{Conn, Pools, Purpose};
+use crate::database::connection::{Conn, Purpose};
+use crate::database::pool::Pools;
 use crate::database::url::DatabaseUrl;
 use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
+use crate::fair_queue::{FairQueue, Place};
 use crate::group_commit::metrics::Commits;
 use crate::group_commit::{GroupCommit, Recorder};
 use crate::queries::{catalogue, catalogue_digest};
@@ -28,8 +31,6 @@ mod status;
 mod submissions;
 mod totals;
 
-/// The most reads and dry runs of callers that run or wait for a connection; more are refused at once.
-const CALLERS: usize = 256;
 /// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
 /// it is called from.
 ///
@@ -54,8 +55,13 @@ struct Inner {
     recorders: Mutex<JoinSet<()>>,
     write_health: Arc<WriteHealth>,
     commits: Commits,
-    callers: Arc<Semaphore>,
+    /// The transactions in which callers read.
+    reads: FairQueue,
+    /// The transactions of dry runs.
+    rehearsals: FairQueue,
     runtime: Handle,
+    /// The watermark, and when it was read.
+    watermark: Mutex<Option<(Instant, DateTime<Utc>)>>,
     /// The number of the last seal of the audit trail that this process appended.
     last_seal: AtomicI64,
 }
@@ -91,6 +97,10 @@ impl Store {
         let recorder = Recorder::new(pools.clone(), catalogue.clone(), news.clone());
         let write_health = recorder.write_health().clone();
         let commits = recorder.commits().clone();
+        let (reads, rehearsals) = (
+            FairQueue::new(pools.caller_reads()),
+            FairQueue::new(pools.rehearsals()),
+        );
         let (group_commit, changes) = GroupCommit::new();
         let mut recorders = JoinSet::new();
         for _ in 0..pools.writers() {
@@ -104,8 +114,10 @@ impl Store {
             recorders: Mutex::new(recorders),
             write_health,
             commits,
-            callers: Arc::new(Semaphore::new(CALLERS)),
+            reads,
+            rehearsals,
             runtime: Handle::current(),
+            watermark: Mutex::default(),
             last_seal: AtomicI64::new(0),
         };
         Ok(Self {
@@ -145,14 +157,13 @@ impl Store {
         }
     }
 
-    /// Reads for a caller, counted against the limit of callers.
+    /// Reads for a caller, in turn with other callers.
     async fn read<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = self.permit()?;
-        self.run(Purpose::Read, self.acting_as.clone(), Some(permit), work)
-            .await
+        let place = self.place(&self.inner.reads).await?;
+        self.run(Purpose::Read, self.acting_as.clone(), place, work).await
     }
 
     /// Like [`Store::read`], for rows that are found by their keys.
@@ -160,8 +171,8 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let permit = self.permit()?;
-        self.run(Purpose::Lookup, self.acting_as.clone(), Some(permit), work)
+        let place = self.place(&self.inner.reads).await?;
+        self.run(Purpose::Lookup, self.acting_as.clone(), place, work)
             .await
     }
 
@@ -182,10 +193,28 @@ impl Store {
         written
     }
 
-    /// A permit of the limit that callers share. The work keeps it to its end, even if the caller disconnects.
-    fn permit(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let permit = self.inner.callers.clone().try_acquire_owned();
-        permit.map_err(|_| StoreError::Overloaded)
+    /// A time before which nothing can still be recorded, read within the last `age`. It holds for every snapshot that is
+    /// taken afterwards.
+    async fn watermark_within(&self, age: Duration) -> Result<DateTime<Utc>, StoreError> {
+        let mut last = self.inner.watermark.lock().await;
+        if let Some((read_at, watermark)) = *last
+            && read_at.elapsed() < age
+        {
+            return Ok(watermark);
+        }
+        let read_at = Instant::now();
+        let watermark = self.inner.pools.watermark().await?;
+        *last = Some((read_at, watermark));
+        Ok(watermark)
+    }
+
+    /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller
+    /// disconnects.
+    async fn place(&self, queue: &FairQueue) -> Result<Option<Place>, StoreError> {
+        match &self.acting_as {
+            ActingAs::Service => Ok(None),
+            ActingAs::Key(key) => queue.take(key).await.map(Some),
+        }
     }
 
     /// Runs a transaction in its own task, so that it ends even if the caller disconnects.
@@ -193,13 +222,13 @@ impl Store {
         &self,
         purpose: Purpose,
         acting_as: ActingAs,
-        permit: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let pools = self.inner.pools.clone();
         let task = self.inner.runtime.spawn(async move {
             let done = run(&pools, purpose, &acting_as, DEADLINE, work).await;
-            drop(permit);
+            drop(place);
             done
         });
         task.await.map_err(StoreError::unavailable)?

@@ -6,7 +6,8 @@ use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use crate::database::clock::clock;
-use crate::database::pool::{Conn, PoolState};
+use crate::database::connection::Conn;
+use crate::database::pool::PoolState;
 use crate::database::write_probe;
 use crate::error::StoreError;
 use crate::group_commit::metrics::Commits;

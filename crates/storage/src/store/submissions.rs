@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tonghop_domain::{Revision, Scope, SubmissionId, SubmissionKey};
 
 use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::pool::Purpose;
+use crate::database::connection::Purpose;
 use crate::error::StoreError;
 use crate::group_commit;
 use crate::model::{Outcome, SubmissionFilter, Write};
@@ -38,10 +40,10 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
-        let (inner, permit) = (self.inner.clone(), self.permit()?);
+        let (inner, place) = (self.inner.clone(), self.place(&self.inner.rehearsals).await?);
         let pools = inner.pools.clone();
         let rehearsal = async move {
-            let _permit = permit;
+            let _place = place;
             let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
             let mut outcomes = match record(tx.conn()?, &inner.catalogue, &[write]).await {
                 Ok(outcomes) => outcomes,
@@ -65,8 +67,8 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
-        let permit = self.permit()?;
-        let head = self.run(Purpose::Lookup, ActingAs::Service, Some(permit), move |conn| {
+        let place = self.place(&self.inner.reads).await?;
+        let head = self.run(Purpose::Lookup, ActingAs::Service, place, move |conn| {
             Box::pin(submissions::head(conn, id))
         });
         Ok(head.await?.map(|(key, _)| key))
@@ -111,7 +113,7 @@ impl Store {
             .await
     }
 
-    /// A page of current revisions, the newest first.
+    /// A page of current revisions, in the order of [`SubmissionFilter`].
     ///
     /// # Errors
     /// See [`Store`].
@@ -124,6 +126,14 @@ impl Store {
             .await
     }
 
+    /// A time before which nothing can still be recorded. It holds for every read that begins afterwards.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn watermark(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.watermark_within(Duration::ZERO).await
+    }
+
     /// For each revision, when the total of its province that includes it was refreshed; `None` while the total may
     /// lack it. For units above or outside provinces, the root's total counts.
     ///
@@ -133,10 +143,10 @@ impl Store {
         &self,
         revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
-        let (catalogue, permit) = (self.inner.catalogue.clone(), self.permit()?);
+        let (catalogue, place) = (self.inner.catalogue.clone(), self.place(&self.inner.reads).await?);
         // Districts may not read their province's total, but may know when it was refreshed.
         let acting_as = ActingAs::Service;
-        self.run(Purpose::Read, acting_as, Some(permit), move |conn| {
+        self.run(Purpose::Read, acting_as, place, move |conn| {
             Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
         })
         .await

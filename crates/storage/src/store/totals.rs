@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tonghop_domain::{IndicatorCode, Scope, TotalKey, UnitCode};
 
 use crate::database::clock::clock;
-use crate::database::pool::Purpose;
+use crate::database::connection::Purpose;
 use crate::error::StoreError;
 use crate::model::{Contribution, Refreshed, TotalRead, UnitCompleteness, Verification};
 use crate::queries::{catalogue, catalogue_digest, marks};
@@ -16,6 +16,10 @@ use crate::unit_of_work::refresh::refresh_totals;
 
 /// The deadline of a verification, which reads everything below a unit.
 const LONG_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How old the watermark of a total may be. Reads of totals are frequent, and share it.
+const WATERMARK_AGE: Duration = Duration::from_millis(5);
+
 impl Store {
     /// A total with its freshness, in one snapshot.
     ///
@@ -23,8 +27,11 @@ impl Store {
     /// See [`Store`]; also `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
-        self.lookup(move |conn| Box::pin(async move { reads::totals::total(conn, &scope, &unit).await }))
-            .await
+        let watermark = self.watermark_within(WATERMARK_AGE).await?;
+        self.lookup(move |conn| {
+            Box::pin(async move { reads::totals::total(conn, &scope, &unit, watermark).await })
+        })
+        .await
     }
 
     /// The contributions to one indicator of a total: the unit's own first, if it reports the form, then those of its
@@ -65,9 +72,9 @@ impl Store {
     /// See [`Store`].
     pub async fn verify(&self, scope: &Scope, unit: &UnitCode) -> Result<Verification, StoreError> {
         let (scope, unit, inner) = (scope.clone(), unit.clone(), self.inner.clone());
-        let (permit, acting_as) = (self.permit()?, self.acting_as.clone());
+        let (place, acting_as) = (self.place(&self.inner.reads).await?, self.acting_as.clone());
         let work = async move {
-            let _permit = permit;
+            let _place = place;
             let (of, at) = (scope.clone(), unit.clone());
             let evidence = run(
                 &inner.pools,

@@ -118,6 +118,14 @@ pub trait Transactions: Clone + Send + Sync + 'static {
     /// Begins a transaction that writes. With `hurry`, it waits only briefly for locks.
     fn begin(&self, hurry: bool) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send;
 
+    /// The same for a transaction that records revisions, which is announced for the watermark before it reads the clock.
+    fn begin_recording(
+        &self,
+        hurry: bool,
+    ) -> impl Future<Output = Result<Self::Transaction, StoreError>> + Send {
+        self.begin(hurry)
+    }
+
     /// Whether locks are per row; otherwise one lock serialises all changes.
     fn locks_rows(&self) -> bool;
 

@@ -1,6 +1,8 @@
 //! Pages of submissions and of revisions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Duration;
 use futures_util::future::join_all;
@@ -14,6 +16,8 @@ on_both!(
     submissions_are_listed_newest_first,
     filters_restrict_the_list_of_submissions,
     pages_have_neither_gaps_nor_duplicates,
+    a_submission_that_is_corrected_between_two_pages_is_on_one_of_them,
+    whoever_asks_since_the_newest_time_they_saw_misses_nothing,
     updated_since_includes_the_given_time,
     revisions_are_paged,
 );
@@ -30,8 +34,8 @@ async fn submissions_are_listed_newest_first(store: TestStore) {
     let corrected = store.reports("01-A-1", 3).await;
     assert_eq!(
         all().await,
-        [corrected.clone(), second],
-        "with its current revision"
+        [second, corrected.clone()],
+        "with its current revision, in its place"
     );
     let withdrawn = store.withdraws("01-A-2").await;
     assert_eq!(withdrawn.status, Status::Withdrawn);
@@ -132,6 +136,140 @@ async fn pages_have_neither_gaps_nor_duplicates(store: TestStore) {
     }
 }
 
+async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(store: TestStore) {
+    let units = ["01-A-1", "01-A-2", "01-A-3", "01-B-1"];
+    let mut reported = Vec::new();
+    for unit in units {
+        reported.push(store.reports(unit, 1).await);
+    }
+    let ids: BTreeSet<_> = reported.iter().map(|one| one.id).collect();
+    for updated_since in [None, Some(reported[0].received_at)] {
+        let mut seen = BTreeSet::new();
+        let mut after = None;
+        for (page, unit) in (2..).zip(units) {
+            let filter = SubmissionFilter {
+                updated_since,
+                after,
+                ..SubmissionFilter::default()
+            };
+            let page = (page, store.submissions(filter, 1).await.unwrap());
+            after = page.1.last().map(|last| (last.received_at, last.id));
+            seen.extend(page.1.iter().map(|one| one.id));
+            if updated_since.is_none() {
+                // One that was seen and one that was not.
+                store.reports(unit, page.0).await;
+                store.reports("01-B-1", page.0 * 10).await;
+            }
+        }
+        assert_eq!(seen, ids, "{updated_since:?}");
+        if updated_since.is_none() {
+            continue;
+        }
+        let filter = SubmissionFilter {
+            updated_since,
+            ..SubmissionFilter::default()
+        };
+        let first = store.submissions(filter.clone(), 2).await.unwrap();
+        let moved = store.reports("01-A-1", 99).await;
+        let after = first.last().map(|last| (last.received_at, last.id));
+        let rest = store
+            .submissions(SubmissionFilter { after, ..filter }, 9)
+            .await
+            .unwrap();
+        assert_eq!(rest.last(), Some(&moved));
+        let seen: BTreeSet<_> = first.iter().chain(&rest).map(|one| one.id).collect();
+        assert_eq!(seen, ids);
+    }
+}
+
+/// Two processes record at the same time, so later times can become visible first.
+async fn whoever_asks_since_the_newest_time_they_saw_misses_nothing(store: TestStore) {
+    let units = [
+        "01-A-1", "01-A-2", "01-A-3", "01-B-1", "01-X", "02-A", "02-A-1", "VN-X",
+    ];
+    let processes = store.processes().await;
+    let done = Arc::new(AtomicBool::new(false));
+    let start = store.now().await.unwrap();
+    let reading = tokio::spawn({
+        let (reader, done) = (processes[0].clone(), done.clone());
+        async move {
+            let (mut since, mut seen) = (start, HashMap::new());
+            loop {
+                let is_last = done.load(Ordering::SeqCst);
+                let filter = SubmissionFilter {
+                    updated_since: Some(since),
+                    recorded_before: Some(reader.watermark().await.unwrap()),
+                    ..SubmissionFilter::default()
+                };
+                let found = reader.submissions(filter, 10_000).await.unwrap();
+                since = found.last().map_or(since, |last| last.received_at);
+                seen.extend(found.into_iter().map(|one| (one.id, one.revision)));
+                if is_last {
+                    return seen;
+                }
+            }
+        }
+    });
+    let writers = (0..16usize).map(|writer| {
+        let (process, unit) = (processes[writer % 2].clone(), units[writer % 8]);
+        let writes: Vec<Write> = (0..60)
+            .map(|turn| {
+                let key = store.key_for(&format!("{}-07", 2010 + (writer / 8) * 6 + turn % 6), unit);
+                Write {
+                    key,
+                    ..store.write(unit, [flow(turn as i64)])
+                }
+            })
+            .collect();
+        tokio::spawn(async move {
+            for write in writes {
+                process.record(write).await.unwrap();
+            }
+        })
+    });
+    for written in join_all(writers.collect::<Vec<_>>()).await {
+        written.unwrap();
+    }
+    done.store(true, Ordering::SeqCst);
+    let seen = reading.await.unwrap();
+    let all = list(&store, SubmissionFilter::default()).await;
+    assert_eq!(all.len(), 96);
+    for one in all {
+        assert_eq!(seen.get(&one.id), Some(&one.revision), "{one:?}");
+    }
+}
+
+/// A transaction that has read the clock holds the watermark back until it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_has_not_ended_holds_the_watermark_back() {
+    let store = TestStore::on_postgres().await;
+    store.reports("01-A-1", 1).await;
+    let [process, _] = store.processes().await;
+    let mut session = store.session().await;
+    let unit = store.unit_id("01-A-1").0;
+    session
+        .run(&format!(
+            "BEGIN; SELECT * FROM submissions WHERE unit_id = {unit} FOR UPDATE"
+        ))
+        .await;
+    let waiting = {
+        let write = store.write("01-A-1", [flow(2)]);
+        tokio::spawn(async move { process.record(write).await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let later = store.reports("01-A-2", 1).await;
+    let before = store.watermark().await.unwrap();
+    assert!(
+        before < later.received_at,
+        "{before} is not before {}",
+        later.received_at
+    );
+    session.run("COMMIT").await;
+    let recorded = recorded(waiting.await.unwrap().unwrap());
+    assert!(before <= recorded.received_at);
+    assert!(store.watermark().await.unwrap() > recorded.received_at);
+}
+
 async fn updated_since_includes_the_given_time(store: TestStore) {
     let first = store.reports("01-A-1", 1).await;
     let second = store.reports("01-A-2", 2).await;
@@ -142,11 +280,11 @@ async fn updated_since_includes_the_given_time(store: TestStore) {
         };
         list(&store, filter).await
     };
-    assert_eq!(since(first.received_at).await, [second.clone(), first.clone()]);
+    assert_eq!(since(first.received_at).await, [first.clone(), second.clone()]);
     let just_after = first.received_at + Duration::microseconds(1);
     assert_eq!(since(just_after).await, std::slice::from_ref(&second));
     let corrected = store.reports("01-A-1", 3).await;
-    assert_eq!(since(just_after).await, [corrected.clone(), second]);
+    assert_eq!(since(just_after).await, [second, corrected.clone()]);
     assert_eq!(since(corrected.received_at + Duration::microseconds(1)).await, []);
 }
 
