@@ -8,12 +8,13 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tonghop_domain::{Catalogue, SubmissionKey, TotalKey, Unit, UnitCode, UnitId};
 
-use crate::database::pool::{Conn, on};
+use crate::database::connection::{Conn, on};
 use crate::database::row_security;
 use crate::database::schema::{catalogue, units};
 use crate::database::unnest::{self, Rows, WithClause, rows};
 use crate::error::StoreError;
-use crate::queries::{marks, reports, submissions, totals};
+use crate::queries::catalogue_uses::{check_uses, write_meanings};
+use crate::queries::{marks, submissions, totals};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = units, treat_none_as_null = true)]
@@ -66,7 +67,7 @@ pub(crate) async fn with_ids(conn: &mut Conn, catalogue: &Catalogue) -> Result<C
 /// refresh. Does nothing if the database has this catalogue already.
 ///
 /// # Errors
-/// `CatalogueInUse` when submissions use what the new catalogue lacks.
+/// `CatalogueInUse` when reports use what the new catalogue lacks or changes.
 pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) -> Result<(), StoreError> {
     if let Conn::Pg(object) = conn {
         // Waits for transactions that use the old catalogue, and blocks new ones.
@@ -84,8 +85,9 @@ pub(crate) async fn adopt(conn: &mut Conn, new: &Catalogue, now: DateTime<Utc>) 
     let adopted = new
         .with_ids(|unit| ids.get(&(unit.code.clone(), unit.valid_from)).copied())
         .map_err(|_| StoreError::corrupt("a unit without an id"))?;
-    refuse_losses(conn, &adopted).await?;
+    check_uses(conn, &adopted).await?;
     write_units(conn, &adopted).await?;
+    write_meanings(conn, &adopted).await?;
     row_security::write_unit_ancestry(conn, &adopted).await?;
     let row = (
         catalogue::id.eq(1),
@@ -139,51 +141,6 @@ fn assign_ids(old: &[UnitRow], new: &Catalogue) -> HashMap<(UnitCode, Option<Nai
         ids.insert((unit.code.clone(), unit.valid_from), UnitId(id));
     }
     ids
-}
-
-/// Refuses a catalogue in which a submission's unit no longer reports the form for the period, or the form lacks an
-/// indicator of a submission.
-async fn refuse_losses(conn: &mut Conn, new: &Catalogue) -> Result<(), StoreError> {
-    let mut by_scope: HashMap<_, Vec<UnitId>> = HashMap::new();
-    for key in submissions::keys(conn).await? {
-        by_scope.entry((key.form, key.period)).or_default().push(key.unit);
-    }
-    for ((form, period), units) in by_scope {
-        let Some(scope) = new.scope(form.as_str(), period) else {
-            return Err(StoreError::CatalogueInUse(format!(
-                "the form {form} for {period}"
-            )));
-        };
-        for unit in &units {
-            let place = scope
-                .tree
-                .by_id(*unit)
-                .filter(|place| scope.form.is_reported_by(place.unit()));
-            if place.is_none() {
-                let name = unit_code(conn, *unit).await?;
-                return Err(StoreError::CatalogueInUse(format!(
-                    "the unit {name}, for {form} {period}"
-                )));
-            }
-        }
-        for chunk in units.chunks(500) {
-            for filed in reports::reports(conn, &form, period, chunk).await?.into_values() {
-                let mut figures = filed.report.content.figures.iter();
-                if let Some(figure) = figures.find(|f| scope.form.indicator(f.indicator.as_str()).is_none()) {
-                    return Err(StoreError::CatalogueInUse(format!(
-                        "the indicator {}",
-                        figure.indicator
-                    )));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn unit_code(conn: &mut Conn, unit: UnitId) -> Result<String, StoreError> {
-    let query = units::table.find(unit.0).select(units::code);
-    Ok(on!(conn, c => query.first(c).await)?)
 }
 
 rows!(UnitRow => units(unit_id: BigInt, code: Text, valid_from: Nullable<Text>, valid_to: Nullable<Text>));

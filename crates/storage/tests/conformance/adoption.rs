@@ -1,7 +1,7 @@
 //! Adoption of a changed catalogue: what stays, what is refused, and which processes can continue.
 
 use chrono::NaiveDate;
-use tonghop_domain::{Catalogue, Level, Outbox as _, Reported, UnitId};
+use tonghop_domain::{Catalogue, Cell, Figure, Indicator, Kind, Level, Outbox as _, Reported, UnitId};
 use tonghop_storage::{Store, StoreError};
 
 use crate::support::catalogue::{Parts, names, unit};
@@ -16,6 +16,8 @@ on_both!(
     a_process_with_another_catalogue_cannot_write,
     units_and_indicators_in_use_cannot_be_dropped,
     a_form_in_use_cannot_be_dropped,
+    a_code_in_use_keeps_its_meaning,
+    categories_and_bounds_in_use_are_kept,
     unused_units_and_indicators_can_be_dropped,
 );
 
@@ -198,6 +200,104 @@ async fn a_form_in_use_cannot_be_dropped(store: TestStore) {
     let mut other = Parts::default();
     other.forms[0].numbers = vec![8];
     is_refused(&store, other, "mau").await;
+}
+
+async fn a_code_in_use_keeps_its_meaning(store: TestStore) {
+    store.reports("01-A-1", 5).await;
+    store.reports("01-A-2", 7).await;
+    store.drain().await;
+    let with = |change: fn(&mut Indicator)| {
+        let mut parts = Parts::default();
+        change(parts.indicator("FLOW"));
+        parts
+    };
+    let flag = with(|one| {
+        one.kind = Kind::Flag;
+        one.breakdowns.clear();
+    });
+    let change = "FLOW, whose kind changes from \"flow\" to \"flag\" (2 reports)";
+    is_refused(&store, flag, change).await;
+    is_refused(
+        &store,
+        with(|one| {
+            one.kind = Kind::Stock;
+            one.breakdowns.clear();
+        }),
+        "kind",
+    )
+    .await;
+    is_refused(&store, with(|one| one.value_type = "money".into()), "value_type").await;
+    is_refused(&store, with(|one| one.measure.vi = "đồng".into()), "measure_vi").await;
+    is_refused(
+        &store,
+        with(|one| one.across_time = "other".into()),
+        "across_time",
+    )
+    .await;
+    // Names explain a code, and unused codes have no meaning yet.
+    let renamed = || {
+        let mut parts = Parts::default();
+        parts.indicator("FLOW").names = names("renamed");
+        parts.indicator("STOCK").kind = Kind::Flow;
+        parts.catalogue("renamed")
+    };
+    let store = store.adopting(renamed).await;
+    let stock = figure("STOCK", Reported::Value(1));
+    recorded(store.send(store.write("01-A-3", [stock])).await);
+    store.drain().await;
+    let back = Parts::default();
+    is_refused(
+        &store,
+        back,
+        "STOCK, whose kind changes from \"flow\" to \"stock\" (1 report)",
+    )
+    .await;
+}
+
+async fn categories_and_bounds_in_use_are_kept(store: TestStore) {
+    let cell = |category: &str, value| Cell {
+        key: vec![("sex".parse().unwrap(), category.parse().unwrap())],
+        value,
+    };
+    let figure = Figure {
+        cells: vec![cell("nu", 5), cell("nam", -2)],
+        ..flow(3)
+    };
+    recorded(store.send(store.write("01-A-1", [figure])).await);
+    store.drain().await;
+    let mut fewer = Parts::default();
+    fewer
+        .dimension("sex")
+        .categories
+        .retain(|one| one.code.as_str() != "nam");
+    is_refused(
+        &store,
+        fewer,
+        "the category sex=nam of the indicator FLOW (1 report)",
+    )
+    .await;
+    let mut undivided = Parts::default();
+    undivided.indicator("FLOW").breakdowns.clear();
+    is_refused(&store, undivided, "sex=nu").await;
+    for (min, max, what) in [
+        (Some(-1), None, "min -1"),
+        (Some(0), None, "min 0"),
+        (None, Some(4), "max 4"),
+    ] {
+        let mut narrow = Parts::default();
+        let flow = narrow.indicator("FLOW");
+        (flow.min, flow.max) = (min, max);
+        is_refused(&store, narrow, what).await;
+    }
+    let wide = || {
+        let mut parts = Parts::default();
+        let flow = parts.indicator("FLOW");
+        (flow.min, flow.max) = (Some(-2), Some(5));
+        parts.catalogue("wide")
+    };
+    let store = store.adopting(wide).await;
+    store.drain().await;
+    store.assert_verified(PERIOD).await;
 }
 
 async fn unused_units_and_indicators_can_be_dropped(store: TestStore) {

@@ -9,7 +9,9 @@
 //! ```
 //! Communes, agencies (`-X`) and the district 02-A report.
 
-use tonghop_domain::{Catalogue, Form, Indicator, Kind, Level, Unit};
+use std::sync::Arc;
+
+use tonghop_domain::{Catalogue, Dimension, Form, Indicator, Kind, Level, Unit};
 use tonghop_testkit::catalogue::{dimensions, indicator, numbered};
 
 pub(crate) use tonghop_testkit::catalogue::{names, unit};
@@ -20,6 +22,8 @@ pub(crate) const EXPECTED: u32 = 8;
 /// The parts of a catalogue, which a test can change before they are checked.
 pub(crate) struct Parts {
     pub(crate) units: Vec<Unit>,
+    pub(crate) dimensions: Vec<Dimension>,
+    pub(crate) indicators: Vec<Indicator>,
     pub(crate) forms: Vec<Form>,
 }
 
@@ -41,15 +45,40 @@ impl Default for Parts {
                 unit("01-B-1", Level::Commune, Some("01-B")),
                 unit("02-A-1", Level::Commune, Some("02-A")),
             ],
+            dimensions: dimensions(),
+            indicators: indicators(),
             forms: vec![form("mau"), form("khac")],
         }
     }
 }
 
 impl Parts {
-    pub(crate) fn catalogue(self, digest: &str) -> Catalogue {
+    pub(crate) fn catalogue(mut self, digest: &str) -> Catalogue {
+        let all = &self.indicators;
+        let changed = |one: &Arc<Indicator>| {
+            let changed = all.iter().find(|other| other.code == one.code);
+            changed.map_or_else(|| one.clone(), |changed| Arc::new(changed.clone()))
+        };
+        for form in &mut self.forms {
+            form.indicators = form.indicators.iter().map(changed).collect();
+        }
         let units = numbered(self.units);
-        Catalogue::new(digest.into(), units, dimensions(), indicators(), self.forms).unwrap()
+        Catalogue::new(digest.into(), units, self.dimensions, self.indicators, self.forms).unwrap()
+    }
+
+    /// An indicator, which forms also contain: they get the changed one when the catalogue is made.
+    pub(crate) fn indicator(&mut self, code: &str) -> &mut Indicator {
+        self.indicators
+            .iter_mut()
+            .find(|indicator| indicator.code.as_str() == code)
+            .unwrap()
+    }
+
+    pub(crate) fn dimension(&mut self, code: &str) -> &mut Dimension {
+        self.dimensions
+            .iter_mut()
+            .find(|dimension| dimension.code.as_str() == code)
+            .unwrap()
     }
 
     pub(crate) fn unit(&mut self, code: &str) -> &mut Unit {
