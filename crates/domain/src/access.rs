@@ -11,6 +11,7 @@ use compact_str::CompactString;
 
 use crate::code::UnitId;
 use crate::field_error::FieldErrorKind;
+use crate::text::has_reordering_control;
 use crate::tree::Tree;
 
 const ID_CHARS: usize = 8;
@@ -220,6 +221,8 @@ pub fn label_error(label: &str) -> Option<FieldErrorKind> {
         Some(FieldErrorKind::TooLong(MAX_LABEL_CHARS))
     } else if label.chars().any(char::is_control) {
         Some(FieldErrorKind::ControlCharacter)
+    } else if has_reordering_control(label) {
+        Some(FieldErrorKind::ReorderingControl)
     } else {
         None
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use unicode_normalization::UnicodeNormalization;
+use chrono::{DateTime, Utc};
 
 use crate::catalogue::{Catalogue, Scope};
 use crate::code::{DimensionCode, UnitCode};
@@ -12,6 +12,7 @@ use crate::indicator::{Indicator, Kind};
 use crate::names::Names;
 use crate::period::Period;
 use crate::submission::SubmissionKey;
+use crate::text::{has_control, has_reordering_control, one_line, without_invisible};
 
 /// The maximum length of texts and notes, in characters.
 pub const MAX_TEXT_CHARS: usize = 10_000;
@@ -70,14 +71,21 @@ pub struct Submission {
     pub content: Content,
 }
 
-/// Checks a submission against the catalogue.
+/// Checks a submission that is sent at `now` against the catalogue.
 ///
 /// # Errors
 /// Every error, in the order of the body.
-pub fn check(draft: Draft, catalogue: &Catalogue) -> Result<Submission, Vec<FieldError>> {
+pub fn check(draft: Draft, catalogue: &Catalogue, now: DateTime<Utc>) -> Result<Submission, Vec<FieldError>> {
     let root = BodyPath::ROOT;
     let mut errors = Errors::default();
     let scope = check_scope(&draft, catalogue, &mut errors);
+    if let Some(scope) = &scope {
+        // A year that is mistyped, such as 2062, would otherwise wait unnoticed until it begins.
+        let first_day = scope.period.first_day(scope.form.calendar);
+        if first_day > catalogue.today(now) {
+            errors.add(&root.field("period"), FieldErrorKind::PeriodNotBegun(first_day));
+        }
+    }
     let place = scope
         .as_ref()
         .zip(draft.unit.as_deref())
@@ -236,7 +244,11 @@ fn check_reported(
             if items.len() > MAX_ITEMS {
                 errors.add(&list, FieldErrorKind::TooMany(MAX_ITEMS));
             }
-            let checked = |(at, item)| checked_text(&list.index(at), item, MAX_ITEM_CHARS, errors);
+            let checked = |(at, item): (usize, String)| {
+                let path = list.index(at);
+                check_characters(&path, &item, errors);
+                checked_length(&path, one_line(&item), MAX_ITEM_CHARS, errors)
+            };
             Reported::Items(items.into_iter().enumerate().map(checked).collect())
         }
         other => other,
@@ -253,20 +265,27 @@ fn check_bounds(path: &BodyPath<'_>, value: i64, indicator: &Indicator, errors: 
     }
 }
 
-/// Checks a text and returns it in NFC.
+/// Checks a text and returns it in NFC, without invisible characters.
 fn checked_text(path: &BodyPath<'_>, text: String, max: usize, errors: &mut Errors) -> String {
-    let text: String = text.nfc().collect();
+    check_characters(path, &text, errors);
+    checked_length(path, without_invisible(&text), max, errors)
+}
+
+fn check_characters(path: &BodyPath<'_>, text: &str, errors: &mut Errors) {
+    if has_control(text) {
+        errors.add(path, FieldErrorKind::ControlCharacter);
+    }
+    if has_reordering_control(text) {
+        errors.add(path, FieldErrorKind::ReorderingControl);
+    }
+}
+
+fn checked_length(path: &BodyPath<'_>, text: String, max: usize, errors: &mut Errors) -> String {
     if text.trim().is_empty() {
         errors.add(path, FieldErrorKind::Empty);
     }
     if text.chars().count() > max {
         errors.add(path, FieldErrorKind::TooLong(max));
-    }
-    if text
-        .chars()
-        .any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-    {
-        errors.add(path, FieldErrorKind::ControlCharacter);
     }
     text
 }

@@ -24,7 +24,7 @@ impl Scope {
     pub fn report_status(&self, first_received_at: Option<DateTime<Utc>>) -> ReportStatus {
         match first_received_at {
             None => ReportStatus::Missing,
-            Some(time) if time > self.form.due_at(self.period) => ReportStatus::Late,
+            Some(time) if time >= self.form.due_before(self.period) => ReportStatus::Late,
             Some(_) => ReportStatus::OnTime,
         }
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDate;
+
 use crate::code::CategoryCode;
 use crate::names::Names;
 
@@ -131,6 +133,8 @@ pub enum FieldErrorKind {
     InvalidPeriod,
     /// The form is not reported for the period.
     PeriodNotExpected,
+    /// The period begins on this day, which is in the future.
+    PeriodNotBegun(NaiveDate),
     /// No unit has the code on the last day of the period.
     UnknownUnit,
     /// The unit does not report the form.
@@ -155,6 +159,8 @@ pub enum FieldErrorKind {
     Empty,
     /// The text contains a control character, such as NUL.
     ControlCharacter,
+    /// The text contains a character that reorders others on the screen, such as U+202E.
+    ReorderingControl,
     /// The indicator cannot be broken down by this dimension.
     BreakdownNotAllowed(String),
     /// The dimension does not have this category.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, FixedOffset, NaiveDate, Utc};
+use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta, Utc};
 
 use crate::calendar::Calendar;
 use crate::code::{FormCode, IndicatorCode, UnitCode};
@@ -75,7 +75,12 @@ impl Form {
     pub fn due_at(&self, period: Period) -> DateTime<Utc> {
         let day = period.last_day(self.calendar) + Days::new(u64::from(self.due_days));
         let local = day.and_hms_opt(23, 59, 59).unwrap_or_default();
-        local.and_utc() - chrono::Duration::seconds(i64::from(self.offset.local_minus_utc()))
+        local.and_utc() - TimeDelta::seconds(i64::from(self.offset.local_minus_utc()))
+    }
+
+    /// The moment after the last second of the deadline of `period`: the first in which a report is late.
+    pub fn due_before(&self, period: Period) -> DateTime<Utc> {
+        self.due_at(period) + TimeDelta::seconds(1)
     }
 
     /// The indicators that units report, in the form's order: all but ratios.

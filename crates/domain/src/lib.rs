@@ -21,6 +21,7 @@ mod names;
 mod period;
 mod recount;
 mod submission;
+mod text;
 mod total;
 mod tree;
 mod unit;
@@ -52,6 +53,7 @@ pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,
 };
+pub use text::is_formula;
 pub use total::{Counts, MAX_TOTAL_ITEMS, Overflow, Report, Total, TotalRow, sum_of_contributions};
 pub use tree::{Place, Tree};
 pub use unit::{Level, Unit};

@@ -111,10 +111,11 @@ pub fn recounted_numbers(scope: &Scope, place: Place<'_>, reports: &HashMap<Unit
     let mut numbers = Numbers::new();
     put(&mut numbers, None, "expected", expected.len().to_string());
     put(&mut numbers, None, "reported", filed.len().to_string());
-    let due_at = scope.form.due_at(scope.period);
+    let in_time =
+        |report: &Report| report.first_received_at.timestamp() <= scope.form.due_at(scope.period).timestamp();
     let late: BTreeSet<&str> = filed
         .iter()
-        .filter(|(_, report)| report.first_received_at > due_at)
+        .filter(|(_, report)| !in_time(report))
         .map(|(unit, _)| unit.code().as_str())
         .collect();
     let missing: BTreeSet<&str> = expected

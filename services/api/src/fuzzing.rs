@@ -14,7 +14,7 @@ use crate::problem::json_pointer::json_pointer;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::json::{self, BYTE_ORDER_MARK, Unread};
 use crate::request::json_number::{is_beyond_floats, number_places};
-use crate::request::ndjson::{NdjsonLine, lines};
+use crate::request::ndjson::{LineError, NdjsonLine, lines};
 use crate::submissions::figure::FigureBody;
 use crate::submissions::parse::read_submission;
 
@@ -100,16 +100,21 @@ pub fn batch(body: &[u8], sizes: &[u8]) -> Vec<Vec<u8>> {
     assert_eq!(found, cut(vec![Bytes::copy_from_slice(body)]));
     let plain = body
         .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .map(|line| line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line));
     let expected = (1..).zip(plain).filter(|(_, line)| !line.trim_ascii().is_empty());
     let expected = expected.map(|(number, line)| NdjsonLine {
         number,
-        content: (line.len() <= MAX_BODY_BYTES).then(|| Bytes::copy_from_slice(line)),
+        content: if line.len() <= MAX_BODY_BYTES {
+            Ok(Bytes::copy_from_slice(line))
+        } else {
+            Err(LineError::TooLong)
+        },
     });
     assert_eq!(found, expected.collect::<Vec<_>>());
     found
         .into_iter()
-        .filter_map(|line| line.content)
+        .filter_map(|line| line.content.ok())
         .map(|line| line.to_vec())
         .collect()
 }
@@ -121,5 +126,5 @@ fn cut(chunks: Vec<Bytes>) -> Vec<NdjsonLine> {
     let body = iter(chunks.into_iter().map(Ok));
     runtime
         .expect("a runtime can be made")
-        .block_on(lines(body).collect())
+        .block_on(lines(body, std::future::pending()).collect())
 }

@@ -1,8 +1,12 @@
 //! The content of valid reports, and all errors of invalid ones.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use tonghop_domain::{
-    Catalogue, Draft, DraftCell, DraftFigure, FieldErrorKind, Level, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS,
-    MAX_TEXT_CHARS, MAX_VALUE, Names, PathSegment, Reported, UnitId, ValueType, check,
+    Catalogue, Content, Draft, DraftCell, DraftFigure, FieldErrorKind, Level, MAX_CELLS, MAX_ITEM_CHARS,
+    MAX_ITEMS, MAX_TEXT_CHARS, MAX_VALUE, Names, PathSegment, Report, ReportStatus, Reported, UnitId,
+    ValueType, check, recounted_numbers,
 };
 
 use crate::builder::{Parts, unit};
@@ -15,6 +19,11 @@ fn catalogue() -> Catalogue {
         unit("BO", Level::Agency, Some("VN")),
     ];
     Parts::with(units).checked().unwrap()
+}
+
+/// 1 December 2021, 00:30 in Viet Nam. In UTC it is still November.
+fn now() -> DateTime<Utc> {
+    "2021-12-01T00:30:00+07:00".parse().unwrap()
 }
 
 /// A report of a district for July 2021 with these figures.
@@ -61,7 +70,7 @@ fn text_of(path: &[PathSegment]) -> String {
 
 /// The paths and kinds of all errors.
 fn errors(draft: Draft) -> Vec<(String, FieldErrorKind)> {
-    let errors = check(draft, &catalogue()).unwrap_err();
+    let errors = check(draft, &catalogue(), now()).unwrap_err();
     errors
         .into_iter()
         .map(|error| (text_of(&error.path), error.kind))
@@ -108,7 +117,7 @@ fn a_valid_report_keeps_its_content_in_nfc() {
             figure("TEXT", Reported::NotApplicable),
         ])
     };
-    let submission = check(sent, &catalogue()).unwrap();
+    let submission = check(sent, &catalogue(), now()).unwrap();
     assert_eq!(submission.key.unit, UnitId(2));
     assert_eq!(submission.unit.as_str(), "866");
     assert_eq!(submission.content.note.as_deref(), Some("Đồng"));
@@ -149,6 +158,78 @@ fn form_period_and_unit_must_match() {
         with(|draft| draft.unit = Some("BO".into())),
         one("/unit", UnitDoesNotReport)
     );
+}
+
+#[test]
+fn a_period_can_be_reported_from_its_first_day_on() {
+    let next = || Draft {
+        period: Some("2022-07".into()),
+        ..draft(Vec::new())
+    };
+    let first_day = "2022-07-01".parse().unwrap();
+    assert_eq!(errors(next()), one("/period", PeriodNotBegun(first_day)));
+    let sent_at = |time: &str| check(next(), &catalogue(), time.parse().unwrap());
+    assert!(sent_at("2022-06-30T23:59:59.999999+07:00").is_err());
+    assert!(sent_at("2022-07-01T00:00:00+07:00").is_ok());
+}
+
+#[test]
+fn a_report_is_on_time_until_the_last_second_of_the_deadline_ends() {
+    let catalogue = catalogue();
+    let scope = catalogue.scope("mau", "2021-07".parse().unwrap()).unwrap();
+    let due_at = scope.form.due_at(scope.period);
+    assert_eq!(due_at.timestamp_subsec_micros(), 0);
+    for (after, expected) in [
+        (-1, ReportStatus::OnTime),
+        (0, ReportStatus::OnTime),
+        (50_000, ReportStatus::OnTime),
+        (999_999, ReportStatus::OnTime),
+        (1_000_000, ReportStatus::Late),
+    ] {
+        let received_at = due_at + TimeDelta::microseconds(after);
+        assert_eq!(scope.report_status(Some(received_at)), expected, "{received_at}");
+        let report = Report {
+            content: Content {
+                figures: Vec::new(),
+                note: None,
+            },
+            first_received_at: received_at,
+        };
+        let place = scope.tree.get("866").unwrap();
+        let numbers = recounted_numbers(&scope, place, &HashMap::from([(place.id(), &report)]));
+        let late = numbers
+            .iter()
+            .find(|(key, _)| key.number == "late_count")
+            .unwrap();
+        assert_eq!(
+            late.1 == "1",
+            expected == ReportStatus::Late,
+            "recounted: {received_at}"
+        );
+    }
+}
+
+#[test]
+fn an_item_is_one_line_without_invisible_characters() {
+    let items = ["Chung tay ", " Chung\u{a0}tay\r\n", "Chung\u{200b} tay"];
+    let sent = draft(vec![figure(
+        "LIST",
+        Reported::Items(items.map(String::from).to_vec()),
+    )]);
+    let checked = check(sent, &catalogue(), now()).unwrap();
+    let reported = &checked.content.figures[0].reported;
+    assert_eq!(*reported, Reported::Items(vec!["Chung tay".into(); 3]));
+    let wrong = |item: &str| errors_of(figure("LIST", Reported::Items(vec![item.into()])));
+    assert_eq!(wrong("\u{200b}\u{a0}"), one("/items/0", Empty));
+    assert_eq!(wrong("a\u{202e}b"), one("/items/0", ReorderingControl));
+    assert_eq!(wrong("a\u{0}b"), one("/items/0", ControlCharacter));
+    let text = |text: &str| figure("TEXT", Reported::Text(text.into()));
+    let kept = check(draft(vec![text("một\u{feff}\n  hai ")]), &catalogue(), now()).unwrap();
+    assert_eq!(
+        kept.content.figures[0].reported,
+        Reported::Text("một\n  hai ".into())
+    );
+    assert_eq!(errors_of(text("\u{2067}a")), one("/text", ReorderingControl));
 }
 
 #[test]
@@ -224,7 +305,8 @@ fn values_stay_within_their_bounds() {
         assert!(
             check(
                 draft(vec![figure("FLOW", Reported::Value(allowed))]),
-                &catalogue()
+                &catalogue(),
+                now()
             )
             .is_ok()
         );
@@ -243,7 +325,7 @@ fn texts_and_lists_are_neither_empty_nor_too_long() {
     let longest = "e\u{323}\u{302}".repeat(MAX_TEXT_CHARS);
     let whole = draft(vec![figure("TEXT", Reported::Text(longest))]);
     assert!(
-        check(whole, &catalogue()).is_ok(),
+        check(whole, &catalogue(), now()).is_ok(),
         "characters are counted in NFC"
     );
 

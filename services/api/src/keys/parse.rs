@@ -7,6 +7,7 @@ use tonghop_storage::NewKey;
 use crate::problem::Problem;
 use crate::request::json::Json;
 use crate::request::json_reader::{Reader, parsed};
+use crate::request::spelling::time;
 
 /// Reads a request for a key at `now` and reports all errors at once.
 pub(crate) fn read_new_key(
@@ -63,9 +64,8 @@ impl Reader {
     fn expiry(&mut self, json: &Json<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let path = BodyPath::ROOT.field("expires_at");
         let text = self.text(&path, json)?;
-        let time = DateTime::parse_from_rfc3339(&text).ok();
-        let time = self.parsed_or(&path, time, FieldErrorKind::InvalidDateTime)?;
-        let future = Some(time.to_utc()).filter(|time| *time > now);
+        let time = self.parsed_or(&path, time(&text), FieldErrorKind::InvalidDateTime)?;
+        let future = Some(time).filter(|time| *time > now);
         self.parsed_or(&path, future, FieldErrorKind::ExpiryInPast)
     }
 }

@@ -1,5 +1,6 @@
 //! The stable codes and the texts of errors in the fields of a request body.
 
+use chrono::NaiveDate;
 use tonghop_domain::{CategoryCode, FieldErrorKind, Names, ValueType};
 
 use crate::problem::text::{Localized, localized};
@@ -17,6 +18,7 @@ pub(crate) fn code(kind: &FieldErrorKind) -> &'static str {
         FieldErrorKind::UnknownForm => "unknown-form",
         FieldErrorKind::InvalidPeriod => "invalid-period",
         FieldErrorKind::PeriodNotExpected => "period-not-expected",
+        FieldErrorKind::PeriodNotBegun(_) => "period-not-begun",
         FieldErrorKind::UnknownUnit | FieldErrorKind::UnknownUnitCode => "unknown-unit",
         FieldErrorKind::UnitDoesNotReport => "unit-does-not-report",
         FieldErrorKind::UnknownIndicator => "unknown-indicator",
@@ -28,7 +30,7 @@ pub(crate) fn code(kind: &FieldErrorKind) -> &'static str {
         FieldErrorKind::TooLong(_) => "too-long",
         FieldErrorKind::TooMany(_) => "too-many",
         FieldErrorKind::Empty => "empty",
-        FieldErrorKind::ControlCharacter => "control-character",
+        FieldErrorKind::ControlCharacter | FieldErrorKind::ReorderingControl => "control-character",
         FieldErrorKind::BreakdownNotAllowed(_) => "breakdown-not-allowed",
         FieldErrorKind::UnknownCategory { .. } => "unknown-category",
         FieldErrorKind::BreakdownWithoutDimension => "breakdown-without-dimension",
@@ -54,6 +56,7 @@ pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
         FieldErrorKind::UnknownForm => fixed(UNKNOWN_FORM),
         FieldErrorKind::InvalidPeriod => fixed(INVALID_PERIOD),
         FieldErrorKind::PeriodNotExpected => fixed(PERIOD_NOT_EXPECTED),
+        FieldErrorKind::PeriodNotBegun(first_day) => period_not_begun(*first_day),
         FieldErrorKind::UnknownUnit => fixed(UNKNOWN_UNIT),
         FieldErrorKind::UnitDoesNotReport => fixed(UNIT_DOES_NOT_REPORT),
         FieldErrorKind::UnknownIndicator => fixed(UNKNOWN_INDICATOR),
@@ -66,6 +69,7 @@ pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
         FieldErrorKind::TooMany(max) => too_many(*max),
         FieldErrorKind::Empty => fixed(EMPTY),
         FieldErrorKind::ControlCharacter => fixed(CONTROL_CHARACTER),
+        FieldErrorKind::ReorderingControl => fixed(REORDERING_CONTROL),
         FieldErrorKind::BreakdownNotAllowed(dimension) => breakdown_not_allowed(dimension),
         FieldErrorKind::UnknownCategory { category, known } => unknown_category(category, known),
         FieldErrorKind::BreakdownWithoutDimension => fixed(BREAKDOWN_WITHOUT_DIMENSION),
@@ -138,6 +142,10 @@ const EMPTY: Fixed = (
 const CONTROL_CHARACTER: Fixed = (
     "The text contains a control character, such as NUL. Remove it.",
     "Nội dung có ký tự điều khiển, chẳng hạn NUL. Hãy bỏ ký tự đó.",
+);
+const REORDERING_CONTROL: Fixed = (
+    "The text contains an invisible character that reorders others on the screen, such as U+202E. Type the text again.",
+    "Nội dung có ký tự ẩn làm đảo thứ tự chữ hiển thị, chẳng hạn U+202E. Hãy gõ lại nội dung.",
 );
 const BREAKDOWN_WITHOUT_DIMENSION: Fixed = (
     "The cell has no dimension. Add a category of at least one dimension, such as \"sex\": \"nu\".",
@@ -224,6 +232,16 @@ fn type_names(expected: ValueType) -> Fixed {
         ValueType::Object => ("an object", "một đối tượng có các trường"),
         ValueType::Text => ("a text", "một chuỗi ký tự"),
     }
+}
+
+fn period_not_begun(first_day: NaiveDate) -> Localized {
+    localized(
+        format!("The period begins on {first_day}. Report it from that day on, or correct the period."),
+        format!(
+            "Kỳ báo cáo này bắt đầu từ ngày {}. Hãy gửi báo cáo từ ngày đó, hoặc sửa kỳ báo cáo.",
+            first_day.format("%-d/%-m/%Y")
+        ),
+    )
 }
 
 fn below_minimum(min: i64) -> Localized {
@@ -320,6 +338,7 @@ pub(crate) mod tests {
             UnknownForm,
             InvalidPeriod,
             PeriodNotExpected,
+            PeriodNotBegun(NaiveDate::MAX),
             UnknownUnit,
             UnitDoesNotReport,
             UnknownIndicator,
@@ -331,6 +350,7 @@ pub(crate) mod tests {
             TooMany(100),
             Empty,
             ControlCharacter,
+            ReorderingControl,
             BreakdownNotAllowed("sex".into()),
             UnknownCategory {
                 category: "x".into(),
@@ -366,8 +386,8 @@ pub(crate) mod tests {
     #[test]
     fn codes_distinguish_errors_that_callers_handle_differently() {
         let codes: std::collections::HashSet<&str> = every_kind().iter().map(code).collect();
-        // Both kinds of unknown units have one code, and so have all wrong types.
-        assert_eq!(codes.len(), every_kind().len() - 1 - 2 * 6);
+        // Both kinds of unknown units have one code, both kinds of control characters, and all wrong types.
+        assert_eq!(codes.len(), every_kind().len() - 1 - 1 - 2 * 6);
     }
 
     #[test]

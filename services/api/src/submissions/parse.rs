@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web::Bytes;
+use chrono::Utc;
 use tokio::sync::Semaphore;
 use tonghop_domain::{
     BodyPath, Catalogue, Draft, DraftCell, DraftFigure, FieldErrorKind, Reported, Submission, ValueType,
@@ -36,12 +37,12 @@ pub(crate) async fn read_beside(body: Bytes, catalogue: &Arc<Catalogue>) -> Resu
     reading.await.map_err(|error| failed(&error))?
 }
 
-/// Reads a submission and checks it against the catalogue.
+/// Reads a submission that arrives now and checks it against the catalogue.
 pub(crate) fn read_submission(body: &[u8], catalogue: &Catalogue) -> Result<Submission, Problem> {
     let json = parsed(body)?;
     let mut reader = Reader::default();
     let draft = reader.draft(&json);
-    match check(draft, catalogue) {
+    match check(draft, catalogue, Utc::now()) {
         Ok(submission) if reader.has_no_errors() => Ok(submission),
         Ok(_) => Err(Problem::InvalidSubmission(reader.sorted(&json))),
         Err(found) => Err(Problem::InvalidSubmission(reader.merged(&json, found))),

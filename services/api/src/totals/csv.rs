@@ -3,6 +3,7 @@
 use crate::submissions::figure::CellBody;
 use crate::totals::body::{RatioBody, TotalRowBody, TotalsBody};
 use tonghop_access::TotalRef;
+use tonghop_domain::is_formula;
 
 const COLUMNS: [&str; 19] = [
     "form",
@@ -118,7 +119,7 @@ fn ratio_columns(ratio: &RatioBody) -> OwnColumns {
 
 /// A text that no spreadsheet takes for a formula.
 fn escape_formula(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if is_formula(text) {
         format!("'{text}")
     } else {
         text.to_owned()
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_text_is_never_a_formula() {
-        for text in ["=1+1", "+84", "-1", "@x", "\tx"] {
+        for text in ["=1+1", "\n=cmd|' /C calc'!A0", "＝1"] {
             assert_eq!(escape_formula(text), format!("'{text}"));
         }
         assert_eq!(escape_formula("Chung tay phòng, chống"), "Chung tay phòng, chống");
