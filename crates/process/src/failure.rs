@@ -15,6 +15,8 @@ pub enum Failure {
     Configuration(String),
     /// A dependency is unavailable, or the command found something wrong. Exit code 1: a later attempt can succeed.
     Runtime(String),
+    /// A verification had nothing to verify, so it proves nothing. Exit code 3.
+    NothingChecked(String),
 }
 
 impl Failure {
@@ -66,15 +68,18 @@ impl Failure {
     /// The sentence for the operator.
     pub fn sentence(&self) -> &str {
         match self {
-            Self::Configuration(sentence) | Self::Runtime(sentence) => sentence,
+            Self::Configuration(sentence) | Self::Runtime(sentence) | Self::NothingChecked(sentence) => {
+                sentence
+            }
         }
     }
 
-    /// The exit code of the process: 2 or 1.
+    /// The exit code of the process: 1, 2 or 3.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration(_) => ExitCode::from(2),
             Self::Runtime(_) => ExitCode::FAILURE,
+            Self::NothingChecked(_) => ExitCode::from(3),
         }
     }
 }

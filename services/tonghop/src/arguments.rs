@@ -28,7 +28,11 @@ pub(crate) enum Command {
     /// Bring the database to this version and store the catalogue in it
     Migrate,
     /// Recount every total from the submissions and print each difference
-    Verify,
+    Verify {
+        /// Retry totals with pending changes for this number of seconds, while a service applies the changes
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+    },
     /// Refresh every total from the submissions, while the service runs
     Rebuild,
     /// Copy the SQLite file into a new file, while the service runs

@@ -18,6 +18,7 @@ mod submit;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tonghop_process::Failure;
 
@@ -38,7 +39,7 @@ async fn run(Arguments { settings, command }: Arguments) -> Result<(), Failure> 
         Command::Serve(options) => serve::serve(&settings, &options, None).await,
         Command::Demo(options) => demo::demo(&settings, &options).await,
         Command::Migrate => migrate::migrate(&settings).await,
-        Command::Verify => verify::verify(&settings).await,
+        Command::Verify { wait } => verify::verify(&settings, Duration::from_secs(wait)).await,
         Command::Rebuild => rebuild::rebuild(&settings).await,
         Command::Backup { file } => backup::backup(&settings, &file).await,
         Command::Key { action } => keys::keys(&settings, action).await,

@@ -1,7 +1,10 @@
 //! `tonghop verify`: recounts every total from the submissions.
 
+use std::time::{Duration, Instant};
+
+use tonghop_domain::Scope;
 use tonghop_process::{Failure, Settings};
-use tonghop_storage::{Difference, StoreError, Verification};
+use tonghop_storage::{Difference, Store, StoreError, Verification};
 
 use crate::database::open_existing;
 use crate::output::print;
@@ -39,45 +42,68 @@ impl std::fmt::Display for Counts {
     }
 }
 
+/// The pause before totals with pending changes are verified again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+
 /// Recounts every total; prints each difference, and a summary per form and period. A form that cannot be recounted does
-/// not hide the others.
-pub(crate) async fn verify(settings: &Settings) -> Result<(), Failure> {
+/// not hide the others. Totals with pending changes are retried for `wait`, while a service applies the changes.
+pub(crate) async fn verify(settings: &Settings, wait: Duration) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
+    let deadline = Instant::now() + wait;
     let (mut all, mut failed_scopes) = (Counts::default(), 0);
     for scope in store.scopes().await? {
         let name = format!("{} {}", scope.form.code, scope.period);
-        let mut of_scope = Counts::default();
-        let mut failure = None;
-        for root in scope.tree.places().filter(|place| place.parent().is_none()) {
-            match store.verify(&scope, root.code()).await {
-                Ok(verification) => {
-                    of_scope.add(&verification);
-                    all.add(&verification);
-                    for difference in &verification.differing {
-                        print(&format!("{name}: {}\n", describe(difference)));
-                    }
+        match verify_scope(&store, &scope, deadline).await {
+            Ok(verified) => {
+                for difference in &verified.differing {
+                    print(&format!("{name}: {}\n", describe(difference)));
                 }
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                Err(error) => failure = Some(error),
+                let mut of_scope = Counts::default();
+                of_scope.add(&verified);
+                all.add(&verified);
+                print(&format!("{name}: {of_scope}\n"));
             }
-        }
-        match failure {
-            None => print(&format!("{name}: {of_scope}\n")),
-            Some(error) => {
+            Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+            Err(error) => {
                 failed_scopes += 1;
                 print(&format!("{name}: could not be verified: {error}\n"));
             }
         }
     }
     print(&format!("altogether: {all}\n"));
-    match (all.differing, failed_scopes) {
-        (0, 0) => Ok(()),
-        (_, 0) => Err(Failure::runtime(
+    match (all.differing, failed_scopes, all.skipped) {
+        (0, 0, 0) if all.numbers == 0 => Err(Failure::NothingChecked(
+            "nothing was verified: the database contains no submissions".to_owned(),
+        )),
+        (0, 0, 0) => Ok(()),
+        (0, 0, skipped) => Err(Failure::runtime(format!(
+            "{skipped} totals were not verified because changes are pending: repeat the command with --wait 60 while a \
+             service runs"
+        ))),
+        (_, 0, _) => Err(Failure::runtime(
             "the totals differ from the submissions; `tonghop rebuild` repairs them",
         )),
         _ => Err(Failure::runtime(
             "not everything could be verified: a submission or a unit cannot be read",
         )),
+    }
+}
+
+/// Verifies a form and period, until no total is skipped or the deadline has passed.
+async fn verify_scope(store: &Store, scope: &Scope, deadline: Instant) -> Result<Verification, StoreError> {
+    loop {
+        let mut verified = Verification::default();
+        for root in scope.tree.places().filter(|place| place.parent().is_none()) {
+            let of_root = store.verify(scope, root.code()).await?;
+            verified.totals += of_root.totals;
+            verified.checked += of_root.checked;
+            verified.skipped += of_root.skipped;
+            verified.differing.extend(of_root.differing);
+        }
+        if verified.skipped == 0 || Instant::now() >= deadline {
+            return Ok(verified);
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 

@@ -17,6 +17,8 @@ mod stories {
 
     pub(super) async fn the_commands_work_beside_a_running_service(way: Way) {
         let app = TestApp::start(way).await;
+        let empty = run_to_end(app.command("tonghop").arg("verify"));
+        assert_eq!(empty.code, Some(3), "{}{}", empty.output, empty.error);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("reports.ndjson");
         std::fs::write(&file, REPORTS).unwrap();
@@ -52,6 +54,9 @@ mod stories {
         );
         let rebuilt = run("rebuild");
         assert_eq!(rebuilt.code, Some(0), "{}", rebuilt.error);
+        // Rebuilding marks every total.
+        let waited = run_to_end(app.command("tonghop").args(["verify", "--wait", "30"]));
+        assert_eq!(waited.code, Some(0), "{}{}", waited.output, waited.error);
         let migrated = run("migrate");
         assert_eq!(migrated.code, Some(0), "{}", migrated.error);
         assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 756);
