@@ -109,17 +109,22 @@ impl AuditContext {
         })
     }
 
-    /// Records that the request, or a line of its batch, was refused: always when the caller lacks the right, and
-    /// whenever the operation would have changed something.
+    /// Records that the request was refused, if the trail cares.
     pub(crate) fn record_refusal(&self, log: &AuditLog, outcome: &str, cause: RefusalCause) {
-        let is_recorded = match cause {
+        if self.records(cause) {
+            log.record_refusal(self.entry(outcome));
+        }
+    }
+
+    /// Whether the trail records a refusal: always when the caller lacks the right, and whenever the operation would have
+    /// changed something.
+    pub(crate) fn records(&self, cause: RefusalCause) -> bool {
+        let cares = match cause {
             RefusalCause::Rights => true,
             RefusalCause::Other => self.operation.writes,
             RefusalCause::Transaction => false,
         };
-        if is_recorded && self.operation.id.is_some() {
-            log.record_soon(self.entry(outcome));
-        }
+        cares && self.operation.id.is_some()
     }
 
     /// Counts that a change was refused before it was looked at, for instance because the key made too many requests.

@@ -1,9 +1,11 @@
 //! The audit trail as this process writes it: everything that is not part of a change's own transaction.
 //!
-//! A read of confidential figures is answered only after its entry is committed. Refusals are recorded a moment later.
-//! Frequent reads, such as a dashboard's of a province's totals, are counted and recorded once per minute.
+//! A read of confidential figures is answered only after its entry is committed; such entries have a queue of their own.
+//! Refusals are recorded a moment later. Frequent reads, such as a dashboard's of a province's totals, are counted and
+//! recorded once per minute, and so are the refusals of a key that has many: the trail grows by a bounded amount per key
+//! and minute, and no key can cause another's entry to be lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,8 +17,10 @@ use tonghop_storage::StoreError;
 
 use crate::refusal::Refusal;
 
-/// The number of requests whose entries may wait to be written.
+/// The number of requests that may wait for their entries, and of entries for which no request waits.
 pub(crate) const QUEUE: usize = 4096;
+/// The refusals of a key in a minute that are recorded one by one. Further ones are counted.
+const MAX_REFUSALS: u32 = 20;
 /// The number of different things that are counted before the counts are recorded early.
 const MAX_COUNTED: usize = 10_000;
 
@@ -26,18 +30,28 @@ pub(crate) struct AuditLog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    queue: mpsc::Sender<Waiting>,
+    awaited: mpsc::Sender<Awaited>,
+    soon: mpsc::Sender<AuditEntry>,
+    /// The refusals of each key in this minute.
+    refusals: Mutex<(DateTime<Utc>, HashMap<Actor, u32>)>,
     counted: Mutex<BTreeMap<Counted, (Origin, i64)>>,
     /// Rejected requests without a valid key.
     rejected_without_key: Counter,
     lost: AtomicU64,
 }
 
-/// The entries of one request, and the request if it waits for their commit.
+/// The entries of a request that waits for their commit.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct Awaited {
     pub(crate) entries: Vec<AuditEntry>,
-    pub(crate) reply: Option<oneshot::Sender<Result<(), StoreError>>>,
+    pub(crate) reply: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The entries that a writer takes from a log.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    pub(crate) awaited: mpsc::Receiver<Awaited>,
+    pub(crate) soon: mpsc::Receiver<AuditEntry>,
 }
 
 /// What is counted per minute.
@@ -51,16 +65,23 @@ struct Counted {
 }
 
 impl AuditLog {
-    /// An empty log, and the queue from which its entries must be written.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Waiting>) {
-        let (sender, queue) = mpsc::channel(QUEUE);
+    /// An empty log, and the queues from which its entries must be written.
+    pub(crate) fn new() -> (Self, Queues) {
+        let (awaited, awaited_queue) = mpsc::channel(QUEUE);
+        let (soon, soon_queue) = mpsc::channel(QUEUE);
         let log = Self(Arc::new(Inner {
-            queue: sender,
+            awaited,
+            soon,
+            refusals: Mutex::default(),
             counted: Mutex::default(),
             rejected_without_key: Counter::default(),
             lost: AtomicU64::default(),
         }));
-        (log, queue)
+        let queues = Queues {
+            awaited: awaited_queue,
+            soon: soon_queue,
+        };
+        (log, queues)
     }
 
     /// Records entries, and waits until they are committed.
@@ -69,23 +90,23 @@ impl AuditLog {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
-        let waiting = Waiting {
-            entries,
-            reply: Some(reply),
-        };
-        let queued = self.0.queue.try_send(waiting);
+        let queued = self.0.awaited.try_send(Awaited { entries, reply });
         queued.map_err(|_| Refusal::AuditBacklog)?;
         let stopped = |_| StoreError::Unavailable("the audit trail is no longer written".into());
         Ok(answer.await.map_err(stopped)??)
     }
 
-    /// Records an entry soon. When the queue is full, the entry is lost and the log says so.
-    pub(crate) fn record_soon(&self, entry: AuditEntry) {
-        let waiting = Waiting {
-            entries: vec![entry],
-            reply: None,
-        };
-        if self.0.queue.try_send(waiting).is_err() {
+    /// Records a refusal soon. If its key has had many in this minute, the refusal is counted instead, without what it was
+    /// about.
+    pub(crate) fn record_refusal(&self, entry: AuditEntry) {
+        if self.has_many_refusals(&entry.origin.actor) {
+            self.count(AuditEntry {
+                form: None,
+                period: None,
+                unit: None,
+                ..entry
+            });
+        } else if self.0.soon.try_send(entry).is_err() {
             let lost = self.0.lost.fetch_add(1, Ordering::Relaxed) + 1;
             if lost.is_power_of_two() {
                 tracing::error!(
@@ -94,6 +115,18 @@ impl AuditLog {
                 );
             }
         }
+    }
+
+    /// Counts a refusal of an actor, and returns whether the actor has had many in this minute.
+    fn has_many_refusals(&self, actor: &Actor) -> bool {
+        let mut refusals = self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = this_minute();
+        if refusals.0 != minute {
+            *refusals = (minute, HashMap::new());
+        }
+        let count = refusals.1.entry(actor.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count > MAX_REFUSALS
     }
 
     /// Counts something frequent, to be recorded as one entry per minute.
@@ -110,7 +143,7 @@ impl AuditLog {
             about,
         };
         let mut all = self.0.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        all.entry(counted).or_insert((entry.origin, 0)).1 += 1;
+        all.entry(counted).or_insert((entry.origin, 0)).1 += entry.count;
     }
 
     /// The counter of rejected requests without a valid key.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::AuditEntry;
 use tonghop_storage::Store;
 
-use crate::audit_log::{AuditLog, QUEUE, Waiting};
+use crate::audit_log::{AuditLog, Awaited, QUEUE, Queues};
 
 /// The number of requests whose entries are written together.
 const BATCH: usize = 256;
@@ -23,14 +22,14 @@ const LAST_ATTEMPTS: u32 = 8;
 #[derive(Debug)]
 pub(crate) struct AuditWriter {
     log: AuditLog,
-    queue: mpsc::Receiver<Waiting>,
+    queues: Queues,
     store: Store,
 }
 
 impl AuditWriter {
     /// The writer of a log's entries.
-    pub(crate) fn new(log: AuditLog, queue: mpsc::Receiver<Waiting>, store: Store) -> Self {
-        Self { log, queue, store }
+    pub(crate) fn new(log: AuditLog, queues: Queues, store: Store) -> Self {
+        Self { log, queues, store }
     }
 
     /// Writes entries until `stop`, and then the remaining ones.
@@ -39,29 +38,33 @@ impl AuditWriter {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unwritten = Vec::new();
         loop {
-            let mut waiting = Vec::new();
+            let mut awaited = Vec::new();
             let retry = tokio::time::sleep(RETRY_INTERVAL);
             tokio::select! {
                 biased;
                 // Comes first, so that counts are recorded in time however many entries arrive.
                 _ = ticks.tick() => unwritten.extend(self.log.drain_counted(false)),
-                _ = self.queue.recv_many(&mut waiting, BATCH) => {}
+                _ = self.queues.awaited.recv_many(&mut awaited, BATCH) => {}
+                _ = self.queues.soon.recv_many(&mut unwritten, BATCH), if unwritten.len() < QUEUE => {}
                 () = retry, if !unwritten.is_empty() => {}
                 () = stop.cancelled() => break,
             }
-            unwritten = self.write(waiting, unwritten).await;
+            unwritten = self.write(awaited, unwritten).await;
         }
         self.finish(unwritten).await;
     }
 
     /// Writes what is left once no request runs any more.
     async fn finish(&mut self, mut unwritten: Vec<AuditEntry>) {
-        let mut waiting = Vec::new();
-        while let Ok(entries) = self.queue.try_recv() {
-            waiting.push(entries);
+        let mut awaited = Vec::new();
+        while let Ok(entries) = self.queues.awaited.try_recv() {
+            awaited.push(entries);
+        }
+        while let Ok(entry) = self.queues.soon.try_recv() {
+            unwritten.push(entry);
         }
         unwritten.extend(self.log.drain_counted(true));
-        unwritten = self.write(waiting, unwritten).await;
+        unwritten = self.write(awaited, unwritten).await;
         for _ in 1..LAST_ATTEMPTS {
             if unwritten.is_empty() {
                 return;
@@ -78,25 +81,20 @@ impl AuditWriter {
         }
     }
 
-    /// Writes waiting entries together with those left from before, and returns those that were not written and for
-    /// which no request waits.
-    async fn write(&self, waiting: Vec<Waiting>, mut unwritten: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    /// Writes the entries of waiting requests together with those left from before, and returns the entries that were not
+    /// written and for which no request waits.
+    async fn write(&self, waiting: Vec<Awaited>, mut unwritten: Vec<AuditEntry>) -> Vec<AuditEntry> {
         let mut replies = Vec::new();
-        let mut awaited = Vec::new();
-        for Waiting { entries, reply } in waiting {
-            match reply {
-                Some(reply) => {
-                    awaited.extend(entries);
-                    replies.push(reply);
-                }
-                None => unwritten.extend(entries),
-            }
+        let mut entries = Vec::new();
+        for awaited in waiting {
+            entries.extend(awaited.entries);
+            replies.push(awaited.reply);
         }
-        if awaited.is_empty() && unwritten.is_empty() {
+        entries.extend(unwritten.iter().take(QUEUE).cloned());
+        if entries.is_empty() {
             return unwritten;
         }
-        awaited.extend(unwritten.iter().take(QUEUE).cloned());
-        let written = self.store.note(awaited).await;
+        let written = self.store.note(entries).await;
         for reply in replies {
             // A request that was given up does not receive its reply.
             drop(reply.send(written.clone()));

@@ -1,6 +1,7 @@
 //! The store as one caller may use it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonghop_domain::{Caller, Catalogue, SubmissionKey, Tree, UnitCode, UnitId};
 use tonghop_storage::Store;
@@ -9,7 +10,12 @@ use crate::audit_context::{AuditContext, RefusalCause};
 use crate::audit_log::AuditLog;
 use crate::key_cache::KeyCache;
 use crate::refusal::Refusal;
+use crate::refused_lines::RefusedLines;
+use crate::shares::{Resource, Share, Shares};
 use crate::waiters::Waiters;
+
+/// The interval at which the key of a request that lasts is checked again.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The store behind the checks: one per request, and the only way to figures. Cheap to clone.
 ///
@@ -22,6 +28,7 @@ pub struct AuthorizedStore {
     pub(crate) store: Store,
     pub(crate) audit: AuditLog,
     pub(crate) waiters: Waiters,
+    pub(crate) shares: Shares,
     pub(crate) context: AuditContext,
 }
 
@@ -39,6 +46,33 @@ impl AuthorizedStore {
     /// What is agreed before anyone reports; every caller may know it.
     pub fn catalogue(&self) -> &Arc<Catalogue> {
         self.store.catalogue()
+    }
+
+    /// The caller's share of a resource, of which it holds nothing yet.
+    pub fn share(&self, resource: Resource) -> Share {
+        self.shares.of(&self.caller.key, resource)
+    }
+
+    /// Resolves once the caller's key is no longer valid, within seconds after it expired or was revoked.
+    pub async fn until_invalid(&self) -> Refusal {
+        loop {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            if let Err(refusal) = self.keys.check(&self.caller.key) {
+                return refusal;
+            }
+        }
+    }
+
+    /// Fails unless the key may submit.
+    ///
+    /// # Errors
+    /// The role of the key does not allow it.
+    pub fn require_submitter(&self) -> Result<(), Refusal> {
+        if self.caller.role.submits() {
+            Ok(())
+        } else {
+            Err(Refusal::Role)
+        }
     }
 
     /// Fails unless the caller is an administrator.
@@ -74,15 +108,9 @@ impl AuthorizedStore {
         self.context.record_refusal(&self.audit, outcome, cause);
     }
 
-    /// The same for one line of the request's batch.
-    pub fn record_refused_line(
-        &self,
-        submission: Option<&SubmissionKey>,
-        outcome: &str,
-        cause: RefusalCause,
-    ) {
-        let context = self.context.for_line(submission);
-        context.record_refusal(&self.audit, outcome, cause);
+    /// Counts the refused lines of the request's batch.
+    pub fn refused_lines(&self) -> RefusedLines {
+        RefusedLines::new(self.audit.clone(), self.context.clone())
     }
 
     /// Fails unless the unit of a submission is at or below the caller's in the tree of its period.

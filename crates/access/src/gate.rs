@@ -14,6 +14,7 @@ use crate::authorized::AuthorizedStore;
 use crate::key_cache::KeyCache;
 use crate::rate_limit::{Quota, RateLimits};
 use crate::refusal::{KeyRefusal, Refusal};
+use crate::shares::Shares;
 use crate::token::Token;
 use crate::waiters::Waiters;
 
@@ -46,6 +47,7 @@ struct Inner {
     limits: RateLimits,
     audit: AuditLog,
     waiters: Waiters,
+    shares: Shares,
 }
 
 /// What must run beside a gate.
@@ -58,11 +60,12 @@ pub struct GateTasks {
 impl Gate {
     /// A gate to a store, and the tasks that must run beside it.
     pub fn new(store: Store, limits: RateLimits) -> (Self, GateTasks) {
-        let (audit, queue) = AuditLog::new();
-        let writer = AuditWriter::new(audit.clone(), queue, store.clone());
+        let (audit, queues) = AuditLog::new();
+        let writer = AuditWriter::new(audit.clone(), queues, store.clone());
         let gate = Self(Arc::new(Inner {
             keys: KeyCache::new(store.clone()),
             waiters: Waiters::default(),
+            shares: Shares::default(),
             store,
             limits,
             audit,
@@ -96,6 +99,7 @@ impl Gate {
             keys,
             audit,
             waiters,
+            shares,
             ..
         } = &*self.0;
         let store = AuthorizedStore {
@@ -103,6 +107,7 @@ impl Gate {
             keys: keys.clone(),
             audit: audit.clone(),
             waiters: waiters.clone(),
+            shares: shares.clone(),
             caller,
             context,
         };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tonghop_storage::StoreError;
 
+use crate::shares::ShareUsedUp;
+
 /// Why a caller does not get what they asked for.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -25,6 +27,9 @@ pub enum Refusal {
         /// The time until one more request is admitted.
         retry_after: Duration,
     },
+    /// The key holds as much of a resource as it may.
+    #[error(transparent)]
+    ShareUsedUp(#[from] ShareUsedUp),
     /// Something that the request names does not exist.
     #[error("there is no such {0:?}")]
     NotFound(What),

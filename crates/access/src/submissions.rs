@@ -1,11 +1,26 @@
 //! Submissions, as one caller may record and read them.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
-use tonghop_domain::{Revision, SubmissionId, SubmissionKey, UnitId};
+use tonghop_domain::{Calendar, Revision, SubmissionId, SubmissionKey, Tree, UnitCode, UnitId};
 use tonghop_storage::{Outcome, SubmissionFilter, Write};
 
 use crate::authorized::AuthorizedStore;
 use crate::refusal::{Refusal, What};
+use crate::shares::Resource;
+
+/// A page of current revisions.
+#[derive(Debug)]
+pub struct SubmissionPage {
+    /// The revisions.
+    pub revisions: Vec<Revision>,
+    /// Whether there are more.
+    pub more: bool,
+    /// With `updated_since`: nothing that was recorded before this time is missing from this page and the ones before
+    /// it, and nothing can still appear there.
+    pub next_since: Option<DateTime<Utc>>,
+}
 
 impl AuthorizedStore {
     /// Records a change, or with `dry_run` only determines its outcome. The key is checked once more, since a batch may
@@ -16,9 +31,7 @@ impl AuthorizedStore {
     pub async fn record(&self, write: Write, dry_run: bool) -> Result<Outcome, Refusal> {
         self.keys.check(&self.caller.key)?;
         self.context.set_submission(&write.key);
-        if !self.caller.role.submits() {
-            return Err(Refusal::Role);
-        }
+        self.require_submitter()?;
         self.require_submission(&write.key)?;
         Ok(if dry_run {
             self.store.rehearse(write).await?
@@ -92,29 +105,90 @@ impl AuthorizedStore {
         Ok(found.first().map(|revision| revision.revision))
     }
 
-    /// At most `limit` current revisions, the newest first; and whether there are more. Those of other units are left
-    /// out: a unit may be at or below the caller's in one period and not in the next.
+    /// At most `limit` current revisions that match the filter; with `within`, only those of
+    /// this unit and the units below it. A revision is left out unless its unit is at or below the caller's, and
+    /// `within`, in the tree of its own period: units move, and codes are reused.
     ///
     /// # Errors
-    /// The store failed, or the read could not be recorded in the audit trail.
+    /// No unit ever had the code, it never was at or below the caller's, the store failed, or the read could not be
+    /// recorded in the audit trail.
     pub async fn submissions(
         &self,
         mut filter: SubmissionFilter,
+        within: Option<&UnitCode>,
         limit: usize,
-    ) -> Result<(Vec<Revision>, bool), Refusal> {
-        if filter.units.is_none() {
-            filter.units = self.units_ever_below();
+    ) -> Result<SubmissionPage, Refusal> {
+        filter.units = match within {
+            Some(unit) => Some(self.units_ever_within(&filter, unit)?),
+            None => self.units_ever_below(),
+        };
+        let is_wanted =
+            |key: &SubmissionKey| self.reaches(key) && within.is_none_or(|unit| self.is_within(key, unit));
+        if let Some(since) = filter.updated_since {
+            filter.recorded_before = Some(self.store.watermark().await?.max(since));
         }
         let mut reached = Vec::new();
         loop {
             let found = self.store.submissions(filter.clone(), limit + 1).await?;
             let is_last = found.len() <= limit;
             filter.after = found.last().map(|last| (last.received_at, last.id));
-            reached.extend(found.into_iter().filter(|revision| self.reaches(&revision.key)));
+            reached.extend(found.into_iter().filter(|revision| is_wanted(&revision.key)));
             if is_last || reached.len() > limit {
-                return self.audited_page(reached, limit).await;
+                let (revisions, more) = self.audited_page(reached, limit).await?;
+                let last = revisions.last().filter(|_| more).map(|last| last.received_at);
+                return Ok(SubmissionPage {
+                    next_since: filter.recorded_before.map(|watermark| last.unwrap_or(watermark)),
+                    revisions,
+                    more,
+                });
             }
         }
+    }
+
+    /// Every unit at or below one with this code, in the trees that a filter means and in which the caller reaches it.
+    fn units_ever_within(&self, filter: &SubmissionFilter, code: &UnitCode) -> Result<Vec<UnitId>, Refusal> {
+        let trees = self.trees(filter);
+        let places = || {
+            trees
+                .iter()
+                .filter_map(|tree| Some((tree, tree.get(code.as_str())?)))
+        };
+        let latest = places().next_back().ok_or(Refusal::NotFound(What::Unit))?;
+        let reached = places().filter(|(tree, place)| self.caller.reaches(tree, place.id()));
+        let mut within: Vec<UnitId> = reached
+            .flat_map(|(_, place)| place.at_or_below().map(|place| place.id()).collect::<Vec<_>>())
+            .collect();
+        if within.is_empty() {
+            self.context.set_unit(latest.1.id());
+            return Err(Refusal::Unit);
+        }
+        within.sort_unstable();
+        within.dedup();
+        Ok(within)
+    }
+
+    /// The tree of the period that a filter names; without a period, the trees of all times.
+    fn trees(&self, filter: &SubmissionFilter) -> Vec<Arc<Tree>> {
+        let catalogue = self.store.catalogue();
+        let Some(period) = filter.period else {
+            return catalogue.trees().cloned().collect();
+        };
+        let scope = filter
+            .form
+            .as_ref()
+            .and_then(|form| catalogue.scope(form.as_str(), period));
+        let tree = scope.map_or_else(
+            || catalogue.tree(period.last_day(Calendar::Civil)),
+            |scope| scope.tree,
+        );
+        vec![tree]
+    }
+
+    /// Whether the unit of a submission is at or below one with this code in the tree of its period.
+    fn is_within(&self, key: &SubmissionKey, code: &UnitCode) -> bool {
+        let scope = self.store.catalogue().scope(key.form.as_str(), key.period);
+        let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+        place.is_some_and(|place| place.ancestry().any(|above| above.code() == code))
     }
 
     /// For each revision, when the total of its province that contains it was refreshed; none while no total does.
@@ -132,10 +206,15 @@ impl AuthorizedStore {
         Ok(self.store.aggregated_at(keys.collect()).await?)
     }
 
-    /// The same for one revision, after waiting for up to `seconds`; none when no total contains it by then, or too many
-    /// callers wait already.
+    /// The same for one revision, after waiting for up to `seconds`; none when no total contains it by then, when the
+    /// caller's share of waiters is used up, or when the key becomes invalid.
     pub async fn wait_until_aggregated(&self, revision: &Revision, seconds: u64) -> Option<DateTime<Utc>> {
-        self.waiters.wait_for_totals(revision, seconds).await
+        let mut share = self.share(Resource::Waiters);
+        share.take(1).ok()?;
+        tokio::select! {
+            aggregated_at = self.waiters.wait_for_totals(revision, seconds) => aggregated_at,
+            _ = self.until_invalid() => None,
+        }
     }
 
     /// A revision, once its audit entry is committed.

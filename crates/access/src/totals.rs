@@ -7,6 +7,7 @@ use tonghop_storage::{Contribution, TotalRead, UnitCompleteness, Verification};
 
 use crate::authorized::AuthorizedStore;
 use crate::refusal::{Refusal, What};
+use crate::shares::Resource;
 
 /// A form, a period and a unit, resolved in the catalogue: what names a total.
 #[derive(Debug)]
@@ -98,9 +99,11 @@ impl AuthorizedStore {
     /// Compares totals with a new count of the reports.
     ///
     /// # Errors
-    /// As for [`total`](Self::total).
+    /// As for [`total`](Self::total), or another verification is running.
     pub async fn verify(&self, total: &TotalRef) -> Result<Verification, Refusal> {
         self.require_unit(&total.scope.tree, &total.unit)?;
+        let mut share = self.share(Resource::Verifications);
+        share.take(1)?;
         let verified = self.store.verify(&total.scope, &total.unit).await?;
         // A difference shows both numbers.
         let differing = verified.differing.iter();

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_domain::{Revision, SubmissionKey};
@@ -13,29 +13,15 @@ use tonghop_storage::Store;
 /// The interval at which the database is asked, once for all who wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The number of callers that may wait at once; others are answered immediately.
-const MAX_WAITERS: usize = 1024;
-
 /// The callers of this process that wait. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiters(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     list: Mutex<List>,
     /// Wakes the polling when the list is no longer empty.
     added: Notify,
-    permits: Semaphore,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            list: Mutex::default(),
-            added: Notify::default(),
-            permits: Semaphore::new(MAX_WAITERS),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -52,10 +38,8 @@ struct Waiter {
 }
 
 impl Waiters {
-    /// Waits until the totals contain a revision, and returns since when they do; none when they do not after `seconds`,
-    /// or too many callers wait already.
+    /// Waits until the totals contain a revision, and returns since when they do; none when they do not after `seconds`.
     pub(crate) async fn wait_for_totals(&self, revision: &Revision, seconds: u64) -> Option<DateTime<Utc>> {
-        let _permit = self.0.permits.try_acquire().ok()?;
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter {
             key: revision.key.clone(),

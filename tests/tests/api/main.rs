@@ -17,6 +17,7 @@ mod paging;
 mod problems;
 mod rate_limits;
 mod requests;
+mod shares;
 mod submissions;
 mod totals;
 mod verification;

@@ -183,7 +183,8 @@ impl Seen {
                 let last = revisions.entry(unit.to_owned()).or_default();
                 *last = revision.max(*last);
             }
-            503 => {
+            // Without a place for anybody, or beyond the share of the key.
+            429 | 503 => {
                 assert!(answer.header("retry-after").parse::<u32>().is_ok());
                 assert!(
                     answer
@@ -222,7 +223,8 @@ impl Log {
         let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
         let refused = log
             .lines()
-            .filter(|line| line.contains("answered") && line.contains(" status=503 "));
+            .filter(|line| line.contains("answered"))
+            .filter(|line| line.contains(" status=503 ") || line.contains(" status=429 "));
         let took = |line: &str| {
             let ms = line
                 .split(" ms=")

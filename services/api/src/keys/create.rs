@@ -1,17 +1,17 @@
 //! `POST /v1/keys`
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, post};
 use chrono::Utc;
 
 use crate::keys::body::{KeyBody, NewKeyBody};
 use crate::keys::parse::read_new_key;
 use crate::openapi::problem_responses::{
-    BadRequest, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
+    BadRequest, Busy, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
 };
 use crate::problem::Problem;
-use crate::request::body::{BodyBudget, read_body};
+use crate::request::body::read_body;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted, check_content_type};
 use crate::request::query::Query;
@@ -27,21 +27,19 @@ use crate::request::query::Query;
         (status = 201, description = "The key", body = KeyBody, headers(
             ("Location" = String, description = "The path of the key")
         )),
-        BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, UnprocessableKey, Unavailable
+        BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, UnprocessableKey, Busy, Unavailable
     )
 )]
 #[post("/v1/keys")]
 pub(crate) async fn create_key(
     request: HttpRequest,
     payload: Payload,
-    budget: Data<BodyBudget>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &budget).await?;
-    store.require_administrator()?;
+    let body = read_body(&request, payload, &store, store.require_administrator()).await?;
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
-    check_content_type(request.headers(), JSON)?;
+    check_content_type(request.headers(), &[JSON])?;
     let new = read_new_key(&body.bytes, store.catalogue(), Utc::now())?;
     let (key, token) = store.create_key(new).await?;
     let mut body = KeyBody::new(&key, store.catalogue());

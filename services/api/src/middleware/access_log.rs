@@ -16,6 +16,12 @@ pub(crate) fn log_request(method: &Method, response: &ServiceResponse, id: &Requ
     let route = request.match_pattern();
     let route = route.as_deref().unwrap_or("none");
     let status = response.status().as_u16();
+    // Anyone can invent methods, of thousands of letters.
+    let method = if is_known(method) {
+        method.as_str()
+    } else {
+        "_OTHER"
+    };
     let ms = took.as_micros() as f64 / 1000.0;
     let client = request.peer_addr().map(|peer| display(peer.ip()));
     let extensions = request.extensions();
@@ -24,8 +30,36 @@ pub(crate) fn log_request(method: &Method, response: &ServiceResponse, id: &Requ
     let request_id = id.0.as_str();
     // Load balancers and container engines ask several times per second.
     if matches!(route, "/livez" | "/readyz") {
-        tracing::debug!(%method, route, status, ms, request_id, key, client, "answered");
+        tracing::debug!(method, route, status, ms, request_id, key, client, "answered");
     } else {
-        tracing::info!(%method, route, status, ms, request_id, key, client, "answered");
+        tracing::info!(method, route, status, ms, request_id, key, client, "answered");
+    }
+}
+
+/// Whether a method is one of HTTP's own (RFC 9110, section 9; RFC 5789).
+fn is_known(method: &Method) -> bool {
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::CONNECT,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::PATCH,
+    ];
+    methods.contains(method)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invented_method_is_not_logged() {
+        assert!(is_known(&Method::PATCH));
+        let invented = Method::from_bytes("M".repeat(3_000).as_bytes()).unwrap();
+        assert!(!is_known(&invented));
     }
 }

@@ -49,7 +49,7 @@ problems! {
     UnprocessableKey "422" InvalidKeyRequest;
     ConditionRequired "428" PreconditionRequired;
     TooMany "429" RateLimited;
-    Busy "429" VerificationRunning RateLimited;
+    Busy "429" ShareUsedUp RateLimited;
     Failed "500" Internal;
     Unavailable "503" Unavailable Overloaded CatalogueMismatch NotMigrated;
 }

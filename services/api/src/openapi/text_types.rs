@@ -55,12 +55,14 @@ text_types! {
     /// An item of a list; otherwise like a text.
     ItemText = TEXT, max MAX_ITEM_CHARS;
     /// The label of a key: without control characters.
-    LabelText = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", max MAX_LABEL_CHARS;
+    LabelText = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$", max MAX_LABEL_CHARS;
 }
 
-const TEXT: &str = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*\
-                    [^\\s\\u0000-\\u001f\\u007f-\\u009f]\
-                    [^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f]*$";
+/// Contains a visible character, and none that controls or reorders others. Supplementary characters are left to the
+/// server, since dialects of regular expressions write them differently.
+const TEXT: &str = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*\
+                    [^\\s\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8]\
+                    [^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$";
 
 /// The name of a role.
 pub(crate) struct RoleText;

@@ -1,6 +1,7 @@
 //! Problems: the responses to failed requests, and the table from errors to problems.
 
 pub(crate) mod body;
+mod detail;
 pub(crate) mod field_error;
 pub(crate) mod json_pointer;
 pub(crate) mod kind;
@@ -10,9 +11,10 @@ pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use tonghop_access::KeyRefusal;
+use tonghop_access::{KeyRefusal, Resource};
 use tonghop_domain::FieldError;
 
+use crate::problem::detail::{key_detail, share_detail};
 use crate::problem::kind::ProblemKind;
 use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
@@ -61,8 +63,8 @@ pub(crate) enum Problem {
     PreconditionRequired,
     /// The key or the address has exceeded its quota.
     RateLimited { retry_after_s: u32 },
-    /// Another verification is running.
-    VerificationRunning,
+    /// The key holds as much of a resource as it may.
+    ShareUsedUp(Resource),
     /// An error in the service. The cause is only logged.
     Internal(String),
     /// The database is unavailable. The cause is only logged.
@@ -134,7 +136,7 @@ impl Problem {
             Self::IdempotencyKeyReused => ProblemKind::IdempotencyKeyReused,
             Self::PreconditionRequired => ProblemKind::PreconditionRequired,
             Self::RateLimited { .. } => ProblemKind::RateLimited,
-            Self::VerificationRunning => ProblemKind::VerificationRunning,
+            Self::ShareUsedUp(_) => ProblemKind::ShareUsedUp,
             Self::Internal(_) => ProblemKind::Internal,
             Self::Unavailable(_) => ProblemKind::Unavailable,
             Self::Overloaded(_) => ProblemKind::Overloaded,
@@ -184,6 +186,7 @@ impl Problem {
                 format!("Send the body as {expected}, in UTF-8."),
                 format!("Hãy gửi nội dung theo định dạng {expected}, mã UTF-8."),
             ),
+            Self::ShareUsedUp(resource) => share_detail(*resource),
             Self::InvalidSubmission(errors) | Self::InvalidKeyRequest(errors) => localized(
                 format!("Correct {}. Nothing was stored.", counted(errors.len())),
                 format!("Có {} lỗi cần sửa. Chưa có gì được lưu.", errors.len()),
@@ -196,7 +199,6 @@ impl Problem {
             | Self::IdempotencyKeyReused
             | Self::PreconditionRequired
             | Self::RateLimited { .. }
-            | Self::VerificationRunning
             | Self::Internal(_)
             | Self::Unavailable(_)
             | Self::Overloaded(_)
@@ -212,7 +214,7 @@ impl Problem {
         }
         match self.kind() {
             ProblemKind::Unavailable => Some(2),
-            ProblemKind::Overloaded | ProblemKind::VerificationRunning => Some(1),
+            ProblemKind::Overloaded | ProblemKind::ShareUsedUp => Some(1),
             ProblemKind::CatalogueMismatch | ProblemKind::NotMigrated => Some(30),
             _ => None,
         }
@@ -243,18 +245,6 @@ fn counted(errors: usize) -> String {
     match errors {
         1 => "1 error".into(),
         many => format!("{many} errors"),
-    }
-}
-
-fn key_detail(refusal: KeyRefusal) -> Localized {
-    match refusal {
-        KeyRefusal::Malformed => localized(
-            "Malformed key. Send all 47 characters as `Authorization: Bearer th_…`.",
-            "Khóa sai định dạng. Hãy gửi đủ 47 ký tự theo dạng `Authorization: Bearer th_…`.",
-        ),
-        KeyRefusal::Unknown => localized("This key does not exist.", "Khóa này không tồn tại."),
-        KeyRefusal::Expired => localized("The key has expired.", "Khóa đã hết hạn."),
-        KeyRefusal::Revoked => localized("The key was revoked.", "Khóa đã bị thu hồi."),
     }
 }
 

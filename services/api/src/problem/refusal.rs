@@ -1,9 +1,15 @@
 //! Maps refusals and errors of the store to problems.
 
-use tonghop_access::{Refusal, What};
+use tonghop_access::{Refusal, ShareUsedUp, What};
 use tonghop_storage::StoreError;
 
 use crate::problem::{Denied, Missing, Problem};
+
+impl From<ShareUsedUp> for Problem {
+    fn from(ShareUsedUp(resource): ShareUsedUp) -> Self {
+        Self::ShareUsedUp(resource)
+    }
+}
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
@@ -18,6 +24,7 @@ impl From<Refusal> for Problem {
                     retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX),
                 }
             }
+            Refusal::ShareUsedUp(used_up) => used_up.into(),
             Refusal::NotFound(what) => Self::NotFound(what.into()),
             Refusal::AuditBacklog => Self::Overloaded(refusal.to_string()),
             Refusal::Store(error) => error.into(),

@@ -1,101 +1,149 @@
-//! Reads request bodies, within a limit of size and time for each and a limit of size for all together.
+//! Reads request bodies, within a limit of size for each, a minimum rate, and the caller's share of memory.
 
-use futures_util::StreamExt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use futures_util::StreamExt;
+use tokio::time::timeout_at;
+use tonghop_access::{AuthorizedStore, Refusal, Resource, Share};
 
 use crate::problem::Problem;
+use crate::request::deadline::Deadline;
 
 /// The largest body of one submission, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The bytes of a body that are read and dropped after it is known to be too large, so that a client that writes before
-/// it reads receives the response instead of a broken connection.
+/// The bytes of a body that are read and dropped after it is known to be too large or refused, so that a client that
+/// writes before it reads receives the response instead of a broken connection.
 const MAX_DROPPED_BYTES: usize = 32 << 20;
 
-/// The time for receiving a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time in which a body must arrive, besides the time that its bytes may take.
+const BODY_GRACE: Duration = Duration::from_secs(10);
 
-/// The bytes of bodies that a process holds, each from its first byte to its response. What is parsed from a body takes a
-/// few times more.
-const MAX_HELD_BYTES: usize = 32 << 20;
+/// The same for a body that is dropped.
+const DROP_GRACE: Duration = Duration::from_secs(2);
 
 /// The bytes that count for a request besides its body.
 const REQUEST_BYTES: usize = 4 << 10;
 
-/// The bytes of bodies that the process may still hold. Clones share the budget.
-#[derive(Clone, Debug)]
-pub(crate) struct BodyBudget(Arc<Semaphore>);
-
-impl Default for BodyBudget {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD_BYTES)))
-    }
-}
-
-/// A whole body. It holds its part of the budget, so it is kept until the response is complete.
+/// A whole body. It holds its part of the caller's share, so it is kept until the response is complete.
 #[derive(Debug)]
 pub(crate) struct Body {
     /// The bytes.
     pub(crate) bytes: Bytes,
-    _budget: OwnedSemaphorePermit,
+    _share: Share,
 }
 
-/// Reads the whole body.
+/// Reads the whole body of a request that `allowed` permits. Without permission, drops the body.
 ///
 /// # Errors
-/// The body is too large, incomplete or too slow, or exceeds the budget of the process.
+/// The request is not allowed, the body is too large, incomplete or too slow, the caller's share of memory is used up,
+/// or the key became invalid meanwhile.
 pub(crate) async fn read_body(
     request: &HttpRequest,
-    payload: Payload,
-    budget: &BodyBudget,
+    mut payload: Payload,
+    store: &AuthorizedStore,
+    allowed: Result<(), Refusal>,
 ) -> Result<Body, Problem> {
-    let length = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    let announced: Option<usize> = length.and_then(|length| length.parse().ok());
-    let held = announced.unwrap_or(MAX_BODY_BYTES).min(MAX_BODY_BYTES) + REQUEST_BYTES;
-    let permit = budget.0.clone().try_acquire_many_owned(held as u32);
-    let kept = if permit.is_ok() { MAX_BODY_BYTES } else { 0 };
-    let body = timeout(
-        BODY_TIMEOUT,
-        collect(payload, announced.unwrap_or_default(), kept),
-    )
-    .await;
-    let permit = permit.map_err(|_| Problem::Overloaded("the budget for bodies is used up".into()))?;
-    let bytes = body.map_err(|_| Problem::BodyTimeout)??;
-    Ok(Body {
-        bytes,
-        _budget: permit,
-    })
+    let mut collector = Collector {
+        body: BytesMut::new(),
+        received: 0,
+        share: store.share(Resource::BodyBytes),
+        refusal: allowed.map_err(Problem::from).err(),
+    };
+    if collector.refusal.is_none() {
+        let announced = announced(request);
+        collector.take(REQUEST_BYTES);
+        collector.body.reserve(announced.min(REQUEST_BYTES));
+        if announced > MAX_DROPPED_BYTES {
+            return Err(Problem::BodyTooLarge);
+        }
+    }
+    tokio::select! {
+        () = collector.collect(&mut payload) => {}
+        refusal = store.until_invalid() => return Err(refusal.into()),
+    }
+    collector.finish()
 }
 
-/// Keeps the first bytes of a body and drops the rest.
-async fn collect(mut payload: Payload, announced: usize, kept: usize) -> Result<Bytes, Problem> {
-    if announced > MAX_DROPPED_BYTES {
-        return Err(Problem::BodyTooLarge);
-    }
-    let mut body = BytesMut::with_capacity(announced.min(kept));
-    let mut received = 0;
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::BrokenBody)?;
-        received += chunk.len();
-        if received > MAX_DROPPED_BYTES {
-            break;
+/// Drops the body of a request that is refused, and returns the refusal.
+pub(crate) async fn drop_body(mut payload: Payload, store: &AuthorizedStore, refusal: Problem) -> Problem {
+    let mut collector = Collector {
+        body: BytesMut::new(),
+        received: 0,
+        share: store.share(Resource::BodyBytes),
+        refusal: Some(refusal),
+    };
+    collector.collect(&mut payload).await;
+    collector.finish().err().unwrap_or(Problem::BrokenBody)
+}
+
+/// The length that a request announces.
+fn announced(request: &HttpRequest) -> usize {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
+}
+
+/// Keeps a body, unless there is a reason to drop it.
+struct Collector {
+    body: BytesMut,
+    received: usize,
+    share: Share,
+    refusal: Option<Problem>,
+}
+
+impl Collector {
+    /// Counts bytes against the caller's share.
+    fn take(&mut self, bytes: usize) {
+        if self.refusal.is_none()
+            && let Err(refusal) = self.share.take(bytes)
+        {
+            self.refuse(refusal.into());
         }
-        if received <= kept {
-            body.extend_from_slice(&chunk);
+    }
+
+    /// Receives the body. What goes wrong is the refusal, unless there is one already.
+    async fn collect(&mut self, payload: &mut Payload) {
+        let grace = if self.refusal.is_none() {
+            BODY_GRACE
+        } else {
+            DROP_GRACE
+        };
+        let mut deadline = Deadline::new(grace);
+        while self.received <= MAX_DROPPED_BYTES {
+            let chunk = match timeout_at(deadline.instant(), payload.next()).await {
+                Ok(Some(Ok(chunk))) => chunk,
+                Ok(None) => return,
+                Ok(Some(Err(_))) => return self.refuse(Problem::BrokenBody),
+                Err(_) => return self.refuse(Problem::BodyTimeout),
+            };
+            deadline.extend(chunk.len());
+            self.received += chunk.len();
+            if self.received > MAX_BODY_BYTES {
+                self.refuse(Problem::BodyTooLarge);
+            }
+            self.take(chunk.len());
+            if self.refusal.is_none() {
+                self.body.extend_from_slice(&chunk);
+            }
         }
     }
-    if received > MAX_BODY_BYTES {
-        return Err(Problem::BodyTooLarge);
+
+    fn refuse(&mut self, problem: Problem) {
+        self.body = BytesMut::new();
+        self.refusal.get_or_insert(problem);
     }
-    Ok(body.freeze())
+
+    fn finish(self) -> Result<Body, Problem> {
+        match self.refusal {
+            Some(problem) => Err(problem),
+            None => Ok(Body {
+                bytes: self.body.freeze(),
+                _share: self.share,
+            }),
+        }
+    }
 }

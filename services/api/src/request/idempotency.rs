@@ -50,22 +50,22 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let key = value
-        .to_str()
+    // Documents have numbers such as 1001/SLĐTBXH-BTPCTNXH.
+    let key = std::str::from_utf8(value.as_bytes())
         .ok()
         .map(str::trim)
         .and_then(|value| match value.strip_prefix('"') {
             Some(quoted) => unquoted(quoted.strip_suffix('"')?),
             None => Some(value.to_owned()),
         });
-    let fits =
-        |key: &String| (1..=255).contains(&key.len()) && key.bytes().all(|b| (b'!'..=b'~').contains(&b));
+    let is_visible = |c: char| !c.is_whitespace() && !c.is_control();
+    let fits = |key: &String| (1..=255).contains(&key.chars().count()) && key.chars().all(is_visible);
     match key.filter(fits) {
         Some(key) if values.next().is_none() => Ok(Some(key)),
         _ => Err(Problem::InvalidHeader {
             expected: localized(
-                "Send Idempotency-Key once, with 1 to 255 visible ASCII characters and no spaces.",
-                "Hãy ghi Idempotency-Key một lần, gồm 1 đến 255 ký tự ASCII nhìn thấy được, không có dấu cách.",
+                "Send Idempotency-Key once, with 1 to 255 visible characters in UTF-8 and no spaces.",
+                "Hãy ghi Idempotency-Key một lần, gồm 1 đến 255 ký tự UTF-8 nhìn thấy được, không có dấu cách.",
             ),
         }),
     }

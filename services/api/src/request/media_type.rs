@@ -10,6 +10,15 @@ use crate::request::quality::weighted;
 pub(crate) const JSON: &str = "application/json";
 /// The media type of one JSON value a line.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// The names of that media type: none is registered, and clients use each of them.
+pub(crate) const NDJSON_NAMES: &[&str] = &[
+    NDJSON,
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+];
 /// The media type of comma-separated values.
 pub(crate) const CSV: &str = "text/csv";
 
@@ -51,16 +60,18 @@ fn weight_of(ranges: &str, offer: &str) -> u16 {
     best.1
 }
 
-/// Fails unless the body has the expected media type, in UTF-8.
-pub(crate) fn check_content_type(headers: &HeaderMap, expected: &'static str) -> Result<(), Problem> {
+/// Fails unless the body has one of the expected media types, in UTF-8.
+pub(crate) fn check_content_type(
+    headers: &HeaderMap,
+    expected: &'static [&'static str],
+) -> Result<(), Problem> {
     let given = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let mut parts = given.split(';').map(str::trim);
-    let is_expected = parts
-        .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case(expected));
+    let media = parts.next().unwrap_or_default();
+    let is_expected = expected.iter().any(|name| name.eq_ignore_ascii_case(media));
     let is_utf8 = |part: &str| match part.split_once('=') {
         Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
@@ -70,6 +81,8 @@ pub(crate) fn check_content_type(headers: &HeaderMap, expected: &'static str) ->
     if is_expected && parts.all(is_utf8) {
         Ok(())
     } else {
-        Err(Problem::UnsupportedMediaType { expected })
+        Err(Problem::UnsupportedMediaType {
+            expected: expected.first().copied().unwrap_or_default(),
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod deadline;
 #[cfg(test)]
 mod header_tests;
 pub(crate) mod headers;
@@ -19,4 +20,5 @@ pub(crate) mod prefer;
 pub(crate) mod quality;
 pub(crate) mod query;
 pub(crate) mod request_id;
+pub(crate) mod spelling;
 pub(crate) mod total_ref;

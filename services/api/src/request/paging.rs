@@ -12,6 +12,7 @@ use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::localized;
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
+use crate::request::spelling::unsigned;
 
 /// The most entries of a page.
 const MAX_LIMIT: usize = 200;
@@ -128,7 +129,7 @@ fn read_limit(query: &mut Query, name: &'static str) -> Option<usize> {
         )
     };
     query.optional(name, hint, |text| {
-        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        unsigned(text).filter(|limit| (1..=MAX_LIMIT).contains(limit))
     })
 }
 

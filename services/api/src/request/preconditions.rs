@@ -6,6 +6,7 @@ use crate::openapi::text_types::{AsteriskText, EntityTagsText};
 use crate::problem::Problem;
 use crate::problem::text::localized;
 use crate::request::headers::joined;
+use crate::request::spelling::unsigned;
 
 /// The documentation of the header.
 #[derive(utoipa::IntoParams)]
@@ -113,9 +114,13 @@ impl Tags {
         }
     }
 
-    /// The revisions that strong tags among them name.
+    /// The revisions that strong tags among them name. What follows a point in a tag does not distinguish revisions.
     pub(crate) fn revisions(&self) -> Vec<i32> {
-        let number = |tag: &String| tag.trim_matches('"').parse().ok().filter(|number| *number > 0);
+        let number = |tag: &String| {
+            let tag = tag.trim_matches('"');
+            let revision = tag.split_once('.').map_or(tag, |(revision, _)| revision);
+            unsigned(revision).filter(|revision| *revision > 0)
+        };
         match self {
             Self::Any => Vec::new(),
             Self::These(tags) => tags.iter().filter_map(number).collect(),

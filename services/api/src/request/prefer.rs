@@ -2,6 +2,8 @@
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
+use crate::request::spelling::unsigned;
+
 /// The documentation of the header.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -27,7 +29,7 @@ pub(crate) fn preferred_wait_s(headers: &HeaderMap) -> Option<u64> {
     let wait = |preference: &str| {
         let (name, seconds) = preference.split(';').next()?.split_once('=')?;
         let is_wait = name.trim().eq_ignore_ascii_case("wait");
-        is_wait.then(|| seconds.trim().trim_matches('"').parse::<u64>().ok())?
+        is_wait.then(|| unsigned::<u64>(seconds.trim().trim_matches('"')))?
     };
     let mut waits = values.flat_map(|value| value.split(',')).filter_map(wait);
     waits.next().map(|seconds| seconds.min(MAX_WAIT_S))

@@ -9,6 +9,7 @@ use tonghop_domain::{IndicatorCode, Period};
 use crate::problem::Problem;
 use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
+use crate::request::spelling::{day, time};
 
 /// The parameters of a request, and what was wrong with those read so far.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Query {
                 "Hãy viết ngày theo dạng 2021-07-31.",
             )
         };
-        self.optional(name, hint, |text| text.parse().ok())
+        self.optional(name, hint, day)
     }
 
     /// An optional point in time.
@@ -133,9 +134,7 @@ impl Query {
                 "Hãy viết thời điểm theo dạng 2021-08-05T16:59:59Z, hoặc kèm múi giờ như %2B07:00.",
             )
         };
-        self.optional(name, hint, |text| {
-            DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
-        })
+        self.optional(name, hint, time)
     }
 
     /// An optional flag; false by default.

@@ -7,13 +7,10 @@ use tonghop_metrics::Metrics;
 use crate::middleware::cors::Origins;
 use crate::middleware::request_metrics::RequestMetrics;
 use crate::openapi::operations::Operations;
-use crate::request::body::BodyBudget;
 use crate::server::options::ServerConfig;
 use crate::server::router::{openapi, openapi_json};
 use crate::service::docs::Document;
 use crate::service::metrics::get_metrics;
-use crate::submissions::batch::BatchPermits;
-use crate::totals::verification::VerificationPermit;
 
 /// The state that all workers share.
 #[derive(Clone)]
@@ -21,9 +18,6 @@ pub(crate) struct Shared {
     gate: Data<Gate>,
     operations: Data<Operations>,
     document: Data<Document>,
-    verification_permit: Data<VerificationPermit>,
-    body_budget: Data<BodyBudget>,
-    batch_permits: Data<BatchPermits>,
     origins: Data<Origins>,
     requests: Data<RequestMetrics>,
     metrics: Data<Metrics>,
@@ -38,9 +32,6 @@ impl Shared {
             gate: Data::new(gate.clone()),
             operations: Data::new(Operations::of(&document)),
             document: Data::new(Document(Bytes::from(openapi_json()))),
-            verification_permit: Data::default(),
-            body_budget: Data::default(),
-            batch_permits: Data::default(),
             origins: Data::new(config.origins()),
             requests: Data::new(requests),
             metrics: Data::new(metrics),
@@ -52,9 +43,6 @@ impl Shared {
             .app_data(self.gate.clone())
             .app_data(self.operations.clone())
             .app_data(self.document.clone())
-            .app_data(self.verification_permit.clone())
-            .app_data(self.body_budget.clone())
-            .app_data(self.batch_permits.clone())
             .app_data(self.origins.clone())
             .app_data(self.requests.clone())
             .app_data(self.metrics.clone())

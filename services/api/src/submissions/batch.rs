@@ -5,58 +5,35 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
 use futures_util::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonghop_access::AuthorizedStore;
+use tonghop_access::{AuthorizedStore, KeyRefusal, RefusedLines, Resource, Share};
 use tonghop_domain::{Catalogue, Change, Precondition, Submission};
 use tonghop_storage::Write;
 use utoipa::ToSchema;
 
 use crate::middleware::audit::cause;
-use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable, WrongMedia};
+use crate::openapi::problem_responses::{BadRequest, Busy, NotAcceptable, Unavailable, WrongMedia};
 use crate::problem::Problem;
 use crate::problem::body::{Context, ProblemBody};
 use crate::problem::text::localized;
-use crate::request::body::MAX_BODY_BYTES;
+use crate::request::body::{MAX_BODY_BYTES, drop_body};
 use crate::request::caller::Authorized;
 use crate::request::idempotency::BatchIdempotencyKeyHeader;
-use crate::request::media_type::{NDJSON, accepted, check_content_type};
-use crate::request::ndjson::{NdjsonLine, lines};
+use crate::request::media_type::{NDJSON_NAMES, accepted, check_content_type};
+use crate::request::ndjson::{LineError, NdjsonLine, lines};
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::parse::read_beside;
-use crate::submissions::per_key_order::PerKeyOrder;
+use crate::submissions::per_key_order::{LINES_IN_FLIGHT, PerKeyOrder};
 use crate::submissions::record::record;
 use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
 
-/// The number of lines in flight at once.
-const LINES_IN_FLIGHT: usize = 64;
-
 /// The bytes of lines that a batch holds at once, each from its arrival to its result; the longest line fits.
 const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
-/// The number of batches that a process runs at once.
-const MAX_BATCHES: usize = 32;
-
-/// The permits for batches of a process. Clones share them.
-#[derive(Clone, Debug)]
-pub(crate) struct BatchPermits(Arc<Semaphore>);
-
-impl Default for BatchPermits {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_BATCHES)))
-    }
-}
-
-impl BatchPermits {
-    fn acquire(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = self.0.clone().try_acquire_owned();
-        permit.map_err(|_| Problem::Overloaded("too many batches are running".into()))
-    }
-}
-
 /// The result of one line of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -86,7 +63,8 @@ pub(crate) struct BatchResult {
 /// The body has one submission per line, of at most 1 MiB each, and any number of lines. The response has one result per
 /// line, in the same order, while further lines arrive. Read the response while you send: the service reads no more lines
 /// than it can answer. Each line is stored or rejected on its own. Lines on the same form, period and unit are applied in
-/// their order. If the body is incomplete, so is the response; what it contains is stored. With the `Idempotency-Key` k,
+/// their order. If the body ends early or no line arrives for a minute, the last result says so, with the status 400 or 408;
+/// the lines before it are stored. With the `Idempotency-Key` k,
 /// line n has the key `k/n`.
 #[utoipa::path(
     tag = "submissions",
@@ -97,45 +75,60 @@ pub(crate) struct BatchResult {
     ),
     responses(
         (status = 200, description = "One result per line", body = BatchResult, content_type = "application/x-ndjson"),
-        BadRequest, NotAcceptable, WrongMedia, Unavailable
+        BadRequest, NotAcceptable, WrongMedia, Busy, Unavailable
     )
 )]
 #[post("/v1/submissions/batch")]
 pub(crate) async fn create_submission_batch(
     request: HttpRequest,
     payload: Payload,
-    permits: Data<BatchPermits>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let mut query = Query::of(&request);
-    let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
-    query.finish()?;
-    accepted(request.headers(), &[NDJSON])?;
-    check_content_type(request.headers(), NDJSON)?;
-    let headers = WriteHeaders::of(&request, store.caller())?;
-    if headers.if_match.is_some() || headers.first_only {
-        return Err(no_condition());
-    }
-    let batch = Batch {
-        _permit: permits.acquire()?,
-        context: Context::of(&request),
-        store,
-        dry_run,
-        headers,
-        order: PerKeyOrder::default(),
+    let (batch, media_type) = match begin(&request, &store) {
+        Ok(begun) => begun,
+        Err(problem) => return Err(drop_body(payload, &store, problem).await),
     };
     let mut response = HttpResponse::Ok();
     response
-        .insert_header((CONTENT_TYPE, NDJSON))
+        .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CACHE_CONTROL, "no-store"));
     Ok(response.streaming(results(batch, payload).map(Ok::<Bytes, Infallible>)))
+}
+
+/// Checks everything but the lines, and returns the batch with the media type of its results. Whoever may not submit gets
+/// one problem, not one for each line.
+fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, &'static str), Problem> {
+    store.require_submitter()?;
+    let mut query = Query::of(request);
+    let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
+    query.finish()?;
+    let media_type = accepted(request.headers(), NDJSON_NAMES)?;
+    check_content_type(request.headers(), NDJSON_NAMES)?;
+    let headers = WriteHeaders::of(request, store.caller())?;
+    if headers.if_match.is_some() || headers.first_only {
+        return Err(no_condition());
+    }
+    let mut share = store.share(Resource::Batches);
+    share.take(1)?;
+    let batch = Batch {
+        _share: share,
+        context: Context::of(request),
+        store: store.clone(),
+        dry_run,
+        headers,
+        order: PerKeyOrder::default(),
+        refused: store.refused_lines(),
+    };
+    Ok((batch, media_type))
 }
 
 /// The results of the lines of a body, in their order.
 fn results(mut batch: Batch, payload: Payload) -> impl Stream<Item = Bytes> {
     let budget = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
     let catalogue = batch.store.catalogue().clone();
-    lines(payload)
+    let store = batch.store.clone();
+    let until_invalid = async move { drop(store.until_invalid().await) };
+    lines(payload, until_invalid)
         .then(move |line| read(line, budget.clone(), catalogue.clone()))
         .map(move |(read, permit)| batch.begin(read).map(|result| (result, permit)))
         .buffered(LINES_IN_FLIGHT)
@@ -166,22 +159,26 @@ async fn read(
     let bytes = line.content.as_ref().map_or(0, Bytes::len);
     let permit = budget.acquire_many_owned(bytes as u32).await;
     let submission = match line.content {
-        Some(content) => read_beside(content.clone(), &catalogue)
+        Ok(content) => read_beside(content.clone(), &catalogue)
             .await
             .map(|submission| (content, submission)),
-        None => Err(Problem::BodyTooLarge),
+        Err(LineError::TooLong) => Err(Problem::BodyTooLarge),
+        Err(LineError::Incomplete) => Err(Problem::BrokenBody),
+        Err(LineError::TooSlow) => Err(Problem::BodyTimeout),
+        Err(LineError::Stopped) => Err(Problem::InvalidKey(KeyRefusal::Revoked)),
     };
     let line = line.number;
     (ParsedLine { line, submission }, permit.ok())
 }
 
 struct Batch {
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
     context: Context,
     store: Authorized,
     dry_run: bool,
     headers: WriteHeaders,
     order: PerKeyOrder,
+    refused: RefusedLines,
 }
 
 impl Batch {
@@ -194,6 +191,7 @@ impl Batch {
             (turn, self.change(submission, key, &content))
         });
         let (store, context, dry_run) = (self.store.clone(), self.context.clone(), self.dry_run);
+        let refused = self.refused.clone();
         async move {
             let (key, result) = match begun {
                 Ok((turn, change)) => {
@@ -203,7 +201,7 @@ impl Batch {
                 Err(problem) => (None, Err(problem)),
             };
             if let Err(problem) = &result {
-                store.record_refused_line(key.as_ref(), problem.kind().slug(), cause(problem));
+                refused.count(key.as_ref(), problem.kind().slug(), cause(problem));
             }
             batch_result(line, result, &context)
         }

@@ -154,9 +154,13 @@ pub(crate) fn path_of(revision: &Revision) -> String {
     format!("/v1/submissions/{}", revision.id)
 }
 
-/// The entity tag of a revision.
-pub(crate) fn tag_of(revision: &Revision) -> String {
-    format!("\"{}\"", revision.revision)
+/// The entity tag of a revision as it is sent: its number and, once totals contain it, `aggregated_at` in microseconds,
+/// because the rest of a revision never changes.
+pub(crate) fn tag_of(revision: &Revision, aggregated_at: Option<DateTime<Utc>>) -> String {
+    match aggregated_at {
+        None => format!("\"{}\"", revision.revision),
+        Some(at) => format!("\"{}.{}\"", revision.revision, at.timestamp_micros()),
+    }
 }
 
 /// The codes of the unit and of its province, in the tree of the period.

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, post};
 use tonghop_domain::Change;
 use tonghop_storage::Write;
 
 use crate::openapi::problem_responses::{
-    BadRequest, ConditionFailed, NotAcceptable, TooLarge, TooSlow, Unavailable, Unprocessable, WrongMedia,
+    BadRequest, Busy, ConditionFailed, NotAcceptable, TooLarge, TooSlow, Unavailable, Unprocessable,
+    WrongMedia,
 };
 use crate::problem::Problem;
-use crate::request::body::{BodyBudget, read_body};
+use crate::request::body::read_body;
 use crate::request::caller::Authorized;
 use crate::request::idempotency::IdempotencyKeyHeader;
 use crate::request::media_type::{JSON, accepted, check_content_type};
@@ -51,22 +52,21 @@ use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
             ("Idempotency-Replayed" = String, description = "`true` if this repeats the response to an earlier request with the same key"),
             ("Preference-Applied" = String, description = "`wait=N` if the preference was applied")
         )),
-        BadRequest, NotAcceptable, TooSlow, ConditionFailed, TooLarge, WrongMedia, Unprocessable, Unavailable
+        BadRequest, NotAcceptable, TooSlow, ConditionFailed, TooLarge, WrongMedia, Unprocessable, Busy, Unavailable
     )
 )]
 #[post("/v1/submissions")]
 pub(crate) async fn create_submission(
     request: HttpRequest,
     payload: Payload,
-    budget: Data<BodyBudget>,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &budget).await?;
+    let body = read_body(&request, payload, &store, store.require_submitter()).await?;
     let mut query = Query::of(&request);
     let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;
     accepted(request.headers(), &[JSON])?;
-    check_content_type(request.headers(), JSON)?;
+    check_content_type(request.headers(), &[JSON])?;
     let headers = WriteHeaders::of(&request, store.caller())?;
     let submission = read_beside(body.bytes.clone(), store.catalogue()).await?;
     let key = headers.key.clone().filter(|_| !dry_run);

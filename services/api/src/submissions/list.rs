@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_access::AuthorizedStore;
-use tonghop_domain::{FormCode, Period, UnitCode, UnitId};
+use tonghop_domain::{FormCode, Period, Revision, SubmissionId, UnitCode};
 use tonghop_storage::SubmissionFilter;
 use utoipa::ToSchema;
 
@@ -27,6 +27,10 @@ pub(crate) struct SubmissionList {
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
+    /// Only with `updated_since`: the `updated_since` with which to ask next, after the last page. Nothing that was
+    /// recorded before this time can still appear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_since: Option<DateTime<Utc>>,
 }
 
 query_parameters! {
@@ -38,10 +42,10 @@ query_parameters! {
         /// Only submissions for this period
         #[param(value_type = Option<PeriodText>, inline, example = "2021-07")]
         period: Option<Period> = Query::period,
-        /// Only submissions of this unit and all units below it, in the tree of the period's last day (today without a period)
+        /// Only submissions of this unit and all units below it, each in the tree of its own period
         #[param(value_type = Option<UnitText>, inline, example = "87")]
         unit: Option<UnitCode> = Query::code,
-        /// Only submissions whose current revision was recorded at this time or later
+        /// Only submissions whose current revision was recorded at this time or later, the oldest first
         #[param(value_type = Option<String>, format = DateTime, example = "2021-08-01T00:00:00Z")]
         updated_since: Option<DateTime<Utc>> = Query::time,
     }
@@ -49,7 +53,9 @@ query_parameters! {
 
 /// List submissions
 ///
-/// Current revisions, the newest first.
+/// Current revisions. Without `updated_since`, the submission that was created last comes first, and a correction does
+/// not move it; with `updated_since`, the one that was changed last comes last. So a reader of page after page misses none
+/// that is corrected meanwhile.
 #[utoipa::path(
     tag = "submissions",
     params(
@@ -72,44 +78,46 @@ pub(crate) async fn list_submissions(
     let parameters = SubmissionListQuery::read(&mut query);
     let page = SubmissionPage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
-    let filter = SubmissionFilter {
-        units: units(&store, &parameters)?,
-        form: parameters.form,
-        period: parameters.period,
-        updated_since: parameters.updated_since,
-        after: page.after,
-    };
-    let (found, more) = store.submissions(filter, page.limit).await?;
-    let submissions = SubmissionBody::of_all(&store, &found).await?;
-    let page = SubmissionPage::entries(found, more, |last| (last.received_at, last.id));
+    check_names(&store, &parameters)?;
+    let (filter, unit) = parameters.filter(page.after);
+    let found = store.submissions(filter, unit.as_ref(), page.limit).await?;
+    let next_since = found.next_since;
+    let submissions = SubmissionBody::of_all(&store, &found.revisions).await?;
+    let position = |last: &Revision| (last.received_at, last.id);
+    let page = SubmissionPage::entries(found.revisions, found.more, position);
     Ok(page_response(&request, page.next_cursor, |next_cursor| {
         SubmissionList {
             submissions,
             next_cursor,
+            next_since,
         }
     }))
 }
 
-/// The unit that a query names and all units below it, in the tree that the query means; none when it names no unit.
-fn units(store: &AuthorizedStore, query: &SubmissionListQuery) -> Result<Option<Vec<UnitId>>, Problem> {
-    let (form, period, unit) = (query.form.as_ref(), query.period, query.unit.as_ref());
-    let catalogue = store.catalogue();
-    let missing = |name| Problem::NotFound(Missing::Parameter(name));
-    if form.is_some_and(|form| !catalogue.has_form(form.as_str())) {
-        return Err(missing("form"));
+impl SubmissionListQuery {
+    /// The filter for the page after a position, and the unit.
+    fn filter(self, after: Option<(DateTime<Utc>, SubmissionId)>) -> (SubmissionFilter, Option<UnitCode>) {
+        let filter = SubmissionFilter {
+            form: self.form,
+            period: self.period,
+            updated_since: self.updated_since,
+            after,
+            ..SubmissionFilter::default()
+        };
+        (filter, self.unit)
     }
-    let tree = match (form, period) {
-        (Some(form), Some(period)) => {
-            let scope = catalogue.scope(form.as_str(), period);
-            scope.ok_or_else(|| missing("period"))?.tree
-        }
-        (None, Some(period)) => catalogue.tree(period.last_day(tonghop_domain::Calendar::Civil)),
-        (_, None) => catalogue.tree(catalogue.today(Utc::now())),
-    };
-    let Some(unit) = unit else {
-        return Ok(None);
-    };
-    let place = tree.get(unit.as_str()).ok_or_else(|| missing("unit"))?;
-    store.require_unit(&tree, unit)?;
-    Ok(Some(place.at_or_below().map(|place| place.id()).collect()))
+}
+
+/// Fails if the form does not exist, or is not reported for the period.
+fn check_names(store: &AuthorizedStore, query: &SubmissionListQuery) -> Result<(), Problem> {
+    let Some(form) = &query.form else { return Ok(()) };
+    let catalogue = store.catalogue();
+    let missing = |name| Err(Problem::NotFound(Missing::Parameter(name)));
+    if !catalogue.has_form(form.as_str()) {
+        return missing("form");
+    }
+    match query.period {
+        Some(period) if catalogue.scope(form.as_str(), period).is_none() => missing("period"),
+        _ => Ok(()),
+    }
 }

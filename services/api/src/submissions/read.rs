@@ -26,7 +26,7 @@ use crate::submissions::body::{SubmissionBody, tag_of};
     ),
     responses(
         (status = 200, description = "The current revision", body = SubmissionBody, headers(
-            ("ETag" = String, description = "The revision in quotation marks; send it as If-Match to correct or withdraw")
+            ("ETag" = String, description = "The revision and the state of `aggregated_at`, in quotation marks; send it as If-Match to correct or withdraw")
         )),
         (status = 304, description = "The revision that you have is the current one", headers(
             ("ETag" = String, description = "Its tag")
@@ -52,7 +52,9 @@ pub(crate) async fn respond_revision(
     store: &AuthorizedStore,
     revision: Revision,
 ) -> Result<HttpResponse, Problem> {
-    let tag = tag_of(&revision);
+    let aggregated = store.aggregated_at(std::slice::from_ref(&revision)).await?;
+    let aggregated_at = aggregated.first().copied().flatten();
+    let tag = tag_of(&revision, aggregated_at);
     let known = Tags::if_none_match(request.headers())?.is_some_and(|tags| tags.match_weakly(&tag));
     let mut response = if known {
         HttpResponse::NotModified()
@@ -65,7 +67,5 @@ pub(crate) async fn respond_revision(
     if known {
         return Ok(response.finish());
     }
-    let mut bodies = SubmissionBody::of_all(store, std::slice::from_ref(&revision)).await?;
-    let body: Option<SubmissionBody> = bodies.pop();
-    Ok(response.json(body))
+    Ok(response.json(SubmissionBody::new(&revision, aggregated_at, store.catalogue())?))
 }

@@ -94,7 +94,7 @@ impl RecordedChange {
         let mut response = HttpResponseBuilder::new(status);
         response.insert_header((CACHE_CONTROL, "no-store"));
         if body.dry_run.is_none() {
-            response.insert_header((ETAG, tag_of(&self.revision)));
+            response.insert_header((ETAG, tag_of(&self.revision, None)));
             response.insert_header((LOCATION, path_of(&self.revision)));
         }
         if self.replayed {

@@ -13,6 +13,7 @@ use crate::request::paging::{PageQuery, RevisionPage, page_response};
 use crate::request::path::submission_id;
 use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::spelling::unsigned;
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::list::DEFAULT_LIMIT;
 use crate::submissions::read::respond_revision;
@@ -91,7 +92,7 @@ pub(crate) async fn get_revision(
     accepted(request.headers(), &[JSON])?;
     Query::of(&request).finish()?;
     let (id, number) = path.into_inner();
-    let number = number.parse().map_err(|_| Problem::NotFound(Missing::Revision))?;
+    let number = unsigned(&number).ok_or(Problem::NotFound(Missing::Revision))?;
     let revision = store.revision(submission_id(&id)?, number).await?;
     respond_revision(&request, &store, revision).await
 }

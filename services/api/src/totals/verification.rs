@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use tonghop_storage::Difference;
 use utoipa::ToSchema;
 
@@ -15,16 +13,6 @@ use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
 use crate::request::total_ref::{TotalQuery, read_total_ref};
-
-/// The permit for a verification, each of which reads every report at or below a unit. There is one per process.
-#[derive(Debug)]
-pub(crate) struct VerificationPermit(Semaphore);
-
-impl Default for VerificationPermit {
-    fn default() -> Self {
-        Self(Semaphore::new(1))
-    }
-}
 
 /// The outcome of a verification.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,8 +51,8 @@ pub(crate) struct DifferenceBody {
 /// Verify totals
 ///
 /// Recounts the current reports of the unit and all units below it without the stored totals, and compares the result with
-/// what is served, number by number. Totals that do not contain all changes yet are skipped. A process runs one
-/// verification at a time.
+/// what is served, number by number. Totals that do not contain all changes yet are skipped. A key can run few
+/// verifications at a time.
 #[utoipa::path(
     tag = "totals",
     params(TotalQuery),
@@ -77,11 +65,9 @@ pub(crate) struct DifferenceBody {
 pub(crate) async fn get_verification(
     request: HttpRequest,
     store: Authorized,
-    permit: Data<VerificationPermit>,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let about = read_total_ref(&request, store.catalogue())?;
-    let _permit = permit.0.try_acquire().map_err(|_| Problem::VerificationRunning)?;
     let outcome = store.verify(&about).await?;
     let body = VerificationBody {
         checked: outcome.checked,

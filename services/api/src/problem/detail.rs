@@ -1,0 +1,40 @@
+//! The details of problems that concern access keys.
+
+use tonghop_access::{KeyRefusal, Resource};
+
+use crate::problem::text::{Localized, localized};
+
+/// Says which share of a key is used up.
+pub(crate) fn share_detail(resource: Resource) -> Localized {
+    match resource {
+        Resource::Batches => localized(
+            "This key already sends as many batches at once as it may.",
+            "Khóa này đang gửi số lô tối đa cùng một lúc.",
+        ),
+        Resource::BodyBytes => localized(
+            "The requests of this key that are in progress are as large as they may be together.",
+            "Các yêu cầu đang xử lý của khóa này đã đạt tổng kích thước tối đa.",
+        ),
+        Resource::Waiters => localized(
+            "As many requests of this key wait for totals as may.",
+            "Số yêu cầu của khóa này đang chờ số liệu tổng hợp đã đạt mức tối đa.",
+        ),
+        Resource::Verifications => localized(
+            "As many verifications of this key are running as may.",
+            "Số lượt đối soát của khóa này đang chạy đã đạt mức tối đa.",
+        ),
+    }
+}
+
+/// Says why a key is refused.
+pub(crate) fn key_detail(refusal: KeyRefusal) -> Localized {
+    match refusal {
+        KeyRefusal::Malformed => localized(
+            "Malformed key. Send all 47 characters as `Authorization: Bearer th_…`.",
+            "Khóa sai định dạng. Hãy gửi đủ 47 ký tự theo dạng `Authorization: Bearer th_…`.",
+        ),
+        KeyRefusal::Unknown => localized("This key does not exist.", "Khóa này không tồn tại."),
+        KeyRefusal::Expired => localized("The key has expired.", "Khóa đã hết hạn."),
+        KeyRefusal::Revoked => localized("The key was revoked.", "Khóa đã bị thu hồi."),
+    }
+}

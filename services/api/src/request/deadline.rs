@@ -1,0 +1,29 @@
+//! How long a client may take to send bytes.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The slowest rate, in bytes per second, at which bodies are received. A telephone with a weak signal is faster.
+const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
+
+/// The time until which bytes must have arrived: a grace period, and the time that the bytes so far may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline of what begins now.
+    pub(crate) fn new(grace: Duration) -> Self {
+        Self(Instant::now() + grace)
+    }
+
+    /// Grants the time that these bytes may have taken.
+    pub(crate) fn extend(&mut self, received: usize) {
+        self.0 += Duration::from_micros(received as u64 * 1_000_000 / MIN_BYTES_PER_SECOND);
+    }
+
+    /// The moment after which the client is too slow.
+    pub(crate) fn instant(self) -> Instant {
+        self.0
+    }
+}
