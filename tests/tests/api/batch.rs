@@ -8,7 +8,11 @@ use tonghop_tests::{Answer, PROVINCE, TestApp, Way, broadcasts, on_every_way, su
 
 use crate::problems::assert_problem;
 
-on_every_way!(a_batch_answers_line_by_line_and_applies_lines_in_order);
+on_every_way!(
+    a_batch_answers_line_by_line_and_applies_lines_in_order,
+    a_client_that_sends_everything_before_it_reads_gets_every_result,
+    a_batch_in_json_is_a_list_of_results,
+);
 
 async fn send(app: &TestApp, key: &str, media_type: &str, body: String) -> Answer {
     let bearer = format!("Bearer {key}");
@@ -20,6 +24,22 @@ async fn send(app: &TestApp, key: &str, media_type: &str, body: String) -> Answe
 /// Where the service listens.
 fn address(app: &TestApp) -> &str {
     app.bases[0].strip_prefix("http://").unwrap()
+}
+
+/// The body of an answer in chunks, which must be complete.
+fn dechunked(answer: &[u8]) -> String {
+    let end = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|part| part == what).unwrap();
+    let mut rest = &answer[end(answer, b"\r\n\r\n") + 4..];
+    let mut body = Vec::new();
+    loop {
+        let line = end(rest, b"\r\n");
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return String::from_utf8(body).unwrap();
+        }
+        body.extend(&rest[line + 2..line + 2 + size]);
+        rest = &rest[line + 2 + size + 2..];
+    }
 }
 
 /// The line numbers and statuses of the results.
@@ -59,6 +79,50 @@ async fn a_batch_is_accepted_under_each_name_of_its_media_type_and_with_byte_ord
     assert_eq!(answer.header("content-type"), "application/jsonl");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_json_has_a_limit_and_a_shape() {
+    let app = TestApp::start(Way::InProcess).await;
+    let send = async |body: String| send(&app, &app.admin_key, "application/json", body).await;
+    for (body, code, pointer) in [
+        ("{}".to_owned(), "missing-field", "/submissions"),
+        ("[]".to_owned(), "wrong-type", ""),
+        (
+            r#"{"submissions":[],"reports":[]}"#.to_owned(),
+            "unknown-field",
+            "/reports",
+        ),
+        (
+            format!(r#"{{"submissions":[{}]}}"#, vec!["0"; 1_001].join(",")),
+            "too-many",
+            "/submissions",
+        ),
+    ] {
+        let problem = assert_problem(&send(body).await, 422, "invalid-submission");
+        assert_eq!(problem["errors"][0]["code"], code, "{problem}");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+    }
+    assert_problem(&send(r#"{"submissions":["#.into()).await, 400, "invalid-json");
+    let large = format!(r#"{{"submissions":["{}"]}}"#, "x".repeat(8 << 20));
+    assert_problem(&send(large).await, 413, "body-too-large");
+    let reader = app.create_key(&["--role", "reader", "--unit", "87"]);
+    let answer = crate::batch::send(&app, &reader, "application/json", r#"{"submissions":[]}"#.into()).await;
+    assert_problem(&answer, 403, "forbidden");
+    let not_acceptable = [
+        ("Content-Type", "application/json"),
+        ("Accept", "application/x-ndjson"),
+    ];
+    let path = "/v1/submissions/batch";
+    let answer = app
+        .ask(
+            Method::POST,
+            path,
+            &not_acceptable,
+            Some(r#"{"submissions":[]}"#.into()),
+        )
+        .await;
+    assert_problem(&answer, 406, "not-acceptable");
+}
+
 /// Whoever may not submit gets one answer, whatever the batch holds, and leaves one entry in the audit trail.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_a_key_that_may_not_submit_is_one_refusal() {
@@ -92,6 +156,71 @@ async fn an_incomplete_batch_is_not_answered_as_if_it_were_whole() {
 
 mod stories {
     use super::*;
+
+    /// As most HTTP libraries do: the whole request, then the response. The results are larger than any buffer between.
+    pub(super) async fn a_client_that_sends_everything_before_it_reads_gets_every_result(way: Way) {
+        const LINES: usize = 400;
+        let app = TestApp::start(way).await;
+        let note = "ệ".repeat(10_000);
+        let line = |number: usize| {
+            let mut report = broadcasts(&(866 + number % 12).to_string(), number as i64);
+            report["note"] = note.clone().into();
+            format!("{report}\n")
+        };
+        let body: String = (0..LINES).map(line).collect();
+        let head = format!(
+            "POST /v1/submissions/batch?dry_run=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/x-ndjson\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            app.admin_key,
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address(&app)).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Slowly enough that an answer that nobody reads would be given up.
+        for part in body.as_bytes().chunks(body.len() / 13) {
+            stream.write_all(part).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = dechunked(&answer);
+        assert_eq!(answer.matches("\"line\":").count(), LINES);
+        assert_eq!(answer.matches("\"dry_run\":true").count(), LINES);
+    }
+
+    pub(super) async fn a_batch_in_json_is_a_list_of_results(way: Way) {
+        let app = TestApp::start(way).await;
+        let send = async |body: &Value| {
+            let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "batch")];
+            let path = "/v1/submissions/batch";
+            app.ask(Method::POST, path, &headers, Some(body.to_string()))
+                .await
+        };
+        let body = json!({ "submissions": [
+            broadcasts("866", 1), broadcasts("867", 2), broadcasts("999", 3), 7, broadcasts("866", 4),
+        ] });
+        for replayed in [false, true] {
+            let answer = send(&body).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            assert_eq!(answer.header("content-type"), "application/json");
+            let results = answer.json()["results"].as_array().unwrap().clone();
+            let told: Vec<(u64, u64)> = results
+                .iter()
+                .map(|one| (one["line"].as_u64().unwrap(), one["status"].as_u64().unwrap()))
+                .collect();
+            assert_eq!(
+                told,
+                [(1, 201), (2, 201), (3, 422), (4, 422), (5, 201)],
+                "{replayed}"
+            );
+            assert_eq!(results[0]["submission"]["revision"], 1);
+            assert_eq!(results[2]["problem"]["errors"][0]["pointer"], "/unit");
+            assert_eq!(results[4]["submission"]["revision"], 2);
+        }
+        assert_eq!(TestApp::value(&app.settled_totals(PROVINCE).await, "TT.PT"), 6);
+        let empty = send(&json!({ "submissions": [] })).await;
+        assert_eq!((empty.status, empty.json()), (200, json!({ "results": [] })));
+    }
 
     pub(super) async fn a_batch_answers_line_by_line_and_applies_lines_in_order(way: Way) {
         let app = TestApp::start(way).await;

@@ -12,7 +12,7 @@ use tonghop_access::{AuthorizedStore, Refusal, Resource, Share};
 use crate::problem::Problem;
 use crate::request::deadline::Deadline;
 
-/// The largest body of one submission, in bytes.
+/// The largest body of one submission, and of any request but a batch, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The bytes of a body that are read and dropped after it is known to be too large or refused, so that a client that
@@ -36,12 +36,26 @@ pub(crate) struct Body {
     _share: Share,
 }
 
-/// Reads the whole body of a request that `allowed` permits. Without permission, drops the body.
+/// Reads the whole body of a request that is allowed, up to [`MAX_BODY_BYTES`]. Without permission, drops the body.
+///
+/// # Errors
+/// As for [`read_body_up_to`].
+pub(crate) async fn read_body(
+    request: &HttpRequest,
+    payload: Payload,
+    store: &AuthorizedStore,
+    allowed: Result<(), Refusal>,
+) -> Result<Body, Problem> {
+    read_body_up_to(MAX_BODY_BYTES, request, payload, store, allowed).await
+}
+
+/// Reads the whole body of a request that is allowed, up to a size. Without permission, drops the body.
 ///
 /// # Errors
 /// The request is not allowed, the body is too large, incomplete or too slow, the caller's share of memory is used up,
 /// or the key became invalid meanwhile.
-pub(crate) async fn read_body(
+pub(crate) async fn read_body_up_to(
+    max_bytes: usize,
     request: &HttpRequest,
     mut payload: Payload,
     store: &AuthorizedStore,
@@ -50,6 +64,7 @@ pub(crate) async fn read_body(
     let mut collector = Collector {
         body: BytesMut::new(),
         received: 0,
+        max_bytes,
         share: store.share(Resource::BodyBytes),
         refusal: allowed.map_err(Problem::from).err(),
     };
@@ -73,6 +88,7 @@ pub(crate) async fn drop_body(mut payload: Payload, store: &AuthorizedStore, ref
     let mut collector = Collector {
         body: BytesMut::new(),
         received: 0,
+        max_bytes: 0,
         share: store.share(Resource::BodyBytes),
         refusal: Some(refusal),
     };
@@ -91,6 +107,7 @@ fn announced(request: &HttpRequest) -> usize {
 struct Collector {
     body: BytesMut,
     received: usize,
+    max_bytes: usize,
     share: Share,
     refusal: Option<Problem>,
 }
@@ -122,7 +139,7 @@ impl Collector {
             };
             deadline.extend(chunk.len());
             self.received += chunk.len();
-            if self.received > MAX_BODY_BYTES {
+            if self.received > self.max_bytes {
                 self.refuse(Problem::BodyTooLarge);
             }
             self.take(chunk.len());

@@ -1,13 +1,15 @@
-//! `POST /v1/submissions/batch`: many submissions in one request, one per line, answered line by line as they arrive.
+//! `POST /v1/submissions/batch`: many submissions in one request, in a list or one per line.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, post};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::FutureExt;
+use futures_util::future::ready;
+use futures_util::stream::{Stream, StreamExt, iter, once};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonghop_access::{AuthorizedStore, KeyRefusal, RefusedLines, Resource, Share};
@@ -16,25 +18,30 @@ use tonghop_storage::Write;
 use utoipa::ToSchema;
 
 use crate::middleware::audit::cause;
-use crate::openapi::problem_responses::{BadRequest, Busy, NotAcceptable, Unavailable, WrongMedia};
+use crate::openapi::problem_responses::{
+    BadRequest, Busy, NotAcceptable, TooLarge, TooSlow, Unavailable, Unprocessable, WrongMedia,
+};
 use crate::problem::Problem;
 use crate::problem::body::{Context, ProblemBody};
 use crate::problem::text::localized;
-use crate::request::body::{MAX_BODY_BYTES, drop_body};
+use crate::request::body::{Body, MAX_BODY_BYTES, drop_body, read_body_up_to};
 use crate::request::caller::Authorized;
 use crate::request::idempotency::BatchIdempotencyKeyHeader;
-use crate::request::media_type::{NDJSON_NAMES, accepted, check_content_type};
+use crate::request::media_type::{JSON, NDJSON_NAMES, accepted, check_content_type};
 use crate::request::ndjson::{LineError, NdjsonLine, lines};
 use crate::request::query::Query;
+use crate::submissions::batch_body::{NewBatch, submission_texts};
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::parse::read_beside;
 use crate::submissions::per_key_order::{LINES_IN_FLIGHT, PerKeyOrder};
 use crate::submissions::record::record;
+use crate::submissions::spool::{Begin, spooled};
 use crate::submissions::write_headers::{DryRunQuery, WriteHeaders};
 
 /// The bytes of lines that a batch holds at once, each from its arrival to its result; the longest line fits.
 const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
-/// The result of one line of a batch.
+
+/// The result of one submission of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "line": 2, "status": 400,
@@ -46,9 +53,10 @@ const BYTES_IN_FLIGHT: usize = MAX_BODY_BYTES + 1;
     }
 }))]
 pub(crate) struct BatchResult {
-    /// The number of the line, from 1. Blank lines are counted, and have no result.
+    /// The number of the submission, from 1. In NDJSON, it is the number of the line: blank lines are counted, and have no
+    /// result.
     line: u64,
-    /// The status that the line would have got as a request of its own.
+    /// The status that the submission would have got as a request of its own.
     status: u16,
     /// The submission, if it was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,24 +66,46 @@ pub(crate) struct BatchResult {
     problem: Option<ProblemBody>,
 }
 
+/// The results of a batch in JSON.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it describes the response for the OpenAPI document; the results are sent one by one"
+)]
+pub(crate) struct BatchResults {
+    /// One result per submission, in their order.
+    results: Vec<BatchResult>,
+}
+
 /// Submit many reports
 ///
-/// The body has one submission per line, of at most 1 MiB each, and any number of lines. The response has one result per
-/// line, in the same order, while further lines arrive. Read the response while you send: the service reads no more lines
-/// than it can answer. Each line is stored or rejected on its own. Lines on the same form, period and unit are applied in
-/// their order. If the body ends early or no line arrives for a minute, the last result says so, with the status 400 or 408;
-/// the lines before it are stored. With the `Idempotency-Key` k,
-/// line n has the key `k/n`.
+/// In JSON, the body has up to 1,000 submissions and 8 MiB, and the response has one result per submission. In NDJSON, the
+/// body has one submission per line and any number of lines, and the response has one result per line, while further lines
+/// arrive. Results are in the order of the submissions. A submission has at most 1 MiB, and is stored or rejected on its
+/// own. Submissions on the same form, period and unit are applied in their order.
+///
+/// A client of NDJSON may send all its lines before it reads, if it announces the `Content-Length` and the results have at
+/// most 32 MiB. Otherwise it reads while it sends: a connection whose client accepts no bytes for 10 seconds is closed. If
+/// the body ends early or no line arrives for a minute, the last result says so, with the status 400 or 408; the lines
+/// before it are stored.
+///
+/// With the `Idempotency-Key` k, submission n has the key `k/n`.
 #[utoipa::path(
     tag = "submissions",
-    request_body(content = String, content_type = "application/x-ndjson", description = "One submission per line", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n"),
+    request_body(description = "The submissions", content(
+        (NewBatch = "application/json"),
+        (String = "application/x-ndjson", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n")
+    )),
     params(
         DryRunQuery,
         BatchIdempotencyKeyHeader,
     ),
     responses(
-        (status = 200, description = "One result per line", body = BatchResult, content_type = "application/x-ndjson"),
-        BadRequest, NotAcceptable, WrongMedia, Busy, Unavailable
+        (status = 200, description = "One result per submission", content(
+            (BatchResults = "application/json"),
+            (BatchResult = "application/x-ndjson")
+        )),
+        BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, Unprocessable, Busy, Unavailable
     )
 )]
 #[post("/v1/submissions/batch")]
@@ -84,26 +114,97 @@ pub(crate) async fn create_submission_batch(
     payload: Payload,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let (batch, media_type) = match begin(&request, &store) {
+    let (mut batch, format) = match begin(&request, &store) {
         Ok(begun) => begun,
         Err(problem) => return Err(drop_body(payload, &store, problem).await),
     };
+    match format {
+        Format::Json => {
+            let body = read_body_up_to(MAX_BATCH_BYTES, &request, payload, &store, Ok(())).await?;
+            let lines = numbered(submission_texts(&body.bytes)?);
+            batch.body = Some(body);
+            let results = as_list(results(batch, iter(lines)));
+            Ok(response(JSON, results.map(Ok::<_, Infallible>)))
+        }
+        Format::Ndjson(media_type) => {
+            let begin = match request.headers().contains_key(CONTENT_LENGTH) {
+                true => Begin::WhenComplete,
+                false => Begin::AtOnce,
+            };
+            let lines = lines(payload, until_invalid(&store));
+            Ok(response(media_type, spooled(results(batch, lines), begin)))
+        }
+    }
+}
+
+/// The largest body of a batch in JSON, in bytes.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+
+/// How the submissions and results of a batch are written.
+enum Format {
+    /// One JSON value.
+    Json,
+    /// One JSON value per line, under this media type.
+    Ndjson(&'static str),
+}
+
+impl Format {
+    /// The format of the body, in which the results must be acceptable.
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        if check_content_type(headers, NDJSON_NAMES).is_ok() {
+            return accepted(headers, NDJSON_NAMES).map(Self::Ndjson);
+        }
+        check_content_type(headers, &[JSON])?;
+        accepted(headers, &[JSON]).map(|_| Self::Json)
+    }
+}
+
+fn response<E: std::error::Error + 'static>(
+    media_type: &'static str,
+    results: impl Stream<Item = Result<Bytes, E>> + 'static,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CACHE_CONTROL, "no-store"));
-    Ok(response.streaming(results(batch, payload).map(Ok::<Bytes, Infallible>)))
+    response.streaming(results)
 }
 
-/// Checks everything but the lines, and returns the batch with the media type of its results. Whoever may not submit gets
-/// one problem, not one for each line.
-fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, &'static str), Problem> {
+/// The submissions of a batch in JSON as if they were lines.
+fn numbered(texts: Vec<Bytes>) -> impl Iterator<Item = NdjsonLine> {
+    (1..).zip(texts).map(|(number, text)| NdjsonLine {
+        number,
+        content: match text.len() {
+            ..=MAX_BODY_BYTES => Ok(text),
+            _ => Err(LineError::TooLong),
+        },
+    })
+}
+
+/// The results as one JSON value.
+fn as_list(results: impl Stream<Item = Bytes>) -> impl Stream<Item = Bytes> {
+    let text = |text: &'static str| once(ready(Bytes::from_static(text.as_bytes())));
+    let separated = results.enumerate().map(|(at, result)| match at {
+        0 => result,
+        _ => [b",", result.as_ref()].concat().into(),
+    });
+    text("{\"results\":[").chain(separated).chain(text("]}\n"))
+}
+
+/// Ends when the caller's key becomes invalid.
+fn until_invalid(store: &Authorized) -> impl Future<Output = ()> + 'static {
+    let store = store.clone();
+    async move { drop(store.until_invalid().await) }
+}
+
+/// Checks everything but the submissions, and returns the batch with its format. Whoever may not submit gets one problem,
+/// not one for each submission.
+fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, Format), Problem> {
     store.require_submitter()?;
     let mut query = Query::of(request);
     let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;
-    let media_type = accepted(request.headers(), NDJSON_NAMES)?;
-    check_content_type(request.headers(), NDJSON_NAMES)?;
+    let format = Format::of(request.headers())?;
     let headers = WriteHeaders::of(request, store.caller())?;
     if headers.if_match.is_some() || headers.first_only {
         return Err(no_condition());
@@ -112,6 +213,7 @@ fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, &'static s
     share.take(1)?;
     let batch = Batch {
         _share: share,
+        body: None,
         context: Context::of(request),
         store: store.clone(),
         dry_run,
@@ -119,16 +221,14 @@ fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, &'static s
         order: PerKeyOrder::default(),
         refused: store.refused_lines(),
     };
-    Ok((batch, media_type))
+    Ok((batch, format))
 }
 
-/// The results of the lines of a body, in their order.
-fn results(mut batch: Batch, payload: Payload) -> impl Stream<Item = Bytes> {
+/// The results of lines, in their order.
+fn results(mut batch: Batch, lines: impl Stream<Item = NdjsonLine>) -> impl Stream<Item = Bytes> {
     let budget = Arc::new(Semaphore::new(BYTES_IN_FLIGHT));
     let catalogue = batch.store.catalogue().clone();
-    let store = batch.store.clone();
-    let until_invalid = async move { drop(store.until_invalid().await) };
-    lines(payload, until_invalid)
+    lines
         .then(move |line| read(line, budget.clone(), catalogue.clone()))
         .map(move |(read, permit)| batch.begin(read).map(|result| (result, permit)))
         .buffered(LINES_IN_FLIGHT)
@@ -173,6 +273,8 @@ async fn read(
 
 struct Batch {
     _share: Share,
+    /// The body of a batch in JSON, which counts for the caller's share until the results are complete.
+    body: Option<Body>,
     context: Context,
     store: Authorized,
     dry_run: bool,

@@ -1,6 +1,7 @@
 //! Submissions over HTTP: create, correct, withdraw, list and read them.
 
 pub(crate) mod batch;
+pub(crate) mod batch_body;
 pub(crate) mod body;
 pub(crate) mod create;
 pub(crate) mod figure;
@@ -10,5 +11,6 @@ pub(crate) mod per_key_order;
 pub(crate) mod read;
 pub(crate) mod record;
 pub(crate) mod revisions;
+pub(crate) mod spool;
 pub(crate) mod withdraw;
 pub(crate) mod write_headers;
