@@ -10,7 +10,7 @@ use crate::audit_log::AuditLog;
 /// Where a request comes from.
 #[derive(Clone, Debug, Default)]
 pub struct Client {
-    /// The address of the caller, or of the proxy in front of the service.
+    /// The address of the caller, or of a proxy in front of the service that is not trusted.
     pub address: Option<IpAddr>,
     /// The id by which the request is found in the log.
     pub request_id: Option<String>,

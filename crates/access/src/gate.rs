@@ -1,5 +1,6 @@
 //! Admits requests.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
@@ -12,9 +13,10 @@ use crate::audit_log::AuditLog;
 use crate::audit_writer::AuditWriter;
 use crate::authorized::AuthorizedStore;
 use crate::key_cache::KeyCache;
+use crate::key_rules::{KeyCreations, KeyRules};
 use crate::rate_limit::{Quota, RateLimits};
 use crate::refusal::{KeyRefusal, Refusal};
-use crate::shares::Shares;
+use crate::shares::{Holder, Resource, Share, ShareUsedUp, Shares};
 use crate::token::Token;
 use crate::waiters::Waiters;
 
@@ -48,6 +50,7 @@ struct Inner {
     audit: AuditLog,
     waiters: Waiters,
     shares: Shares,
+    key_creations: Arc<KeyCreations>,
 }
 
 /// What must run beside a gate.
@@ -59,13 +62,14 @@ pub struct GateTasks {
 
 impl Gate {
     /// A gate to a store, and the tasks that must run beside it.
-    pub fn new(store: Store, limits: RateLimits) -> (Self, GateTasks) {
+    pub fn new(store: Store, limits: RateLimits, rules: KeyRules) -> (Self, GateTasks) {
         let (audit, queues) = AuditLog::new();
         let writer = AuditWriter::new(audit.clone(), queues, store.clone());
         let gate = Self(Arc::new(Inner {
             keys: KeyCache::new(store.clone()),
             waiters: Waiters::default(),
             shares: Shares::default(),
+            key_creations: Arc::new(KeyCreations::new(rules)),
             store,
             limits,
             audit,
@@ -75,6 +79,15 @@ impl Gate {
             writer,
         };
         (gate, tasks)
+    }
+
+    /// Admits a connection from an address, for as long as the share is kept.
+    ///
+    /// # Errors
+    /// The clients of the address have as many connections as they may.
+    pub fn admit_connection(&self, address: IpAddr) -> Result<Share, ShareUsedUp> {
+        let mut share = self.0.shares.of(Holder::at(address), Resource::Connections);
+        share.take(1).map(|()| share)
     }
 
     /// Admits a request: checks its key, and counts it against the key's quota if there is a limit.
@@ -93,13 +106,20 @@ impl Gate {
             self.count_refusal(refusal, &credentials, &client, &operation);
         }
         let (caller, quota) = admitted?;
+        // Whoever may read no figures may use no operation of the document.
+        let is_allowed = caller.role.reads() || operation.id.is_none();
         let context = AuditContext::new(client, operation, caller.key.clone());
+        if !is_allowed {
+            context.count_refusal(&self.0.audit, "forbidden");
+            return Err(Refusal::Role);
+        }
         let Inner {
             store,
             keys,
             audit,
             waiters,
             shares,
+            key_creations,
             ..
         } = &*self.0;
         let store = AuthorizedStore {
@@ -108,6 +128,7 @@ impl Gate {
             audit: audit.clone(),
             waiters: waiters.clone(),
             shares: shares.clone(),
+            key_creations: key_creations.clone(),
             caller,
             context,
         };
@@ -177,10 +198,15 @@ impl GateTasks {
             keys,
             limits,
             waiters,
+            key_creations,
             ..
         } = &*self.gate.0;
+        let forget_idle = || {
+            limits.forget_idle();
+            key_creations.forget_idle();
+        };
         tokio::join!(
-            keys.run(limits, stop),
+            keys.run(forget_idle, stop),
             waiters.run(store, stop),
             self.writer.run(served),
         );

@@ -4,6 +4,7 @@
 //! caller gets at most half, two get a third each, and so on: however many there are, the next one finds some.
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tonghop_domain::KeyId;
@@ -24,6 +25,8 @@ pub enum Resource {
     Waiters,
     /// Verifications over HTTP, each of which reads every report at or below a unit.
     Verifications,
+    /// Connections, which have an address but no key.
+    Connections,
 }
 
 impl Resource {
@@ -34,18 +37,39 @@ impl Resource {
             Self::BodyBytes => 32 << 20,
             Self::Waiters => 1_024,
             Self::Verifications => 4,
+            Self::Connections => 4_000,
         }
     }
 }
 
 /// What callers hold. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shares(Arc<[Mutex<Held>; 4]>);
+pub(crate) struct Shares(Arc<[Mutex<Held>; 5]>);
 
 #[derive(Debug, Default)]
 struct Held {
     by_all: usize,
-    by_caller: HashMap<KeyId, usize>,
+    by_holder: HashMap<Holder, usize>,
+}
+
+/// Whoever holds a share.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// The holder of a key.
+    Key(KeyId),
+    /// The clients of an address. Of an IPv6 address only the first 48 bits count, since one customer has all the others.
+    Address(IpAddr),
+}
+
+impl Holder {
+    /// The clients of an address.
+    pub(crate) fn at(address: IpAddr) -> Self {
+        const NETWORK: u128 = u128::MAX << 80;
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
+            address => address,
+        })
+    }
 }
 
 /// What one caller holds of a resource; it is returned when dropped.
@@ -53,17 +77,17 @@ struct Held {
 pub struct Share {
     shares: Shares,
     resource: Resource,
-    caller: KeyId,
+    holder: Holder,
     amount: usize,
 }
 
 impl Shares {
-    /// An empty share of a caller.
-    pub(crate) fn of(&self, caller: &KeyId, resource: Resource) -> Share {
+    /// An empty share.
+    pub(crate) fn of(&self, holder: Holder, resource: Resource) -> Share {
         Share {
             shares: self.clone(),
             resource,
-            caller: caller.clone(),
+            holder,
             amount: 0,
         }
     }
@@ -83,12 +107,12 @@ impl Share {
     pub fn take(&mut self, amount: usize) -> Result<(), ShareUsedUp> {
         let mut held = self.shares.held(self.resource);
         let free = self.resource.total().saturating_sub(held.by_all);
-        let own = held.by_caller.get(&self.caller).copied().unwrap_or_default();
+        let own = held.by_holder.get(&self.holder).copied().unwrap_or_default();
         if own + amount > free {
             return Err(ShareUsedUp(self.resource));
         }
         held.by_all += amount;
-        held.by_caller.insert(self.caller.clone(), own + amount);
+        held.by_holder.insert(self.holder.clone(), own + amount);
         self.amount += amount;
         Ok(())
     }
@@ -101,10 +125,10 @@ impl Drop for Share {
         }
         let mut held = self.shares.held(self.resource);
         held.by_all -= self.amount;
-        if let Some(own) = held.by_caller.get_mut(&self.caller) {
+        if let Some(own) = held.by_holder.get_mut(&self.holder) {
             *own -= self.amount;
             if *own == 0 {
-                held.by_caller.remove(&self.caller);
+                held.by_holder.remove(&self.holder);
             }
         }
     }
@@ -118,7 +142,7 @@ mod tests {
     use crate::token::Token;
 
     fn take(shares: &Shares, caller: &KeyId, amount: usize) -> Option<Share> {
-        let mut share = shares.of(caller, Resource::Batches);
+        let mut share = shares.of(Holder::Key(caller.clone()), Resource::Batches);
         share.take(amount).ok().map(|()| share)
     }
 
@@ -135,7 +159,7 @@ mod tests {
         of_one.clear();
         assert_eq!(all(&three).len(), 12);
         drop(of_two);
-        assert!(shares.held(Resource::Batches).by_caller.is_empty());
+        assert!(shares.held(Resource::Batches).by_holder.is_empty());
         assert_eq!(shares.held(Resource::Batches).by_all, 0);
     }
 
@@ -148,8 +172,18 @@ mod tests {
             held.push(share);
         }
         for resource in [Resource::BodyBytes, Resource::Waiters, Resource::Verifications] {
-            assert!(shares.of(&caller, resource).take(1).is_ok(), "{resource:?}");
+            let mut share = shares.of(Holder::Key(caller.clone()), resource);
+            assert!(share.take(1).is_ok(), "{resource:?}");
         }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_is_one_holder() {
+        let at = |address: &str| Holder::at(address.parse().unwrap());
+        assert_eq!(at("2001:db8:0:1::5"), at("2001:db8:0:2:ffff::"));
+        assert_ne!(at("2001:db8:0:1::5"), at("2001:db8:1:1::5"));
+        assert_eq!(at("::ffff:192.0.2.1"), at("192.0.2.1"));
+        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
     }
 
     proptest! {

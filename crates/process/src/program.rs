@@ -6,6 +6,7 @@ use clap::Parser;
 
 use crate::arguments::parse;
 use crate::failure::Failure;
+use crate::open_files;
 
 /// Runs a program: parses its arguments, works, and reports why it failed, in one sentence on standard error.
 pub fn run<A, F>(work: impl FnOnce(A) -> F) -> ExitCode
@@ -13,6 +14,7 @@ where
     A: Parser,
     F: Future<Output = Result<(), Failure>>,
 {
+    open_files::raise();
     match parse().and_then(|arguments| block_on(work(arguments))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tonghop_tests::{TestApp, Way, broadcasts};
 
@@ -144,4 +144,67 @@ async fn a_key_that_may_not_submit_takes_no_memory() {
         let answer = app.ask(Method::POST, path, &headers, Some(large.clone())).await;
         assert_problem(&answer, 403, "forbidden");
     }
+}
+
+/// Connects from an address of this machine and asks once. `None` if the service closes the connection.
+async fn connected_from(app: &TestApp, from: &str) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let address = app.bases[0].strip_prefix("http://").unwrap().parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .ok()?;
+    let answer = answer(&mut stream, Duration::from_secs(5)).await;
+    answer.starts_with("HTTP/1.1 200").then_some(stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_one_address_leave_room_for_others() {
+    let app = TestApp::start(Way::Embedded).await;
+    let mut kept = Vec::new();
+    let mut closed = 0;
+    for _ in 0..2_050 {
+        match connected_from(&app, "127.0.0.2").await {
+            Some(stream) => kept.push(stream),
+            None => closed += 1,
+        }
+    }
+    assert!(
+        kept.len() <= 2_000 && closed >= 50,
+        "{} kept, {closed} closed",
+        kept.len()
+    );
+    let other = connected_from(&app, "127.0.0.3").await;
+    assert!(other.is_some(), "another address is served");
+    kept.truncate(100);
+    sleep(Duration::from_millis(500)).await;
+    assert!(
+        connected_from(&app, "127.0.0.2").await.is_some(),
+        "a share is returned"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_kept_for_as_long_as_it_is_announced() {
+    let app = TestApp::start(Way::InProcess).await;
+    let mut stream = begin(&app, &app.admin_key, "/livez", "Content-Length: 0\r\n").await;
+    let first = answer(&mut stream, Duration::from_secs(5)).await;
+    assert!(
+        first.to_ascii_lowercase().contains("keep-alive: timeout=75\r\n"),
+        "{first}"
+    );
+    // Longer than the common proxies keep theirs would take too long here; it was closed after 15 s before.
+    sleep(Duration::from_secs(20)).await;
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let second = answer(&mut stream, Duration::from_secs(5)).await;
+    assert!(second.starts_with("HTTP/1.1 200"), "{second}");
+    assert!(
+        !second.to_ascii_lowercase().contains("keep-alive: timeout"),
+        "{second}"
+    );
 }

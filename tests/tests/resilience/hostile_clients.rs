@@ -203,15 +203,15 @@ async fn hostile_bodies_are_rejected_and_others_are_served() {
     app.settled_totals("VN").await;
 }
 
-/// The connections that a process accepts; see docs/configure.md.
-const CONNECTIONS: usize = 4_000;
+/// The connections that the clients of one address may have; see docs/configure.md.
+const CONNECTIONS: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_limit_wait_until_silent_ones_are_closed() {
+async fn connections_beyond_the_share_of_an_address_are_closed_until_silent_ones_are() {
     let app = TestApp::start(Way::Embedded).await;
     let address = app.bases[0].trim_start_matches("http://").to_owned();
     let mut silent = Vec::new();
-    // The others wait in the backlog of the operating system, which has room for at least these.
+    // The service closes the others.
     for _ in 0..CONNECTIONS + 60 {
         silent.push(TcpStream::connect(&address).await.unwrap());
     }
@@ -219,7 +219,7 @@ async fn connections_beyond_the_limit_wait_until_silent_ones_are_closed() {
     let start = Instant::now();
     let mut open = 0;
     while start.elapsed() < Duration::from_secs(1) {
-        open = open.max(std::fs::read_dir(&files).unwrap().count());
+        open = std::fs::read_dir(&files).unwrap().count();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // The listener, the database and the log are open files, too.
@@ -227,16 +227,20 @@ async fn connections_beyond_the_limit_wait_until_silent_ones_are_closed() {
         (CONNECTIONS..CONNECTIONS + 100).contains(&open),
         "{open} open files"
     );
-    // On a new connection, because open ones are served.
-    let newcomer = tonghop_tests::http_client().build().unwrap();
-    let answer = newcomer
-        .get(format!("{}/livez", app.bases[0]))
-        .send()
-        .await
-        .unwrap();
-    let waited = start.elapsed();
+    let waited = loop {
+        // On a new connection, because open ones are served.
+        let newcomer = tonghop_tests::http_client().build().unwrap();
+        let asked = newcomer.get(format!("{}/livez", app.bases[0])).send().await;
+        match asked {
+            Ok(answer) => {
+                assert_eq!(answer.status(), 200);
+                break start.elapsed();
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+        assert!(start.elapsed() < CLOSED_WITHIN);
+    };
     println!("with {open} open files, a newcomer was answered after {waited:?}");
-    assert_eq!(answer.status(), 200);
     assert!(
         (Duration::from_secs(5)..CLOSED_WITHIN).contains(&waited),
         "{waited:?}"

@@ -8,6 +8,7 @@ use actix_web::http::Method;
 use tracing::field::display;
 
 use crate::request::caller::Authorized;
+use crate::request::client_address::client_address;
 use crate::request::request_id::RequestId;
 
 /// Writes the request's line into the log, with the id of its key and never the key itself.
@@ -23,7 +24,7 @@ pub(crate) fn log_request(method: &Method, response: &ServiceResponse, id: &Requ
         "_OTHER"
     };
     let ms = took.as_micros() as f64 / 1000.0;
-    let client = request.peer_addr().map(|peer| display(peer.ip()));
+    let client = client_address(request).map(display);
     let extensions = request.extensions();
     let authorized = extensions.get::<Authorized>();
     let key = authorized.map(|store| display(&store.caller().key));

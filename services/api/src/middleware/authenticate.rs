@@ -14,6 +14,7 @@ use crate::openapi::operations::Operations;
 use crate::openapi::public_paths::is_public;
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
+use crate::request::client_address::client_address;
 use crate::request::request_id::RequestId;
 
 /// The middleware around all routes: every path that is not public needs a key, whether or not it has a route.
@@ -42,7 +43,7 @@ async fn admit(request: &ServiceRequest) -> Result<(AuthorizedStore, Option<Quot
     let gate = gate.ok_or_else(|| Problem::Internal("the service has no gate".into()))?;
     let id = request.extensions().get::<RequestId>().cloned();
     let client = Client {
-        address: request.peer_addr().map(|peer| peer.ip()),
+        address: client_address(request.request()),
         request_id: id.map(|id| id.0),
     };
     let operations = request.app_data::<Data<Operations>>();

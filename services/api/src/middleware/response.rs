@@ -1,6 +1,6 @@
 //! Completes every response: request id, rendered problems, security headers.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,7 +8,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
     REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode, Version};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
@@ -18,6 +18,12 @@ use crate::middleware::request_metrics::RequestMetrics;
 use crate::problem::body::Context;
 use crate::problem::{Missing, Problem};
 use crate::request::request_id::{REQUEST_ID, RequestId};
+
+/// The time for which a connection may be idle between requests: longer than common proxies keep theirs (60 s, as in nginx
+/// and in load balancers of clouds), so that they close first.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The middleware around all others.
 pub(crate) async fn complete_response(
@@ -36,6 +42,7 @@ pub(crate) async fn complete_response(
     let mut response = render_problem(response);
     set(&mut response, REQUEST_ID, &id.0);
     add_security_headers(&mut response);
+    announce_keep_alive(&mut response);
     let took = started.elapsed();
     if let Some(requests) = response.request().app_data::<Data<RequestMetrics>>() {
         let route = response.request().match_pattern();
@@ -93,6 +100,21 @@ fn add_security_headers(response: &mut ServiceResponse) {
         if !response.headers().contains_key(&name) {
             set(response, name, value);
         }
+    }
+}
+
+/// Tells clients and proxies of HTTP/1 how long a connection may be idle (RFC 2068, section 19.7.1.1), so that they close
+/// it before the service does: a request that crosses the closing would be lost.
+fn announce_keep_alive(response: &mut ServiceResponse) {
+    let head = response.request().head();
+    let is_kept = head.connection_type() == ConnectionType::KeepAlive
+        && response.response().head().connection_type() != ConnectionType::Close;
+    if is_kept && head.version <= Version::HTTP_11 {
+        set(
+            response,
+            KEEP_ALIVE,
+            &format!("timeout={}", IDLE_TIMEOUT.as_secs()),
+        );
     }
 }
 

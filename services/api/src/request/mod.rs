@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 pub(crate) mod caller;
+pub(crate) mod client_address;
 pub(crate) mod deadline;
 #[cfg(test)]
 mod header_tests;

@@ -1,6 +1,8 @@
 //! Listens, serves, and stops in an orderly way.
 
+mod connections;
 pub(crate) mod options;
+pub(crate) mod proxies;
 pub(crate) mod router;
 pub(crate) mod state;
 
@@ -14,30 +16,28 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{get, to};
 use actix_web::{App, HttpServer};
 use tokio_util::sync::CancellationToken;
-use tonghop_access::{Gate, GateTasks};
+use tonghop_access::{Gate, GateTasks, Resource};
 use tonghop_metrics::Metrics;
+use tonghop_process::warn_without_open_files;
 use tonghop_tls::InvalidCertificate;
 
 use crate::middleware::authenticate::authenticate;
 use crate::middleware::cors::cors;
-use crate::middleware::response::complete_response;
+use crate::middleware::response::{IDLE_TIMEOUT, complete_response};
 use crate::server::options::ServerConfig;
 use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
 use crate::service::docs::{docs, redirect_docs};
 use crate::service::home::get_index;
 
-/// The time for which a connection may be idle between requests.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
 /// The time for receiving the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The files that a process may open besides its connections to clients.
+const OTHER_FILES: usize = 100;
+
 /// The time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The number of connections of a process, on any number of processors; further ones wait to be accepted.
-const MAX_CONNECTIONS: usize = 4_000;
 
 /// The time in seconds for requests in flight to finish after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
@@ -73,7 +73,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<(), StartError> {
     let shared = Shared::new(&gate, &settings.server, settings.metrics);
-    let server = start(shared, listeners, &settings.server)?;
+    let server = start(shared, &gate, listeners, &settings.server)?;
     let handle = server.handle();
     let ending = async {
         stop.cancelled().await;
@@ -96,8 +96,14 @@ pub async fn serve(
 }
 
 /// Starts to accept connections.
-fn start(shared: Shared, listeners: Vec<TcpListener>, config: &ServerConfig) -> Result<Server, StartError> {
+fn start(
+    shared: Shared,
+    gate: &Gate,
+    listeners: Vec<TcpListener>,
+    config: &ServerConfig,
+) -> Result<Server, StartError> {
     config.warn_if_readable(&listeners);
+    warn_without_open_files((Resource::Connections.total() + OTHER_FILES) as u64);
     let server = HttpServer::new(move || {
         App::new()
             .into_utoipa_app()
@@ -113,10 +119,13 @@ fn start(shared: Shared, listeners: Vec<TcpListener>, config: &ServerConfig) -> 
             .wrap(from_fn(complete_response))
     });
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
-    let connections = MAX_CONNECTIONS.div_ceil(workers);
+    // Further ones wait to be accepted.
+    let connections = Resource::Connections.total().div_ceil(workers);
+    let (gate, proxies) = (gate.clone(), config.proxies());
     let mut server = server
         .workers(workers)
-        .keep_alive(KEEP_ALIVE)
+        .on_connect(move |stream, held| connections::admit(stream, held, &gate, &proxies))
+        .keep_alive(IDLE_TIMEOUT)
         .client_request_timeout(HEAD_TIMEOUT)
         .max_connections(connections)
         // A handshake that waits for its client costs nothing but a connection. With a smaller number, such as the

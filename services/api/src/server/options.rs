@@ -2,13 +2,15 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use tonghop_access::RateLimits;
+use tonghop_access::{KeyRules, RateLimits};
 use tonghop_process::ListenAddress;
 use tonghop_tls::{Certificate, InvalidCertificate};
 
 use crate::middleware::cors::Origins;
+use crate::server::proxies::{InvalidNetwork, TrustedProxies};
 
 /// The options of every program that serves the API.
 #[derive(Clone, Debug, Args)]
@@ -20,6 +22,12 @@ pub struct ServerOptions {
     /// Requests per second that an access key can make on average; 0 turns the limit off
     #[arg(long, env = "TONGHOP_KEY_RATE", default_value_t = 100)]
     key_rate: u32,
+    /// Valid keys that a unit can have at most, as far as administrators create them
+    #[arg(long, env = "TONGHOP_MAX_KEYS_PER_UNIT", default_value_t = KeyRules::default().max_per_unit)]
+    max_keys_per_unit: u32,
+    /// Days for which a key that an administrator creates can be valid at most [default: keys need not expire]
+    #[arg(long, env = "TONGHOP_MAX_KEY_DAYS")]
+    max_key_days: Option<u16>,
     /// The file to which the heads of the audit trail are written [default: with SQLite, beside the database with
     /// .audit-heads after its name; with PostgreSQL, none]
     #[arg(long, env = "TONGHOP_AUDIT_HEADS")]
@@ -33,6 +41,10 @@ pub struct ServerOptions {
     /// Origins whose web pages can use the API, separated by commas, such as https://pages.example
     #[arg(long, env = "TONGHOP_CORS_ORIGINS", value_delimiter = ',')]
     cors_origins: Vec<String>,
+    /// Addresses or networks of proxies that forward the addresses of their clients, separated by commas, such as
+    /// 192.0.2.7 or 10.0.0.0/8
+    #[arg(long, env = "TONGHOP_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
 }
 
 /// A server option that cannot be used.
@@ -52,6 +64,12 @@ pub enum InvalidServerOptions {
          https://pages.example or http://localhost:5173: no *, path, default port or capital letters"
     )]
     Origin(String),
+    /// This is not an address or a network.
+    #[error(
+        "--trusted-proxies (TONGHOP_TRUSTED_PROXIES): {0:?} is neither an IP address nor a network, such as 192.0.2.7 or \
+         10.0.0.0/8"
+    )]
+    Network(String),
 }
 
 /// The certificate and the allowed origins of a server.
@@ -59,6 +77,7 @@ pub enum InvalidServerOptions {
 pub struct ServerConfig {
     certificate: Option<Certificate>,
     origins: Origins,
+    proxies: TrustedProxies,
 }
 
 impl ServerOptions {
@@ -78,6 +97,15 @@ impl ServerOptions {
         RateLimits::new(self.key_rate)
     }
 
+    /// The rules for keys that administrators create.
+    pub fn key_rules(&self) -> KeyRules {
+        let day = Duration::from_secs(24 * 60 * 60);
+        KeyRules {
+            max_per_unit: self.max_keys_per_unit,
+            max_age: self.max_key_days.map(|days| day * u32::from(days)),
+        }
+    }
+
     /// The configured file of audit heads.
     pub fn audit_heads(&self) -> Option<PathBuf> {
         self.audit_heads.clone()
@@ -94,13 +122,23 @@ impl ServerOptions {
             _ => return Err(InvalidServerOptions::HalfOfTls),
         };
         let origins = Origins::read(&self.cors_origins).map_err(InvalidServerOptions::Origin)?;
-        Ok(ServerConfig { certificate, origins })
+        let proxies = TrustedProxies::read(&self.trusted_proxies)
+            .map_err(|InvalidNetwork(text)| InvalidServerOptions::Network(text))?;
+        Ok(ServerConfig {
+            certificate,
+            origins,
+            proxies,
+        })
     }
 }
 
 impl ServerConfig {
     pub(crate) fn origins(&self) -> Origins {
         self.origins.clone()
+    }
+
+    pub(crate) fn proxies(&self) -> TrustedProxies {
+        self.proxies.clone()
     }
 
     pub(crate) fn certificate(&self) -> Option<&Certificate> {

@@ -8,6 +8,7 @@ use crate::middleware::cors::Origins;
 use crate::middleware::request_metrics::RequestMetrics;
 use crate::openapi::operations::Operations;
 use crate::server::options::ServerConfig;
+use crate::server::proxies::TrustedProxies;
 use crate::server::router::{openapi, openapi_json};
 use crate::service::docs::Document;
 use crate::service::metrics::get_metrics;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     operations: Data<Operations>,
     document: Data<Document>,
     origins: Data<Origins>,
+    proxies: Data<TrustedProxies>,
     requests: Data<RequestMetrics>,
     metrics: Data<Metrics>,
 }
@@ -33,6 +35,7 @@ impl Shared {
             operations: Data::new(Operations::of(&document)),
             document: Data::new(Document(Bytes::from(openapi_json()))),
             origins: Data::new(config.origins()),
+            proxies: Data::new(config.proxies()),
             requests: Data::new(requests),
             metrics: Data::new(metrics),
         }
@@ -44,6 +47,7 @@ impl Shared {
             .app_data(self.operations.clone())
             .app_data(self.document.clone())
             .app_data(self.origins.clone())
+            .app_data(self.proxies.clone())
             .app_data(self.requests.clone())
             .app_data(self.metrics.clone())
             .route("/metrics", get().to(get_metrics));
