@@ -85,8 +85,9 @@ impl AuthorizedStore {
         limit: usize,
     ) -> Result<(Vec<Revision>, bool), Refusal> {
         self.submission_key(id).await?;
-        let found = self.store.revisions(id, before, limit + 1).await?;
-        self.audited_page(found, limit).await
+        let page = self.store.revisions(id, before, limit).await?;
+        self.record_reads(&page.revisions).await?;
+        Ok((page.revisions, page.more))
     }
 
     /// The number of the current revision for a form, period and unit; none when nothing was reported.
@@ -102,7 +103,7 @@ impl AuthorizedStore {
             ..SubmissionFilter::default()
         };
         let found = self.store.submissions(filter, 1).await?;
-        Ok(found.first().map(|revision| revision.revision))
+        Ok(found.revisions.first().map(|revision| revision.revision))
     }
 
     /// At most `limit` current revisions that match the filter; with `within`, only those of
@@ -127,22 +128,31 @@ impl AuthorizedStore {
         if let Some(since) = filter.updated_since {
             filter.recorded_before = Some(self.store.watermark().await?.max(since));
         }
-        let mut reached = Vec::new();
-        loop {
-            let found = self.store.submissions(filter.clone(), limit + 1).await?;
-            let is_last = found.len() <= limit;
-            filter.after = found.last().map(|last| (last.received_at, last.id));
-            reached.extend(found.into_iter().filter(|revision| is_wanted(&revision.key)));
-            if is_last || reached.len() > limit {
-                let (revisions, more) = self.audited_page(reached, limit).await?;
-                let last = revisions.last().filter(|_| more).map(|last| last.received_at);
-                return Ok(SubmissionPage {
-                    next_since: filter.recorded_before.map(|watermark| last.unwrap_or(watermark)),
-                    revisions,
-                    more,
-                });
+        let mut revisions: Vec<Revision> = Vec::new();
+        let more = loop {
+            let page = self.store.submissions(filter.clone(), limit).await?;
+            let Some(last) = page.revisions.last() else {
+                break false;
+            };
+            filter.after = Some((last.received_at, last.id));
+            let wanted = page
+                .revisions
+                .into_iter()
+                .filter(|revision| is_wanted(&revision.key));
+            revisions.extend(wanted);
+            let is_full = revisions.len() >= limit || (page.is_cut && !revisions.is_empty());
+            if !page.more || is_full {
+                break page.more || revisions.len() > limit;
             }
-        }
+        };
+        revisions.truncate(limit);
+        self.record_reads(&revisions).await?;
+        let last = revisions.last().filter(|_| more).map(|last| last.received_at);
+        Ok(SubmissionPage {
+            next_since: filter.recorded_before.map(|watermark| last.unwrap_or(watermark)),
+            revisions,
+            more,
+        })
     }
 
     /// Every unit at or below one with this code, in the trees that a filter means and in which the caller reaches it.
@@ -221,18 +231,6 @@ impl AuthorizedStore {
     async fn audited(&self, revision: Revision) -> Result<Revision, Refusal> {
         self.record_reads(std::slice::from_ref(&revision)).await?;
         Ok(revision)
-    }
-
-    /// The first `limit` revisions, once their audit entries are committed, and whether there are more.
-    async fn audited_page(
-        &self,
-        mut found: Vec<Revision>,
-        limit: usize,
-    ) -> Result<(Vec<Revision>, bool), Refusal> {
-        let more = found.len() > limit;
-        found.truncate(limit);
-        self.record_reads(&found).await?;
-        Ok((found, more))
     }
 
     /// Records in the audit trail each revision with confidential figures.

@@ -82,6 +82,17 @@ pub struct SubmissionFilter {
     pub after: Option<(DateTime<Utc>, SubmissionId)>,
 }
 
+/// Some revisions of a list, which has them in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The revisions.
+    pub revisions: Vec<Revision>,
+    /// Whether the list goes on.
+    pub more: bool,
+    /// Whether the page has fewer revisions than were wanted, because together they would be too large.
+    pub is_cut: bool,
+}
+
 /// The freshness of a total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshness {

@@ -8,7 +8,8 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, Text, Timestamp};
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{Actor, Content, Head, Revision, Status, SubmissionId, SubmissionKey, UnitId};
+use tonghop_domain::{Content, Head, Revision, Status, SubmissionId, SubmissionKey, UnitId};
+use uuid::Uuid;
 
 use crate::codec;
 use crate::database::connection::{Conn, Lite, on};
@@ -16,12 +17,11 @@ use crate::database::schema::{revisions, submissions};
 use crate::database::unnest::{KeyRow, Rows, Unnest, WithClause, columns, rows};
 use crate::database::uuid::{Id, StoredId};
 use crate::error::StoreError;
-use crate::model::SubmissionFilter;
-use crate::unit_of_work::RecordWrites;
+use crate::unit_of_work::{NewRevision, RecordWrites};
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset, Clone)]
 #[diesel(table_name = submissions, primary_key(submission_id))]
-struct HeadRow {
+pub(crate) struct HeadRow {
     submission_id: StoredId,
     form: String,
     period: String,
@@ -35,7 +35,7 @@ struct HeadRow {
 
 #[derive(Queryable, Selectable, Insertable)]
 #[diesel(table_name = revisions)]
-struct RevisionRow {
+pub(crate) struct RevisionRow {
     submission_id: StoredId,
     revision: i32,
     status: Cow<'static, str>,
@@ -43,6 +43,7 @@ struct RevisionRow {
     figures: String,
     note: Option<String>,
     actor: String,
+    salt: String,
 }
 
 impl HeadRow {
@@ -65,7 +66,7 @@ impl HeadRow {
         }
     }
 
-    fn read(self) -> Result<(SubmissionKey, Head), StoreError> {
+    pub(crate) fn read(self) -> Result<(SubmissionKey, Head), StoreError> {
         let key = read_key(&self.form, &self.period, self.unit_id)?;
         let head = Head {
             id: self.submission_id.into(),
@@ -80,7 +81,16 @@ impl HeadRow {
 }
 
 impl RevisionRow {
-    fn read(self, key: SubmissionKey) -> Result<Revision, StoreError> {
+    /// The submission and the number.
+    pub(crate) fn place(&self) -> (Uuid, i32) {
+        (self.submission_id.0, self.revision)
+    }
+
+    pub(crate) fn author_and_salt(&self) -> (String, String) {
+        (self.actor.clone(), self.salt.clone())
+    }
+
+    pub(crate) fn read(self, key: SubmissionKey) -> Result<Revision, StoreError> {
         Ok(Revision {
             id: self.submission_id.into(),
             key,
@@ -177,7 +187,7 @@ rows!(HeadRow => submissions(
 ));
 rows!(RevisionRow => revisions(
     submission_id: Id, revision: Integer, status: Text, received_at: Timestamp, figures: Text, note: Nullable<Text>,
-    actor: Text,
+    actor: Text, salt: Text,
 ));
 
 /// The rows of new revisions and heads.
@@ -189,7 +199,12 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn new(new: &RecordWrites) -> Result<Self, StoreError> {
-        let revision = |(revision, actor): &(Revision, Actor)| {
+        let revision = |new: &NewRevision| {
+            let NewRevision {
+                revision,
+                actor,
+                salt,
+            } = new;
             Ok(RevisionRow {
                 submission_id: revision.id.into(),
                 revision: revision.revision,
@@ -198,6 +213,7 @@ impl Recorded {
                 figures: codec::write_figures(&revision.content.figures)?,
                 note: revision.content.note.clone(),
                 actor: actor.to_string(),
+                salt: salt.clone(),
             })
         };
         let heads = |heads: &[(SubmissionKey, Head)]| heads.iter().map(HeadRow::new).collect();
@@ -278,81 +294,6 @@ pub(crate) async fn revision(
     let row: Option<RevisionRow> =
         on!(conn, c => query.select(RevisionRow::as_select()).first(c).await.optional())?;
     row.map(|row| row.read(key)).transpose()
-}
-
-/// The revisions below `before`, the newest first.
-pub(crate) async fn history(
-    conn: &mut Conn,
-    id: SubmissionId,
-    before: Option<i32>,
-    limit: usize,
-) -> Result<Vec<Revision>, StoreError> {
-    let Some((key, _)) = head(conn, id).await? else {
-        return Ok(Vec::new());
-    };
-    let query = revisions::table
-        .filter(revisions::submission_id.eq(StoredId::from(id)))
-        .filter(revisions::revision.lt(before.unwrap_or(i32::MAX)))
-        .order(revisions::revision.desc())
-        .limit(limit as i64);
-    let rows: Vec<RevisionRow> = on!(conn, c => query.select(RevisionRow::as_select()).load(c).await)?;
-    rows.into_iter().map(|row| row.read(key.clone())).collect()
-}
-
-/// A page of current revisions, in the order of [`SubmissionFilter`].
-pub(crate) async fn list(
-    conn: &mut Conn,
-    filter: &SubmissionFilter,
-    limit: usize,
-) -> Result<Vec<Revision>, StoreError> {
-    macro_rules! query {
-        ($c:ident) => {{
-            let mut query = submissions::table
-                .inner_join(
-                    revisions::table.on(revisions::submission_id
-                        .eq(submissions::submission_id)
-                        .and(revisions::revision.eq(submissions::revision))),
-                )
-                .limit(limit as i64)
-                .select((HeadRow::as_select(), RevisionRow::as_select()))
-                .into_boxed();
-            if let Some(form) = &filter.form {
-                query = query.filter(submissions::form.eq(form.as_str()));
-            }
-            if let Some(period) = filter.period {
-                query = query.filter(submissions::period.eq(period.to_string()));
-            }
-            if let Some(units) = &filter.units {
-                let units: Vec<i64> = units.iter().map(|unit| unit.0).collect();
-                query = query.filter(submissions::unit_id.eq_any(units));
-            }
-            query = match filter.updated_since {
-                None => query.order(submissions::submission_id.desc()),
-                Some(since) => query
-                    .filter(submissions::received_at.ge(since.naive_utc()))
-                    .order((submissions::received_at, submissions::submission_id)),
-            };
-            if let Some(before) = filter.recorded_before {
-                query = query.filter(submissions::received_at.lt(before.naive_utc()));
-            }
-            if let Some((time, id)) = filter.after {
-                let (time, id) = (time.naive_utc(), StoredId::from(id));
-                if filter.updated_since.is_some() {
-                    let same_time = submissions::received_at
-                        .eq(time)
-                        .and(submissions::submission_id.gt(id));
-                    query = query.filter(submissions::received_at.gt(time).or(same_time));
-                } else {
-                    query = query.filter(submissions::submission_id.lt(id));
-                }
-            }
-            query.load::<(HeadRow, RevisionRow)>($c).await
-        }};
-    }
-    let rows: Vec<(HeadRow, RevisionRow)> = on!(conn, c => query!(c))?;
-    rows.into_iter()
-        .map(|(head, row)| row.read(head.read()?.0))
-        .collect()
 }
 
 /// The keys of all submissions.

@@ -12,8 +12,8 @@ use crate::database::clock::clock;
 use crate::database::connection::Purpose;
 use crate::error::StoreError;
 use crate::group_commit;
-use crate::model::{Outcome, SubmissionFilter, Write};
-use crate::queries::{idempotency, submissions};
+use crate::model::{Outcome, Page, SubmissionFilter, Write};
+use crate::queries::{idempotency, submission_pages, submissions};
 use crate::reads;
 use crate::store::Store;
 use crate::unit_of_work::DEADLINE;
@@ -99,7 +99,8 @@ impl Store {
             .await
     }
 
-    /// The revisions of a submission below `before`, the newest first; empty if there is no such submission.
+    /// At most `limit` revisions of a submission below `before`, the newest first; empty if there is no such submission.
+    /// There are fewer if they would be larger than 1 MiB together.
     ///
     /// # Errors
     /// See [`Store`].
@@ -108,21 +109,18 @@ impl Store {
         id: SubmissionId,
         before: Option<i32>,
         limit: usize,
-    ) -> Result<Vec<Revision>, StoreError> {
-        self.read(move |conn| Box::pin(submissions::history(conn, id, before, limit)))
+    ) -> Result<Page, StoreError> {
+        self.read(move |conn| Box::pin(submission_pages::history(conn, id, before, limit)))
             .await
     }
 
-    /// A page of current revisions, in the order of [`SubmissionFilter`].
+    /// At most `limit` current revisions, in the order of [`SubmissionFilter`]. There are fewer if they would be larger
+    /// than 1 MiB together.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn submissions(
-        &self,
-        filter: SubmissionFilter,
-        limit: usize,
-    ) -> Result<Vec<Revision>, StoreError> {
-        self.read(move |conn| Box::pin(async move { submissions::list(conn, &filter, limit).await }))
+    pub async fn submissions(&self, filter: SubmissionFilter, limit: usize) -> Result<Page, StoreError> {
+        self.read(move |conn| Box::pin(async move { submission_pages::list(conn, &filter, limit).await }))
             .await
     }
 

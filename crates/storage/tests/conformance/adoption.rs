@@ -311,8 +311,13 @@ async fn unused_units_and_indicators_can_be_dropped(store: TestStore) {
         parts.catalogue("fewer")
     };
     let store = store.adopting(fewer).await;
-    let listed = store.submissions(Default::default(), 10).await.unwrap().remove(0);
-    let history = store.revisions(listed.id, None, 10).await.unwrap();
+    let listed = store
+        .submissions(Default::default(), 10)
+        .await
+        .unwrap()
+        .revisions
+        .remove(0);
+    let history = store.revisions(listed.id, None, 10).await.unwrap().revisions;
     assert_eq!(history[1].content.figures.len(), 2, "earlier revisions are kept");
     store.drain().await;
     store.assert_verified(PERIOD).await;

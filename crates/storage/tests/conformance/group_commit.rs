@@ -47,7 +47,11 @@ async fn concurrent_changes_are_all_recorded_once_and_in_order(store: TestStore)
         answered.sort_by_key(|revision| -revision.revision);
         let numbers: Vec<i32> = answered.iter().map(|revision| revision.revision).collect();
         assert_eq!(numbers, (1..=100).rev().collect::<Vec<i32>>());
-        let stored = store.revisions(answered[0].id, None, 1000).await.unwrap();
+        let stored = store
+            .revisions(answered[0].id, None, 1000)
+            .await
+            .unwrap()
+            .revisions;
         assert_eq!(stored, answered, "each caller got what is stored");
         assert!(
             stored
@@ -172,7 +176,11 @@ async fn excess_changes_are_refused_at_once_and_the_others_recorded(store: TestS
         .count();
     assert_eq!(done + refused, 6000);
     assert!(refused > 0);
-    let listed = store.submissions(SubmissionFilter::default(), 10).await.unwrap();
+    let listed = store
+        .submissions(SubmissionFilter::default(), 10)
+        .await
+        .unwrap()
+        .revisions;
     assert_eq!(listed[0].revision, done as i32);
     assert_eq!(store.rows("revisions").await, done as i64);
 }

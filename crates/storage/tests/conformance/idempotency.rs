@@ -134,7 +134,10 @@ async fn a_hundred_concurrent_retries_record_once(store: TestStore) {
                 "{outcome:?}"
             );
         }
-        assert_eq!(store.revisions(revision.id, None, 10).await.unwrap(), [revision]);
+        assert_eq!(
+            store.revisions(revision.id, None, 10).await.unwrap().revisions,
+            [revision]
+        );
     }
     assert_eq!(store.rows("idempotency_keys").await, 4);
 }

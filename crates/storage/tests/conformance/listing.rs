@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::Duration;
 use futures_util::future::join_all;
-use tonghop_domain::{Revision, Status, SubmissionKey};
+use tonghop_domain::{Change, Content, Revision, Status, SubmissionKey};
 use tonghop_storage::{SubmissionFilter, Write};
 
 use crate::support::figures::flow;
@@ -20,10 +20,11 @@ on_both!(
     whoever_asks_since_the_newest_time_they_saw_misses_nothing,
     updated_since_includes_the_given_time,
     revisions_are_paged,
+    pages_are_bounded_in_bytes,
 );
 
 async fn list(store: &TestStore, filter: SubmissionFilter) -> Vec<Revision> {
-    store.submissions(filter, 1000).await.unwrap()
+    store.submissions(filter, 1000).await.unwrap().revisions
 }
 
 async fn submissions_are_listed_newest_first(store: TestStore) {
@@ -125,7 +126,7 @@ async fn pages_have_neither_gaps_nor_duplicates(store: TestStore) {
                 after,
                 ..SubmissionFilter::default()
             };
-            let page = store.submissions(filter, limit).await.unwrap();
+            let page = store.submissions(filter, limit).await.unwrap().revisions;
             assert!(page.len() <= limit);
             if page.is_empty() {
                 break;
@@ -152,7 +153,7 @@ async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(stor
                 after,
                 ..SubmissionFilter::default()
             };
-            let page = (page, store.submissions(filter, 1).await.unwrap());
+            let page = (page, store.submissions(filter, 1).await.unwrap().revisions);
             after = page.1.last().map(|last| (last.received_at, last.id));
             seen.extend(page.1.iter().map(|one| one.id));
             if updated_since.is_none() {
@@ -169,13 +170,14 @@ async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(stor
             updated_since,
             ..SubmissionFilter::default()
         };
-        let first = store.submissions(filter.clone(), 2).await.unwrap();
+        let first = store.submissions(filter.clone(), 2).await.unwrap().revisions;
         let moved = store.reports("01-A-1", 99).await;
         let after = first.last().map(|last| (last.received_at, last.id));
         let rest = store
             .submissions(SubmissionFilter { after, ..filter }, 9)
             .await
-            .unwrap();
+            .unwrap()
+            .revisions;
         assert_eq!(rest.last(), Some(&moved));
         let seen: BTreeSet<_> = first.iter().chain(&rest).map(|one| one.id).collect();
         assert_eq!(seen, ids);
@@ -201,7 +203,7 @@ async fn whoever_asks_since_the_newest_time_they_saw_misses_nothing(store: TestS
                     recorded_before: Some(reader.watermark().await.unwrap()),
                     ..SubmissionFilter::default()
                 };
-                let found = reader.submissions(filter, 10_000).await.unwrap();
+                let found = reader.submissions(filter, 10_000).await.unwrap().revisions;
                 since = found.last().map_or(since, |last| last.received_at);
                 seen.extend(found.into_iter().map(|one| (one.id, one.revision)));
                 if is_last {
@@ -295,8 +297,81 @@ async fn revisions_are_paged(store: TestStore) {
     }
     store.reports("01-A-2", 1).await;
     let id = all[0].id;
-    assert_eq!(store.revisions(id, None, 100).await.unwrap(), all);
-    assert_eq!(store.revisions(id, None, 3).await.unwrap(), all[..3]);
-    assert_eq!(store.revisions(id, Some(8), 3).await.unwrap(), all[3..6]);
-    assert_eq!(store.revisions(id, Some(1), 3).await.unwrap(), []);
+    assert_eq!(store.revisions(id, None, 100).await.unwrap().revisions, all);
+    assert_eq!(store.revisions(id, None, 3).await.unwrap().revisions, all[..3]);
+    assert_eq!(
+        store.revisions(id, Some(8), 3).await.unwrap().revisions,
+        all[3..6]
+    );
+    assert_eq!(store.revisions(id, Some(1), 3).await.unwrap().revisions, []);
+}
+
+/// A page of large reports has fewer than were wanted, and at least one.
+async fn pages_are_bounded_in_bytes(store: TestStore) {
+    const KB: usize = 1_000;
+    let report = async |unit: &str, number: i64, bytes: usize| {
+        let content = Content {
+            figures: vec![flow(number)],
+            note: Some("x".repeat(bytes)),
+        };
+        let write = Write {
+            change: Change::Report(content.into()),
+            ..store.write(unit, [])
+        };
+        recorded(store.send(write).await)
+    };
+    let sizes = [300, 300, 300, 300, 2_000, 300, 10, 10];
+    for (number, size) in (1..).zip(sizes) {
+        report("01-A-1", number, size * KB).await;
+    }
+    let id = store.reports("01-A-1", 9).await.id;
+    let (mut before, mut pages) = (None, Vec::new());
+    loop {
+        let page = store.revisions(id, before, 100).await.unwrap();
+        before = page.revisions.last().map(|last| last.revision);
+        pages.push(page.revisions.len());
+        if !page.more {
+            break;
+        }
+        assert!(page.is_cut);
+    }
+    // The newest first: 9, 8, 7 and 6 fit together; 5 is alone; 4, 3 and 2; 1.
+    assert_eq!(pages, [4, 1, 3, 1]);
+    let wanted = store.revisions(id, None, 3).await.unwrap();
+    assert_eq!(
+        (wanted.revisions.len(), wanted.more, wanted.is_cut),
+        (3, true, false)
+    );
+    for unit in ["01-A-2", "01-B-1", "02-A-1", "01-A"] {
+        report(unit, 1, 400 * KB).await;
+    }
+    let (mut filter, mut seen) = (SubmissionFilter::default(), Vec::new());
+    loop {
+        let page = store.submissions(filter.clone(), 100).await.unwrap();
+        let bytes: usize = page
+            .revisions
+            .iter()
+            .filter_map(|one| Some(one.content.note.as_ref()?.len()))
+            .sum();
+        assert!(bytes <= 1 << 20, "{bytes}");
+        filter.after = page.revisions.last().map(|last| (last.received_at, last.id));
+        seen.extend(page.revisions);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, list_in_pages_of_one(&store).await);
+    assert_eq!(seen.len(), 5);
+}
+
+async fn list_in_pages_of_one(store: &TestStore) -> Vec<Revision> {
+    let (mut filter, mut all) = (SubmissionFilter::default(), Vec::new());
+    loop {
+        let page = store.submissions(filter.clone(), 1).await.unwrap();
+        filter.after = page.revisions.last().map(|last| (last.received_at, last.id));
+        all.extend(page.revisions);
+        if !page.more {
+            return all;
+        }
+    }
 }

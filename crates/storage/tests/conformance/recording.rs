@@ -42,12 +42,12 @@ async fn a_first_report_is_revision_1(store: TestStore) {
     assert_eq!(store.submission(id).await.unwrap().as_ref(), Some(&revision));
     assert_eq!(store.revision(id, 1).await.unwrap().as_ref(), Some(&revision));
     assert_eq!(store.revision(id, 2).await.unwrap(), None);
-    assert_eq!(store.revisions(id, None, 10).await.unwrap(), [revision]);
+    assert_eq!(store.revisions(id, None, 10).await.unwrap().revisions, [revision]);
 
     let unknown = SubmissionId(uuid::Uuid::now_v7());
     assert_eq!(store.submission(unknown).await.unwrap(), None);
     assert_eq!(store.revision(unknown, 1).await.unwrap(), None);
-    assert_eq!(store.revisions(unknown, None, 10).await.unwrap(), []);
+    assert_eq!(store.revisions(unknown, None, 10).await.unwrap().revisions, []);
     assert_eq!(store.scopes().await.unwrap().len(), 1);
 }
 
@@ -76,7 +76,7 @@ async fn a_correction_is_the_next_revision_and_the_first_is_kept(store: TestStor
         "the head is the newest"
     );
     assert_eq!(
-        store.revisions(first.id, None, 10).await.unwrap(),
+        store.revisions(first.id, None, 10).await.unwrap().revisions,
         [second, first]
     );
 }
@@ -224,7 +224,11 @@ async fn a_refused_change_writes_nothing(store: TestStore) {
     assert_eq!(store.send(refused).await, Outcome::Conflict { current: 0 });
     store.assert_empty().await;
     assert_eq!(
-        store.submissions(SubmissionFilter::default(), 10).await.unwrap(),
+        store
+            .submissions(SubmissionFilter::default(), 10)
+            .await
+            .unwrap()
+            .revisions,
         []
     );
     assert!(store.scopes().await.unwrap().is_empty());
@@ -289,7 +293,11 @@ async fn a_change_is_recorded_although_its_caller_disconnects(store: TestStore) 
         tokio::time::timeout(soon, store.record(write)).await.ok();
     }
     store.close().await;
-    let listed = store.submissions(SubmissionFilter::default(), 10).await.unwrap();
+    let listed = store
+        .submissions(SubmissionFilter::default(), 10)
+        .await
+        .unwrap()
+        .revisions;
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].revision, 5);
     let since = store.now().await.unwrap() - Duration::minutes(1);
