@@ -31,3 +31,20 @@ pub async fn corrupt(database_url: &str, sql: &str) {
     };
     assert!(changed > 0, "it changes nothing: {sql}");
 }
+
+/// Runs statements as the owner of the database, without its constraints.
+///
+/// # Panics
+/// Panics if a statement fails.
+pub async fn tamper(database_url: &str, statements: &str) {
+    if database_url.starts_with("sqlite:") {
+        return corrupt(database_url, statements).await;
+    }
+    let (client, connection) = tokio_postgres::connect(database_url, tokio_postgres::NoTls)
+        .await
+        .expect("the server answers");
+    let connection = tokio::spawn(connection);
+    let unbound = format!("SET session_replication_role = replica; {statements}");
+    client.batch_execute(&unbound).await.expect("the statements run");
+    connection.abort();
+}

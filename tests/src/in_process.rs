@@ -7,7 +7,7 @@ use clap::Parser;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
-use tonghop_access::{Gate, RateLimits, Token};
+use tonghop_access::{Gate, KeyRules, RateLimits, Token};
 use tonghop_api::{ServerConfig, ServerOptions};
 use tonghop_domain::{Origin, Role, UnitCode};
 use tonghop_events::{Bus, Health, relay};
@@ -56,7 +56,11 @@ impl InProcess {
         let (consuming, relaying) = (Health::default(), Health::default());
         let brokers = vec![("consumer", consuming.clone()), ("relay", relaying.clone())];
         let metrics = Metrics::new(&self.store, brokers);
-        let gate = Gate::new(self.store.clone(), RateLimits::new(options.key_rate));
+        let gate = Gate::new(
+            self.store.clone(),
+            RateLimits::new(options.key_rate),
+            KeyRules::default(),
+        );
         let settings = tonghop_api::Settings {
             metrics: metrics.clone(),
             server: server_config(options),
@@ -97,6 +101,7 @@ impl InProcess {
                 .and_then(|role| role.parse::<Role>().ok())
                 .expect("a role"),
             unit: unit.expect("the catalogue has the unit").id,
+            within: Vec::new(),
             label: argument("--label").unwrap_or_default().to_owned(),
             expires_at: argument("--expires").map(|time| time.parse().expect("a time")),
         };

@@ -25,16 +25,18 @@ pub enum Role {
     Reader,
     /// Submit reports, read, and manage keys.
     Admin,
+    /// Read the metrics of the service, and no figures.
+    Metrics,
 }
 
 /// The error for a text that is not a role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is submitter, reader or admin")]
+#[error("a role is submitter, reader, admin or metrics")]
 pub struct InvalidRole;
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Submitter, Self::Reader, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Submitter, Self::Reader, Self::Admin, Self::Metrics];
 
     /// The word for it in files and responses.
     pub fn as_str(self) -> &'static str {
@@ -42,12 +44,18 @@ impl Role {
             Self::Submitter => "submitter",
             Self::Reader => "reader",
             Self::Admin => "admin",
+            Self::Metrics => "metrics",
         }
     }
 
     /// Whether the role may submit and withdraw reports.
     pub fn submits(self) -> bool {
         matches!(self, Self::Submitter | Self::Admin)
+    }
+
+    /// Whether the role may read figures.
+    pub fn reads(self) -> bool {
+        self != Self::Metrics
     }
 
     /// Whether the role may create and revoke keys.
@@ -111,6 +119,51 @@ impl fmt::Debug for KeyId {
     }
 }
 
+/// The originator of an action.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Actor {
+    /// The holder of an access key.
+    Key(KeyId),
+    /// The operator, who runs commands on the service's machine.
+    Operator,
+}
+
+/// The error for a text that is not an actor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an actor is a key id or `local-operator`: {0}")]
+pub struct InvalidActor(InvalidKeyId);
+
+/// The operator's name. It is too long for a key id, so the two cannot be confused.
+const OPERATOR: &str = "local-operator";
+
+impl Actor {
+    /// The key id, or `local-operator`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Key(id) => id.as_str(),
+            Self::Operator => OPERATOR,
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Actor {
+    type Err = InvalidActor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidActor> {
+        if text == OPERATOR {
+            Ok(Self::Operator)
+        } else {
+            text.parse().map(Self::Key).map_err(InvalidActor)
+        }
+    }
+}
+
 /// The SHA-256 digest of a token. The secret has 178 random bits, so a slow password hash is not needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
@@ -165,10 +218,15 @@ pub struct Key {
     pub role: Role,
     /// The unit. The key may act on this unit and all units below it.
     pub unit: UnitId,
+    /// Further units at or above which it acts: only in periods in which its unit belonged to each of them. Its creator had
+    /// no access to its unit in the others.
+    pub within: Vec<UnitId>,
     /// A description of the holder.
     pub label: String,
     /// The time of creation.
     pub created_at: DateTime<Utc>,
+    /// Who created it: an administrator with their key, or the operator.
+    pub created_by: Actor,
     /// The time from which the key is rejected; none if it does not expire.
     pub expires_at: Option<DateTime<Utc>>,
     /// The time of revocation.
@@ -237,13 +295,19 @@ pub struct Caller {
     pub role: Role,
     /// The unit of the key.
     pub unit: UnitId,
+    /// Further units to which a unit must belong.
+    pub within: Vec<UnitId>,
 }
 
 impl Caller {
-    /// Whether a unit is at or below the caller's in a tree. Units that the tree does not contain are out of reach.
+    /// Whether a unit is at or below the caller's in a tree, and the caller's belongs to the units within which the key acts.
+    /// Units that the tree does not contain are out of reach.
     pub fn reaches(&self, tree: &Tree, unit: UnitId) -> bool {
-        tree.by_id(unit)
-            .is_some_and(|place| place.ancestry().any(|above| above.id() == self.unit))
+        let Some(place) = tree.by_id(unit) else {
+            return false;
+        };
+        let is_below = |wanted: UnitId| place.ancestry().any(|above| above.id() == wanted);
+        is_below(self.unit) && self.within.iter().all(|unit| is_below(*unit))
     }
 }
 
@@ -253,6 +317,7 @@ impl From<&Key> for Caller {
             key: key.id.clone(),
             role: key.role,
             unit: key.unit,
+            within: key.within.clone(),
         }
     }
 }
@@ -282,14 +347,24 @@ mod tests {
     }
 
     #[test]
+    fn an_actor_is_a_key_or_the_operator() {
+        assert_eq!(Actor::Operator.to_string().parse(), Ok(Actor::Operator));
+        let key: Actor = "8kQ2vY1c".parse().unwrap();
+        assert_eq!(key.to_string(), "8kQ2vY1c");
+        assert!("8kQ2vY1".parse::<Actor>().is_err());
+    }
+
+    #[test]
     fn a_key_is_valid_until_it_expires_or_is_revoked() {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let key = Key {
             id: "8kQ2vY1c".parse().unwrap(),
             role: Role::Reader,
             unit: UnitId(1),
+            within: Vec::new(),
             label: String::new(),
             created_at: time(0),
+            created_by: Actor::Operator,
             expires_at: Some(time(10)),
             revoked_at: None,
             last_used_at: None,

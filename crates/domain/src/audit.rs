@@ -2,68 +2,22 @@
 
 use std::fmt::{self, Write};
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::access::{InvalidKeyId, KeyId};
+use crate::access::{Actor, Key, TokenDigest};
 use crate::code::{FormCode, UnitId};
 use crate::period::Period;
-use crate::submission::SubmissionKey;
-
-/// The originator of an action.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Actor {
-    /// The holder of an access key.
-    Key(KeyId),
-    /// The operator, who runs commands on the service's machine.
-    Operator,
-}
-
-/// The error for a text that is not an actor.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an actor is a key id or `local-operator`: {0}")]
-pub struct InvalidActor(InvalidKeyId);
-
-/// The operator's name. It is too long for a key id, so the two cannot be confused.
-const OPERATOR: &str = "local-operator";
-
-impl Actor {
-    /// The key id, or `local-operator`.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Key(id) => id.as_str(),
-            Self::Operator => OPERATOR,
-        }
-    }
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Actor {
-    type Err = InvalidActor;
-
-    fn from_str(text: &str) -> Result<Self, InvalidActor> {
-        if text == OPERATOR {
-            Ok(Self::Operator)
-        } else {
-            text.parse().map(Self::Key).map_err(InvalidActor)
-        }
-    }
-}
+use crate::submission::{Revision, SubmissionKey};
 
 /// The originator of an action, and the request by which they acted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The originator.
     pub actor: Actor,
-    /// The address of the peer: the caller, or a proxy in front of the service.
+    /// The address of the caller, or of a proxy in front of the service that is not trusted.
     pub address: Option<IpAddr>,
     /// The request id, as in logs and responses.
     pub request_id: Option<String>,
@@ -97,6 +51,8 @@ pub struct AuditEntry {
     pub about: Option<String>,
     /// The number of repetitions, or of submissions concerned.
     pub count: i64,
+    /// The proof of what was recorded: of a revision or of a key.
+    pub proof: Option<String>,
 }
 
 impl AuditEntry {
@@ -111,6 +67,7 @@ impl AuditEntry {
             unit: None,
             about: None,
             count: 1,
+            proof: None,
         }
     }
 
@@ -134,14 +91,20 @@ impl AuditEntry {
         }
     }
 
+    /// Adds the proof of what was recorded.
+    #[must_use]
+    pub fn proving(self, proof: String) -> Self {
+        Self {
+            proof: Some(proof),
+            ..self
+        }
+    }
+
     /// The SHA-256 digest, in hexadecimal, of the entry and its position in the trail: the batch of entries that one
     /// transaction wrote, its time, and the entry's number in the batch.
     pub fn digest(&self, batch: Uuid, at: DateTime<Utc>, number: i32) -> String {
-        fn optional<T: fmt::Display>(field: &Option<T>) -> Option<&dyn fmt::Display> {
-            field.as_ref().map(|field| field as _)
-        }
         let (time, unit) = (at.timestamp_micros(), self.unit.map(|unit| unit.0));
-        let fields: [Option<&dyn fmt::Display>; 13] = [
+        let mut fields: Vec<Option<&dyn fmt::Display>> = vec![
             Some(&batch),
             Some(&time),
             Some(&number),
@@ -156,22 +119,8 @@ impl AuditEntry {
             optional(&self.about),
             Some(&self.count),
         ];
-        let (mut hash, mut text) = (Sha256::new(), String::with_capacity(64));
-        for field in fields {
-            // Lengths separate the fields, and an absent field differs from an empty one.
-            match field {
-                None => hash.update([0]),
-                Some(field) => {
-                    text.clear();
-                    // Writing into a string cannot fail.
-                    write!(text, "{field}").ok();
-                    hash.update([1]);
-                    hash.update((text.len() as u64).to_be_bytes());
-                    hash.update(&text);
-                }
-            }
-        }
-        hexadecimal(hash)
+        fields.extend(self.proof.iter().map(|proof| Some(proof as _)));
+        digest_of_fields(&fields)
     }
 
     /// The SHA-256 digest, in hexadecimal, of the digests of a batch's entries.
@@ -206,13 +155,82 @@ impl SealHead {
     }
 }
 
+fn optional<T: fmt::Display>(field: &Option<T>) -> Option<&dyn fmt::Display> {
+    field.as_ref().map(|field| field as _)
+}
+
+/// The SHA-256 digest, in hexadecimal, of some fields.
+fn digest_of_fields(fields: &[Option<&dyn fmt::Display>]) -> String {
+    let (mut hash, mut text) = (Sha256::new(), String::with_capacity(64));
+    for field in fields {
+        // Lengths separate the fields, and an absent field differs from an empty one.
+        match field {
+            None => hash.update([0]),
+            Some(field) => {
+                text.clear();
+                // Writing into a string cannot fail.
+                write!(text, "{field}").ok();
+                hash.update([1]);
+                hash.update((text.len() as u64).to_be_bytes());
+                hash.update(&text);
+            }
+        }
+    }
+    hexadecimal(hash)
+}
+
+/// The proof of a revision: the SHA-256 digest, in hexadecimal, of everything that was recorded. The audit trail contains
+/// it, so what was recorded can be compared with it later, and the salt, which the trail does not contain, keeps its
+/// readers from guessing small figures.
+pub fn revision_proof(revision: &Revision, actor: &str, salt: &str) -> String {
+    let SubmissionKey { form, period, unit } = &revision.key;
+    let (time, content) = (revision.received_at.timestamp_micros(), revision.content.digest());
+    digest_of_fields(&[
+        Some(&salt),
+        Some(&revision.id),
+        Some(&revision.revision),
+        Some(form),
+        Some(period),
+        Some(&unit.0),
+        Some(&revision.status.as_str()),
+        Some(&time),
+        Some(&actor),
+        Some(&content),
+    ])
+}
+
+/// The proof of a key: the SHA-256 digest, in hexadecimal, of everything about it that never changes.
+pub fn key_proof(key: &Key, token: &TokenDigest) -> String {
+    let within: Vec<String> = key.within.iter().map(|unit| unit.0.to_string()).collect();
+    let (within, created_at, expires_at) = (
+        within.join(" "),
+        key.created_at.timestamp_micros(),
+        key.expires_at.map(|time| time.timestamp_micros()),
+    );
+    digest_of_fields(&[
+        Some(&key.id),
+        Some(token),
+        Some(&key.role),
+        Some(&key.unit.0),
+        Some(&within),
+        Some(&key.label),
+        Some(&created_at),
+        Some(&key.created_by),
+        optional(&expires_at),
+    ])
+}
+
 fn hexadecimal(hash: Sha256) -> String {
     base16ct::lower::encode_string(&hash.finalize())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::code::SubmissionId;
+    use crate::submission::Status;
 
     fn entry() -> AuditEntry {
         let key = SubmissionKey {
@@ -226,18 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_is_a_key_or_the_operator() {
-        assert_eq!(Actor::Operator.to_string().parse(), Ok(Actor::Operator));
-        let key: Actor = "8kQ2vY1c".parse().unwrap();
-        assert_eq!(key.to_string(), "8kQ2vY1c");
-        assert!("8kQ2vY1".parse::<Actor>().is_err());
-    }
-
-    #[test]
     fn a_digest_depends_on_every_field_of_an_entry() {
         let at = DateTime::UNIX_EPOCH;
         let of = |entry: &AuditEntry| entry.digest(Uuid::nil(), at, 1);
-        let changes: [fn(&mut AuditEntry); 10] = [
+        let changes: [fn(&mut AuditEntry); 11] = [
             |entry| entry.origin.actor = Actor::Key("8kQ2vY1c".parse().unwrap()),
             |entry| entry.origin.address = Some([127, 0, 0, 1].into()),
             |entry| entry.origin.request_id = Some(String::new()),
@@ -248,6 +258,7 @@ mod tests {
             |entry| entry.unit = Some(UnitId(8)),
             |entry| entry.about = None,
             |entry| entry.count = 2,
+            |entry| entry.proof = Some(String::new()),
         ];
         let mut digests = vec![
             of(&entry()),
@@ -274,6 +285,48 @@ mod tests {
             entry().digest(Uuid::nil(), DateTime::UNIX_EPOCH, 1),
             "841d0251e17b7aa5f4266905586fb2bc1513248d333257ae557a85c4f01d2ffe"
         );
+    }
+
+    #[test]
+    fn a_proof_depends_on_everything_that_was_recorded() {
+        let revision = Revision {
+            id: SubmissionId(Uuid::nil()),
+            key: SubmissionKey {
+                form: "ngay-30-7".parse().unwrap(),
+                period: "2021-07".parse().unwrap(),
+                unit: UnitId(7),
+            },
+            revision: 1,
+            status: Status::Accepted,
+            received_at: DateTime::UNIX_EPOCH,
+            content: Arc::default(),
+        };
+        let changes: [fn(&mut Revision); 8] = [
+            |revision| revision.id = SubmissionId(Uuid::max()),
+            |revision| revision.key.form = "ngay-30-8".parse().unwrap(),
+            |revision| revision.key.period = "2021-08".parse().unwrap(),
+            |revision| revision.key.unit = UnitId(8),
+            |revision| revision.revision = 2,
+            |revision| revision.status = Status::Withdrawn,
+            |revision| revision.received_at += chrono::Duration::microseconds(1),
+            |revision| Arc::make_mut(&mut revision.content).note = Some(String::new()),
+        ];
+        let of = |revision: &Revision| revision_proof(revision, "8kQ2vY1c", "salt");
+        let mut proofs = vec![
+            of(&revision),
+            revision_proof(&revision, "local-operator", "salt"),
+            revision_proof(&revision, "8kQ2vY1c", "pepper"),
+        ];
+        for change in changes {
+            let mut changed = revision.clone();
+            change(&mut changed);
+            proofs.push(of(&changed));
+        }
+        let count = proofs.len();
+        proofs.sort();
+        proofs.dedup();
+        assert_eq!(proofs.len(), count);
+        assert_eq!(of(&revision), of(&revision.clone()));
     }
 
     #[test]

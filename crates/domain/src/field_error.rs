@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::code::CategoryCode;
 use crate::names::Names;
@@ -193,6 +193,8 @@ pub enum FieldErrorKind {
     InvalidDateTime,
     /// The expiry is not in the future.
     ExpiryInPast,
+    /// The expiry is later than this time, the latest that is allowed.
+    ExpiryTooLate(DateTime<Utc>),
 }
 
 #[cfg(test)]

@@ -28,11 +28,11 @@ mod unit;
 mod unit_ancestry;
 
 pub use access::{
-    Caller, InvalidDigest, InvalidKeyId, InvalidRole, Key, KeyId, KeyState, MAX_LABEL_CHARS, Role,
-    TokenDigest, label_error,
+    Actor, Caller, InvalidActor, InvalidDigest, InvalidKeyId, InvalidRole, Key, KeyId, KeyState,
+    MAX_LABEL_CHARS, Role, TokenDigest, label_error,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
-pub use audit::{Actor, AuditEntry, InvalidActor, Origin, SealHead};
+pub use audit::{AuditEntry, Origin, SealHead, key_proof, revision_proof};
 pub use calendar::Calendar;
 pub use catalogue::{Catalogue, Scope};
 pub use catalogue_rules::{CatalogueError, Entry};

@@ -16,8 +16,9 @@ mod store;
 mod unit_of_work;
 
 pub use audit::entries::AuditPlace;
+pub use audit::fault::AuditFault;
 pub use audit::head_file::SealFile;
-pub use audit::verification::{AuditFault, AuditVerification};
+pub use audit::verification::AuditVerification;
 pub use database::backup::copy_sqlite;
 pub use database::pool::PoolState;
 pub use database::roles::{AGGREGATOR_ROLE, API_ROLE};
@@ -27,14 +28,15 @@ pub use error::StoreError;
 pub use group_commit::metrics::Commits;
 pub use group_commit::{Changes, GroupCommit, Recorder};
 pub use model::{
-    Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Refreshed, ReportTimes,
+    Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Page, Refreshed, ReportTimes,
     SubmissionFilter, TotalRead, UnitCompleteness, Verification, Write,
 };
-pub use queries::access_keys::NewKey;
+pub use queries::access_keys::{KeyPosition, NewKey};
+pub use queries::proofs::LaggingHead;
 pub use store::Store;
 pub use unit_of_work::record::record;
 pub use unit_of_work::refresh::{MAX_TOGETHER, groups, refresh, refresh_totals};
 pub use unit_of_work::{
-    Answer, FiledReport, MarksRead, RecordWrites, RefreshWrites, StoredTotal, Transaction, Transactions,
-    UnitOfWork, Used,
+    Answer, Clock, FiledReport, MarksRead, NewRevision, RecordWrites, RefreshWrites, StoredTotal,
+    Transaction, Transactions, UnitOfWork, Used,
 };

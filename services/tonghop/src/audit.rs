@@ -150,6 +150,7 @@ fn json_line(store: &Store, place: &AuditPlace, entry: &AuditEntry) -> String {
         "address": entry.origin.address,
         "request_id": entry.origin.request_id,
         "count": entry.count,
+        "proof": entry.proof,
         "digest": entry.digest(place.batch, place.at, place.number),
     });
     format!("{value}\n")

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use tonghop_domain::TotalKey;
 use tonghop_process::{Failure, Settings};
-use tonghop_storage::{Store, StoreError};
+use tonghop_storage::{LaggingHead, Store, StoreError};
 
 use crate::database::open_existing;
 use crate::output::print;
@@ -18,6 +18,7 @@ const TRIES: usize = 3;
 /// nothing else. A total that cannot be refreshed does not block the others.
 pub(crate) async fn rebuild(settings: &Settings) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
+    repair_heads(&store).await?;
     let marked = store.mark_all().await?;
     let failures = refresh_marked(&store).await?;
     for (key, errors) in &failures {
@@ -34,6 +35,35 @@ pub(crate) async fn rebuild(settings: &Settings) -> Result<(), Failure> {
         "{marked} totals were refreshed from the submissions, and those above them.\n"
     ));
     Ok(())
+}
+
+/// Lets submissions show their last revisions again, unless the audit trail does not prove all of their revisions: then
+/// somebody has to look at them first.
+async fn repair_heads(store: &Store) -> Result<(), Failure> {
+    let lagging = store.lagging_heads().await?;
+    if lagging.is_empty() {
+        return Ok(());
+    }
+    let faults = store.verify_audit(Vec::new()).await?.faults;
+    let mut refused = 0;
+    for LaggingHead { id, current, last } in lagging {
+        if let Some(fault) = faults.iter().find(|fault| fault.is_of_revision(id)) {
+            refused += 1;
+            print(&format!("submission {id} is left as it is: {fault}\n"));
+            continue;
+        }
+        store.repair_head(id).await?;
+        print(&format!(
+            "submission {id} shows revision {last} again, instead of {current}\n"
+        ));
+    }
+    match refused {
+        0 => Ok(()),
+        _ => Err(Failure::runtime(format!(
+            "{refused} submissions were not repaired, because their revisions were changed: restore a backup, or correct \
+             the submissions"
+        ))),
+    }
 }
 
 /// Refreshes what is marked by now, and what that marks above. Returns the totals that failed, with their errors.

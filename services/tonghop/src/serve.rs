@@ -6,7 +6,7 @@ use tonghop_access::{Gate, keep_sealed, warn_without_head_file};
 use tonghop_events::{Health, relay};
 use tonghop_metrics::Metrics;
 use tonghop_process::{Failure, Settings, handle_signals};
-use tonghop_storage::{ServiceLock, Store};
+use tonghop_storage::{DatabaseUrl, ServiceLock, Store};
 
 use crate::arguments::ServeOptions;
 use crate::audit::seal_file;
@@ -30,6 +30,9 @@ pub(crate) async fn serve(
     let Some(store) = opening.transpose()? else {
         return Ok(());
     };
+    if !is_sound(&store, &url, &stop).await? {
+        return Ok(());
+    }
     if started.is_none() {
         create_first_key(&url, &store).await?;
     }
@@ -44,7 +47,7 @@ pub(crate) async fn serve(
         if let Some(started) = started {
             started.send(store.clone()).ok();
         }
-        let gate = Gate::new(store.clone(), server.rate_limits());
+        let gate = Gate::new(store.clone(), server.rate_limits(), server.key_rules());
         let settings = tonghop_api::Settings {
             metrics: metrics.clone(),
             server: config,
@@ -72,4 +75,14 @@ pub(crate) async fn serve(
     drop(lock);
     tracing::info!("stopped");
     served.map_err(Failure::runtime)
+}
+
+/// Checks that the database file is not damaged, which reads all of it. False if the stop comes first.
+async fn is_sound(store: &Store, url: &DatabaseUrl, stop: &CancellationToken) -> Result<bool, Failure> {
+    match stop.run_until_cancelled(store.check_file()).await {
+        Some(checked) => checked
+            .map(|()| true)
+            .map_err(|error| Failure::database(url, &error)),
+        None => Ok(false),
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tonghop_domain::Scope;
 use tonghop_process::{Failure, Settings};
-use tonghop_storage::{Difference, Store, StoreError, Verification};
+use tonghop_storage::{Difference, LaggingHead, Store, StoreError, Verification};
 
 use crate::database::open_existing;
 use crate::output::print;
@@ -49,6 +49,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// not hide the others. Totals with pending changes are retried for `wait`, while a service applies the changes.
 pub(crate) async fn verify(settings: &Settings, wait: Duration) -> Result<(), Failure> {
     let store = open_existing(settings).await?;
+    store.check_file().await?;
     let deadline = Instant::now() + wait;
     let (mut all, mut failed_scopes) = (Counts::default(), 0);
     for scope in store.scopes().await? {
@@ -71,6 +72,20 @@ pub(crate) async fn verify(settings: &Settings, wait: Duration) -> Result<(), Fa
         }
     }
     print(&format!("altogether: {all}\n"));
+    let lagging = store.lagging_heads().await?;
+    for LaggingHead { id, current, last } in &lagging {
+        print(&if current == last {
+            format!("the current state of submission {id} differs from its last revision\n")
+        } else {
+            format!("submission {id} shows revision {current}, and {last} is its last one\n")
+        });
+    }
+    if !lagging.is_empty() {
+        return Err(Failure::runtime(format!(
+            "{} submissions do not show their last revision; `tonghop rebuild` repairs them",
+            lagging.len()
+        )));
+    }
     match (all.differing, failed_scopes, all.skipped) {
         (0, 0, 0) if all.numbers == 0 => Err(Failure::NothingChecked(
             "nothing was verified: the database contains no submissions".to_owned(),

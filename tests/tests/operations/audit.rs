@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tonghop_tests::{
-    Answer, Ended, FORM, PERIOD, TestApp, Way, corrupt, on_both_ways, run_to_end, submission,
+    Answer, Ended, FORM, PERIOD, TestApp, Way, corrupt, on_both_ways, run_to_end, submission, tamper,
 };
 
 on_both_ways!(
     changes_and_refusals_of_known_keys_are_recorded,
     reads_of_victims_are_recorded_singly_below_provinces,
     a_trail_is_sealed_every_second_and_tampering_is_named,
+    what_a_district_reported_cannot_be_rewritten_unnoticed,
 );
 
 const ABOUT: &str = "form=ngay-30-7&period=2021-07&unit=";
@@ -92,6 +93,31 @@ fn of<'a>(trail: &'a [Value], request: &str) -> Vec<&'a Value> {
         .iter()
         .filter(|entry| entry["request_id"] == request)
         .collect()
+}
+
+/// One entry says how many lines were rejected for the same reason, and does so once the batch has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn rejected_lines_of_a_batch_are_one_entry_per_code() {
+    let app = TestApp::start(Way::Embedded).await;
+    let district = Caller::new(&app, "submitter", "866");
+    let others = submission("867", json!([])).to_string();
+    let lines = format!("{}{}", "0\n".repeat(500), format!("{others}\n").repeat(15));
+    let batch = district
+        .asks("batch", Method::POST, "/v1/submissions/batch", Some(lines))
+        .await;
+    assert_eq!((batch.status, batch.text.lines().count()), (200, 515));
+    let trail = trail_with(&app, "batch").await;
+    let mut told: Vec<(&str, i64)> = of(&trail, "batch")
+        .iter()
+        .map(|entry| {
+            (
+                entry["outcome"].as_str().unwrap(),
+                entry["count"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [("forbidden", 15), ("invalid-submission", 500)]);
 }
 
 mod stories {
@@ -318,6 +344,74 @@ mod stories {
         assert_eq!(sum, 7, "{counts:?}");
         // One per process and minute; the test may span two minutes.
         assert!(counts.len() <= 2 * app.bases.len(), "{counts:?}");
+    }
+
+    pub(crate) async fn what_a_district_reported_cannot_be_rewritten_unnoticed(way: Way) {
+        let app = TestApp::start(way).await;
+        let mut id = String::new();
+        for value in 1..=3 {
+            let figures = json!([{"indicator": "TT.PT", "value": value}]);
+            let answer = app.post(&submission("866", figures)).await;
+            assert_eq!(answer.status, 201);
+            id = answer.json()["id"].as_str().unwrap().to_owned();
+        }
+        app.settled_totals("VN").await;
+        let audit = || command(&app, &["verify"]);
+        let totals = |name: &str| run_to_end(app.command("tonghop").arg(name));
+        assert_eq!(audit().code, Some(0), "{}", audit().output);
+        let rewrite = format!(
+            "UPDATE revisions SET figures = replace(figures, '2', '7') WHERE submission_id = '{id}' AND revision = 2"
+        );
+        tamper(&app.database_url, &rewrite).await;
+        let changed = audit();
+        assert_eq!(changed.code, Some(1));
+        assert!(
+            changed.output.contains(&format!("revision {id}/2 was changed")),
+            "{}",
+            changed.output
+        );
+        assert_eq!(totals("verify").code, Some(0), "the totals contain revision 3");
+        let undo = rewrite.replace("figures, '2', '7'", "figures, '7', '2'");
+        tamper(&app.database_url, &undo).await;
+        assert_eq!(audit().code, Some(0), "{}", audit().output);
+        // The head is rolled back: the totals no longer tell of the last report.
+        tamper(
+            &app.database_url,
+            &format!("UPDATE submissions SET revision = 1 WHERE submission_id = '{id}'"),
+        )
+        .await;
+        assert!(
+            audit().output.contains("shows revision 1, and 3 is its last one"),
+            "{}",
+            audit().output
+        );
+        let lagging = totals("verify");
+        assert_eq!(lagging.code, Some(1));
+        assert!(
+            lagging
+                .output
+                .contains(&format!("submission {id} shows revision 1")),
+            "{}",
+            lagging.output
+        );
+        let repaired = totals("rebuild");
+        assert_eq!(repaired.code, Some(0), "{}", repaired.error);
+        assert!(
+            repaired.output.contains(&format!("{id} shows revision 3 again")),
+            "{}",
+            repaired.output
+        );
+        assert_eq!(totals("verify").code, Some(0));
+        tamper(
+            &app.database_url,
+            &format!("DELETE FROM revisions WHERE submission_id = '{id}' AND revision = 1"),
+        )
+        .await;
+        assert!(
+            audit().output.contains(&format!("revision {id}/1 was removed")),
+            "{}",
+            audit().output
+        );
     }
 
     pub(crate) async fn a_trail_is_sealed_every_second_and_tampering_is_named(way: Way) {

@@ -5,6 +5,7 @@ mod backup;
 mod broker_users;
 mod commands;
 mod containers;
+mod damage;
 mod monitoring;
 mod national_scale;
 mod readme;

@@ -7,8 +7,8 @@ use tonghop_domain::{
     Form, FormCode, Head, Period, Report, Revision, Status, SubmissionId, SubmissionKey, TotalKey, UnitId,
 };
 use tonghop_storage::{
-    FiledReport, Idempotency, MarksRead, RecordWrites, RefreshWrites, StoreError, StoredTotal, UnitOfWork,
-    Used,
+    Clock, FiledReport, Idempotency, MarksRead, RecordWrites, RefreshWrites, StoreError, StoredTotal,
+    UnitOfWork, Used,
 };
 
 use crate::database::{Lock, Transaction};
@@ -18,9 +18,10 @@ impl UnitOfWork for Transaction {
         self.step().await
     }
 
-    async fn clock(&mut self) -> Result<DateTime<Utc>, StoreError> {
+    async fn clock(&mut self) -> Result<Clock, StoreError> {
         self.step().await?;
-        Ok(self.database.world().now())
+        let now = self.database.world().now();
+        Ok(Clock { now, trail: now })
     }
 
     async fn reserve_keys(
@@ -103,7 +104,7 @@ impl UnitOfWork for Transaction {
         writes.heads.extend(new.first.iter().chain(&new.later).cloned());
         writes
             .revisions
-            .extend(new.revisions.iter().map(|(revision, _)| revision.clone()));
+            .extend(new.revisions.iter().map(|new| new.revision.clone()));
         writes.new_marks.extend_from_slice(&new.marks);
         writes.news.extend_from_slice(&new.news);
         writes.trail.extend_from_slice(&new.trail);

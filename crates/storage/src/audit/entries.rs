@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tonghop_domain::{AuditEntry, Origin, UnitId};
 use uuid::Uuid;
 
-use crate::audit::seals;
 use crate::codec;
+use crate::database::clock::clocks;
 use crate::database::connection::{Conn, Lite, on};
 use crate::database::schema::audit_batches;
 use crate::database::unnest::{self, Rows, WithClause, rows};
@@ -55,6 +55,8 @@ pub(crate) struct EntryRow<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     request_id: Option<Cow<'a, str>>,
     count: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<Cow<'a, str>>,
 }
 
 impl<'a> EntryRow<'a> {
@@ -71,6 +73,7 @@ impl<'a> EntryRow<'a> {
             address: entry.origin.address.map(|address| address.to_string()),
             request_id: entry.origin.request_id.as_deref().map(Cow::from),
             count: entry.count,
+            proof: entry.proof.as_deref().map(Cow::from),
         }
     }
 
@@ -88,6 +91,7 @@ impl<'a> EntryRow<'a> {
             unit: self.unit_id.map(UnitId),
             about: self.about.map(Cow::into_owned),
             count: self.count,
+            proof: self.proof.map(Cow::into_owned),
         })
     }
 }
@@ -110,20 +114,11 @@ rows!(BatchRow => audit_batches(batch_id: Text, at: Timestamp, digest: Text, ent
 pub(crate) struct Batch(Vec<BatchRow>);
 
 impl Batch {
-    /// A batch of these entries; none if there are no entries.
-    pub(crate) async fn new(
-        conn: &mut Conn,
-        entries: &[AuditEntry],
-        now: DateTime<Utc>,
-    ) -> Result<Self, StoreError> {
+    /// A batch of these entries at a time of the trail; none if there are no entries.
+    pub(crate) fn new(entries: &[AuditEntry], at: DateTime<Utc>) -> Result<Self, StoreError> {
         if entries.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        let at = match conn {
-            Conn::Pg(_) => now,
-            // The clock of an embedded database may be set back. The trail's time must not go back.
-            Conn::Lite(_) => seals::last_time(conn).await?.map_or(now, |last| now.max(last)),
-        };
         let batch = Uuid::now_v7();
         let numbered = || (0..).zip(entries);
         let digests: Vec<String> = numbered()
@@ -151,12 +146,8 @@ impl Batch {
 }
 
 /// Adds entries to the trail.
-pub(crate) async fn insert(
-    conn: &mut Conn,
-    entries: &[AuditEntry],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let batch = Batch::new(conn, entries, now).await?;
+pub(crate) async fn insert(conn: &mut Conn, entries: &[AuditEntry]) -> Result<(), StoreError> {
+    let batch = Batch::new(entries, clocks(conn).await?.trail)?;
     Ok(unnest::insert(conn, &batch.0).await?)
 }
 

@@ -1,16 +1,17 @@
 //! Verification of the audit trail: recomputes all digests and reports what was changed, inserted, removed or cut off.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use tonghop_domain::{AuditEntry, SealHead};
+use tonghop_domain::{Actor, AuditEntry, SealHead};
 use uuid::Uuid;
 
+use crate::audit::contents::Contents;
 use crate::audit::entries::{NAMING_CHARS, read_entries};
-use crate::audit::seals::{Seal, SealRow};
+use crate::audit::fault::AuditFault;
+use crate::audit::seals::{LOOK_BACK, Seal, SealRow};
 use crate::database::connection::{Conn, on};
 use crate::database::schema::{audit_batches, audit_seals};
 use crate::error::StoreError;
@@ -19,65 +20,6 @@ use crate::error::StoreError;
 const PAGE: i64 = 100;
 /// The number of batches per query.
 const BATCHES: usize = 500;
-
-/// A fault of the trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuditFault {
-    /// An entry differs from what was written: its batch, and its number in it.
-    EntryChanged(String, i32),
-    /// An entry was inserted later.
-    EntryInserted(String, i32),
-    /// An entry is missing.
-    EntryRemoved(String, i32),
-    /// The stored digests of a batch differ from what was written.
-    BatchChanged(String),
-    /// A batch was inserted later.
-    BatchInserted(String),
-    /// A batch that a seal covers is missing.
-    BatchRemoved(String, i64),
-    /// A seal differs from what was written.
-    SealChanged(i64),
-    /// Seals are missing: from the first of these numbers to the last.
-    SealsRemoved(i64, i64),
-    /// A seal has a number below 1, which the service never gives.
-    SealInserted(i64),
-    /// The chain was rewritten: the head of this seal differs from the one kept outside the database.
-    HeadDiffers(i64),
-    /// The chain was truncated after this seal: the head of a later one was kept outside the database.
-    Truncated(i64),
-}
-
-impl fmt::Display for AuditFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::EntryChanged(batch, number) => write!(f, "entry {batch}/{number} was changed"),
-            Self::EntryInserted(batch, number) => write!(f, "entry {batch}/{number} was inserted"),
-            Self::EntryRemoved(batch, number) => write!(f, "entry {batch}/{number} was removed"),
-            Self::BatchChanged(batch) => write!(f, "batch {batch} was changed"),
-            Self::BatchInserted(batch) => write!(f, "batch {batch} was inserted, and is in no seal"),
-            Self::BatchRemoved(batch, seal) => {
-                write!(f, "batch {batch} was removed, which seal {seal} names")
-            }
-            Self::SealChanged(seal) => write!(f, "seal {seal} was changed"),
-            Self::SealsRemoved(first, last) if first == last => write!(f, "seal {first} was removed"),
-            Self::SealsRemoved(first, last) => write!(
-                f,
-                "seals {first} to {last} are missing: they were removed, or the next one was inserted"
-            ),
-            Self::SealInserted(seal) => write!(f, "seal {seal} was inserted"),
-            Self::HeadDiffers(seal) => {
-                write!(
-                    f,
-                    "the chain was rewritten: the head of seal {seal} differs from the known one"
-                )
-            }
-            Self::Truncated(seal) => write!(
-                f,
-                "the trail was truncated after seal {seal}: later heads are known"
-            ),
-        }
-    }
-}
 
 /// The result of a verification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,22 +35,43 @@ pub struct AuditVerification {
 }
 
 /// The state of a verification in progress.
-#[derive(Default)]
 pub(crate) struct Audit {
     pub(crate) verification: AuditVerification,
     /// The ids of all batches in seals.
     pub(crate) sealed: HashSet<String>,
+    /// What the entries prove.
+    pub(crate) contents: Contents,
+    /// When the verification began. What is written since may not be sealed yet.
+    began: DateTime<Utc>,
+    /// The time of the last seal that follows from the one before.
+    last_sealed_at: Option<DateTime<Utc>>,
+    /// The seconds in which keys made entries that are not sealed yet.
+    unsealed_seconds: BTreeSet<i64>,
 }
+
+/// The seconds of entries of keys that a service may leave unsealed: it seals every second, but may fail meanwhile.
+const UNSEALED_SECONDS: usize = 10;
 
 /// A stored batch.
 pub(crate) struct Stored {
     pub(crate) at: DateTime<Utc>,
-    pub(crate) digest: String,
+    digest: String,
     entry_digests: String,
     entries: String,
 }
 
 impl Audit {
+    pub(crate) fn new(began: DateTime<Utc>) -> Self {
+        Self {
+            verification: AuditVerification::default(),
+            sealed: HashSet::new(),
+            contents: Contents::default(),
+            began,
+            last_sealed_at: None,
+            unsealed_seconds: BTreeSet::new(),
+        }
+    }
+
     /// Checks a seal against the one before, and its batches against the stored ones.
     pub(crate) fn seal(&mut self, seal: &Seal, mut stored: HashMap<String, Stored>) {
         let found = &mut self.verification;
@@ -129,17 +92,59 @@ impl Audit {
         if expected == number && !is_linked {
             found.faults.push(AuditFault::SealChanged(number));
         }
+        if is_linked || expected != number {
+            let sealed_at = Some(seal.sealed_at).filter(|at| *at <= self.began + LOOK_BACK);
+            self.last_sealed_at = self.last_sealed_at.max(sealed_at);
+        }
         found.head = Some(seal.head.clone());
         for (id, digest) in seal.batch_digests() {
             match stored.remove(id) {
-                Some(batch) => found.sealed += batch.compare(id, digest, &mut found.faults),
+                Some(batch) => {
+                    let entries = batch.compare(id, digest, &mut found.faults);
+                    found.sealed += entries.len() as u64;
+                    self.contents.add(entries);
+                }
                 None => found.faults.push(AuditFault::BatchRemoved(id.to_owned(), number)),
             }
             self.sealed.insert(id.to_owned());
         }
     }
 
-    /// Checks that the chain contains the heads kept outside the database.
+    /// Checks a batch that is in no seal: a new one, or one that the service did not write.
+    pub(crate) fn unsealed(&mut self, id: String, batch: &Stored) {
+        let found = &mut self.verification;
+        if self
+            .last_sealed_at
+            .is_some_and(|sealed_at| batch.at < sealed_at - LOOK_BACK)
+        {
+            found.faults.push(AuditFault::BatchInserted(id));
+            return;
+        }
+        let entries = batch.compare(&id, &batch.digest, &mut found.faults);
+        found.unsealed += entries.len() as u64;
+        // The operator's commands may run without a service that seals.
+        let by_key = |entry: &AuditEntry| entry.origin.actor != Actor::Operator;
+        if batch.at < self.began && entries.iter().any(by_key) {
+            self.unsealed_seconds.insert(batch.at.timestamp());
+        }
+        self.contents.add(entries);
+    }
+
+    /// Checks that not more is unsealed than a service leaves.
+    pub(crate) fn check_unsealed(&mut self) {
+        let second = |second: Option<&i64>| DateTime::from_timestamp(*second?, 0);
+        let (first, last) = (
+            self.unsealed_seconds.iter().next(),
+            self.unsealed_seconds.iter().next_back(),
+        );
+        if self.unsealed_seconds.len() > UNSEALED_SECONDS
+            && let (Some(first), Some(last)) = (second(first), second(last))
+        {
+            self.verification.faults.push(AuditFault::NotSealed(first, last));
+        }
+    }
+
+    /// Checks that the chain contains the heads that are known from elsewhere.
     pub(crate) fn check_known_heads(&mut self, known: &[SealHead], stored: &HashMap<i64, String>) {
         let last = self.verification.head.as_ref().map_or(0, |head| head.number);
         let faults = &mut self.verification.faults;
@@ -156,18 +161,14 @@ impl Audit {
 }
 
 impl Stored {
-    /// Checks each entry against its digest, and all of them against the seal. Returns the number of entries.
-    pub(crate) fn compare(&self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> u64 {
+    /// Checks each entry against its digest, and all of them against the seal. Returns the entries that can be read.
+    pub(crate) fn compare(&self, id: &str, sealed: &str, faults: &mut Vec<AuditFault>) -> Vec<AuditEntry> {
         let Ok(rows) = read_entries(&self.entries) else {
             faults.push(AuditFault::BatchChanged(id.to_owned()));
-            return 0;
+            return Vec::new();
         };
-        let (batch, count, faults_before) = (
-            Uuid::parse_str(id).unwrap_or_default(),
-            rows.len() as u64,
-            faults.len(),
-        );
-        let mut entries = BTreeMap::new();
+        let (batch, faults_before) = (Uuid::parse_str(id).unwrap_or_default(), faults.len());
+        let (mut entries, mut read) = (BTreeMap::new(), Vec::with_capacity(rows.len()));
         for row in rows {
             let number = row.number;
             if entries.insert(number, row).is_some() {
@@ -181,9 +182,10 @@ impl Stored {
                 continue;
             };
             // An unreadable entry differs from what was written.
-            let digest = row
-                .read()
-                .map_or_else(|_| String::new(), |entry| entry.digest(batch, self.at, number));
+            let entry = row.read().ok();
+            let digest = entry.as_ref().map(|entry| entry.digest(batch, self.at, number));
+            let digest = digest.unwrap_or_default();
+            read.extend(entry);
             if !digest.as_bytes().starts_with(name) {
                 faults.push(AuditFault::EntryChanged(id.to_owned(), number));
             }
@@ -195,7 +197,7 @@ impl Stored {
         if is_sound && (AuditEntry::digest_of_batch(&digests) != sealed || self.digest != sealed) {
             faults.push(AuditFault::BatchChanged(id.to_owned()));
         }
-        count
+        read
     }
 }
 

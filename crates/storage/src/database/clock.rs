@@ -1,10 +1,13 @@
 //! The time of the database.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::database::connection::Conn;
+use crate::database::schema::audit_head;
 use crate::error::StoreError;
+use crate::unit_of_work::Clock;
 
 diesel::define_sql_function! {
     /// The current time, independent of the start of the transaction.
@@ -19,6 +22,42 @@ pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> 
             let now = diesel::select(clock_timestamp());
             Ok(now.get_result(&mut **object).await?)
         }
-        Conn::Lite(_) => Ok(Utc::now().trunc_subsecs(6)),
+        Conn::Lite(_) => Ok(own_clock()),
     }
+}
+
+/// The clock of the process.
+fn own_clock() -> DateTime<Utc> {
+    #[cfg(test)]
+    let offset = std::sync::atomic::AtomicI64::load(&tests::OFFSET, std::sync::atomic::Ordering::Relaxed);
+    #[cfg(not(test))]
+    let offset = 0;
+    (Utc::now() + chrono::Duration::microseconds(offset)).trunc_subsecs(6)
+}
+
+/// The times of the database, in one statement.
+pub(crate) async fn clocks(conn: &mut Conn) -> Result<Clock, StoreError> {
+    let sealed_at = audit_head::table.find(1).select(audit_head::sealed_at);
+    let (now, sealed_at): (DateTime<Utc>, Option<NaiveDateTime>) = match conn {
+        Conn::Pg(object) => {
+            let both = diesel::select((clock_timestamp(), sealed_at.single_value()));
+            both.get_result(&mut **object).await?
+        }
+        Conn::Lite(object) => {
+            let sealed_at = sealed_at.first(&mut **object).await.optional()?;
+            (own_clock(), sealed_at)
+        }
+    };
+    Ok(Clock {
+        now,
+        trail: sealed_at.map_or(now, |sealed_at| now.max(sealed_at.and_utc())),
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::atomic::AtomicI64;
+
+    /// How far the clock of the process is ahead of the machine's, in microseconds. Each test has its own process.
+    pub(crate) static OFFSET: AtomicI64 = AtomicI64::new(0);
 }

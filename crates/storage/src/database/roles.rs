@@ -36,16 +36,17 @@ REVOKE ALL ON ALL TABLES IN SCHEMA public FROM tonghop_api, tonghop_aggregator;
 GRANT SELECT ON catalogue, units, unit_ancestry, form_periods, submissions, revisions, totals, marks, access_keys,
     idempotency_keys, outbox, write_probe, __diesel_schema_migrations TO tonghop_api;
 GRANT UPDATE (id) ON catalogue TO tonghop_api, tonghop_aggregator;
-GRANT INSERT, UPDATE ON submissions TO tonghop_api;
+GRANT INSERT, UPDATE (revision, status, digest, first_received_at, received_at) ON submissions TO tonghop_api;
 GRANT INSERT ON revisions, marks TO tonghop_api;
 GRANT INSERT, UPDATE, DELETE ON idempotency_keys TO tonghop_api;
 GRANT INSERT, UPDATE, DELETE ON outbox TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE ON write_probe TO tonghop_api, tonghop_aggregator;
 GRANT INSERT, UPDATE (revoked_at, last_used_at) ON access_keys TO tonghop_api;
 GRANT SELECT, INSERT ON audit_batches, audit_seals TO tonghop_api;
+GRANT SELECT, INSERT, UPDATE ON audit_head TO tonghop_api;
 GRANT SELECT ON catalogue, units, unit_ancestry, form_periods, submissions, revisions, totals, marks, outbox, write_probe,
     __diesel_schema_migrations TO tonghop_aggregator;
-GRANT SELECT (key_id, unit_id) ON access_keys TO tonghop_aggregator;
+GRANT SELECT (key_id, unit_id, role, within) ON access_keys TO tonghop_aggregator;
 GRANT INSERT, UPDATE ON totals TO tonghop_aggregator;
 GRANT INSERT, DELETE ON marks TO tonghop_aggregator;
 GRANT SELECT (caller, key, created_at), DELETE ON idempotency_keys TO tonghop_aggregator;

@@ -59,6 +59,7 @@ diesel::table! {
         figures -> Text,
         note -> Nullable<Text>,
         actor -> Text,
+        salt -> Text,
     }
 }
 
@@ -125,8 +126,10 @@ diesel::table! {
         digest -> Text,
         role -> Text,
         unit_id -> BigInt,
+        within -> Text,
         label -> Text,
         created_at -> Timestamp,
+        created_by -> Text,
         expires_at -> Nullable<Timestamp>,
         revoked_at -> Nullable<Timestamp>,
         last_used_at -> Nullable<Timestamp>,
@@ -149,6 +152,15 @@ diesel::table! {
         sealed_at -> Timestamp,
         batches -> Text,
         head -> Text,
+    }
+}
+
+diesel::table! {
+    audit_head (id) {
+        id -> Integer,
+        number -> BigInt,
+        digest -> Text,
+        sealed_at -> Timestamp,
     }
 }
 

@@ -59,6 +59,11 @@ impl ToSql<Id, Sqlite> for StoredId {
 impl FromSql<Id, Sqlite> for StoredId {
     fn from_sql(value: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(value)?;
-        Ok(Self(Uuid::parse_str(&text)?))
+        let id = Uuid::parse_str(&text)?;
+        // In another spelling it would be another row with the same id.
+        if id.to_string() != text {
+            return Err(format!("an id that the service did not write: {text}").into());
+        }
+        Ok(Self(id))
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use tonghop_domain::{Form, FormCode, Head, Period, Revision, SubmissionId, SubmissionKey, UnitId};
 
 use crate::database::acting_as::ActingAs;
-use crate::database::clock::clock;
+use crate::database::clock::clocks;
 use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
 use crate::database::transaction::Tx;
@@ -16,8 +16,8 @@ use crate::error::StoreError;
 use crate::model::Idempotency;
 use crate::queries::{catalogue_digest, idempotency, marks, reports, submissions, totals, writes};
 use crate::unit_of_work::{
-    FiledReport, MarksRead, RecordWrites, RefreshWrites, StoredTotal, Transaction, Transactions, UnitOfWork,
-    Used,
+    Clock, FiledReport, MarksRead, RecordWrites, RefreshWrites, StoredTotal, Transaction, Transactions,
+    UnitOfWork, Used,
 };
 
 impl Transactions for Pools {
@@ -69,8 +69,8 @@ impl UnitOfWork for Conn {
         catalogue_digest::share_lock(self, digest).await
     }
 
-    async fn clock(&mut self) -> Result<DateTime<Utc>, StoreError> {
-        clock(self).await
+    async fn clock(&mut self) -> Result<Clock, StoreError> {
+        clocks(self).await
     }
 
     async fn reserve_keys(

@@ -16,8 +16,8 @@ use crate::unit_of_work::{RecordWrites, RefreshWrites};
 pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), StoreError> {
     let recorded = submissions::Recorded::new(new)?;
     let stale = marks::rows(&new.marks);
-    let news = outbox::rows(&new.news, new.at)?;
-    let trail = entries::Batch::new(conn, &new.trail, new.at).await?;
+    let news = outbox::rows(&new.news, new.at.now)?;
+    let trail = entries::Batch::new(&new.trail, new.at.trail)?;
     let answers = idempotency::answers(&new.answers);
     match conn {
         Conn::Pg(object) => {

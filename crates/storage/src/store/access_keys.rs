@@ -1,12 +1,12 @@
 //! Access keys in the store.
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{AuditEntry, Key, KeyId, Origin, TokenDigest, UnitId};
+use tonghop_domain::{AuditEntry, Key, KeyId, Origin, TokenDigest, UnitId, key_proof};
 
 use crate::audit::entries;
 use crate::database::clock::clock;
 use crate::error::StoreError;
-use crate::queries::access_keys::{self, NewKey};
+use crate::queries::access_keys::{self, KeyPosition, NewKey};
 use crate::store::Store;
 
 impl Store {
@@ -27,15 +27,18 @@ impl Store {
                     id,
                     role: new.role,
                     unit: new.unit,
+                    within: new.within,
                     label: new.label,
                     created_at: clock(conn).await?,
+                    created_by: origin.actor.clone(),
                     expires_at: new.expires_at,
                     revoked_at: None,
                     last_used_at: None,
                 };
                 access_keys::insert(conn, &key, digest).await?;
-                let entry = entry_of(origin, "create_key", "created", &key.id, Some(key.unit));
-                entries::insert(conn, &[entry], key.created_at).await?;
+                let entry = entry_of(origin, "create_key", "created", &key.id, Some(key.unit))
+                    .proving(key_proof(&key, &digest));
+                entries::insert(conn, &[entry]).await?;
                 Ok(key)
             })
         })
@@ -51,6 +54,57 @@ impl Store {
             .await
     }
 
+    /// The keys that were created or revoked since a time.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn keys_changed_since(
+        &self,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(Key, TokenDigest)>, StoreError> {
+        self.read_as_service(move |conn| Box::pin(access_keys::changed_since(conn, since)))
+            .await
+    }
+
+    /// The number of valid keys of a unit.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn valid_keys(&self, unit: UnitId) -> Result<i64, StoreError> {
+        self.read(move |conn| {
+            Box::pin(async move {
+                let now = clock(conn).await?;
+                access_keys::count_valid(conn, unit, now).await
+            })
+        })
+        .await
+    }
+
+    /// At most `limit` keys of some units, or of all, that follow a position; the oldest first.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn key_page(
+        &self,
+        units: Option<Vec<UnitId>>,
+        after: Option<KeyPosition>,
+        limit: usize,
+    ) -> Result<Vec<Key>, StoreError> {
+        self.read(move |conn| {
+            Box::pin(async move { access_keys::page(conn, units.as_deref(), after.as_ref(), limit).await })
+        })
+        .await
+    }
+
+    /// A key.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn key(&self, id: KeyId) -> Result<Option<Key>, StoreError> {
+        self.lookup(move |conn| Box::pin(async move { access_keys::find(conn, &id).await }))
+            .await
+    }
+
     /// Revokes a key; returns false if there is no such key or it was revoked before.
     ///
     /// # Errors
@@ -62,7 +116,7 @@ impl Store {
                 let revoked = access_keys::revoke(conn, &id, now).await?;
                 let outcome = if revoked { "revoked" } else { "unchanged" };
                 let entry = entry_of(origin, "revoke_key", outcome, &id, None);
-                entries::insert(conn, &[entry], now).await?;
+                entries::insert(conn, &[entry]).await?;
                 Ok(revoked)
             })
         })

@@ -1,19 +1,22 @@
 //! The audit trail in the store.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
 
-use chrono::{DateTime, Utc};
-use tonghop_domain::{AuditEntry, SealHead};
+use tonghop_domain::{AuditEntry, SealHead, SubmissionId};
 
+use crate::audit::contents::StoredRevision;
 use crate::audit::entries::{self, AuditPlace};
-use crate::audit::seals::{self, LOOK_BACK};
-use crate::audit::verification::{
-    Audit, AuditFault, AuditVerification, batch_ids_after, load_batches, seals_from,
-};
-use crate::database::clock::clock;
+use crate::audit::fault::AuditFault;
+use crate::audit::seals::{self, LastSeal};
+use crate::audit::verification::{Audit, AuditVerification, batch_ids_after, load_batches, seals_from};
+use crate::database::clock::clocks;
 use crate::error::StoreError;
+use crate::queries::proofs::{self, LaggingHead};
 use crate::store::Store;
+
+/// The number of revisions that are compared with their proofs at once.
+const COMPARED: usize = 50;
 
 impl Store {
     /// Adds entries to the trail, in their own transaction.
@@ -21,13 +24,8 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn note(&self, new: Vec<AuditEntry>) -> Result<(), StoreError> {
-        self.write(move |conn| {
-            Box::pin(async move {
-                let now = clock(conn).await?;
-                entries::insert(conn, &new, now).await
-            })
-        })
-        .await
+        self.write(move |conn| Box::pin(async move { entries::insert(conn, &new).await }))
+            .await
     }
 
     /// A page of entries, the oldest first, that follow a given entry.
@@ -51,18 +49,24 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn seal(&self) -> Result<Option<SealHead>, StoreError> {
-        let hint = self.inner.last_seal.load(Ordering::Relaxed);
-        let sealed = self.write(move |conn| {
-            Box::pin(async move {
-                let now = clock(conn).await?;
-                seals::seal(conn, now, hint).await
-            })
-        });
-        let head = sealed.await?;
-        if let Some(head) = &head {
-            self.inner.last_seal.store(head.number, Ordering::Relaxed);
-        }
-        Ok(head)
+        let known = self.last_seal();
+        let sealed = self.write(move |conn| Box::pin(seals::seal(conn, known)));
+        let (last, is_new) = sealed.await?;
+        *self
+            .inner
+            .last_seal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = last.clone();
+        Ok(last.filter(|_| is_new).map(|last| last.head))
+    }
+
+    /// The last seal that this process knows of.
+    fn last_seal(&self) -> Option<LastSeal> {
+        self.inner
+            .last_seal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The digest of a seal in the database.
@@ -74,16 +78,82 @@ impl Store {
             .await
     }
 
-    /// Verifies the whole audit trail, page by page, so that its length does not matter. `known` are heads of the chain
-    /// that were kept outside the database.
+    /// Verifies the whole audit trail, and every revision and key against its proof in the trail, page by page. `known` are
+    /// heads of the chain that were kept outside the database.
     ///
     /// # Errors
     /// See [`Store`].
-    pub async fn verify_audit(&self, known: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
-        let mut audit = Audit::default();
+    pub async fn verify_audit(&self, mut known: Vec<SealHead>) -> Result<AuditVerification, StoreError> {
+        let began = self.read_as_service(|conn| Box::pin(clocks(conn))).await?.trail;
+        let mut audit = Audit::new(began);
+        self.note_contents(&mut audit).await?;
+        let last = self.read_as_service(|conn| Box::pin(seals::last(conn))).await?;
+        known.extend(last.map(|last| last.head));
         let mut stored_digests: HashMap<i64, String> =
             known.iter().map(|head| (head.number, String::new())).collect();
-        let (mut last_sealed_at, mut next) = (None, Some(i64::MIN));
+        self.verify_seals(&mut audit, &mut stored_digests).await?;
+        stored_digests.retain(|_, digest| !digest.is_empty());
+        let last = self.read_as_service(|conn| Box::pin(seals::last(conn))).await?;
+        if last.is_none() && audit.verification.head.is_some() {
+            audit.verification.faults.push(AuditFault::HeadRemoved);
+        }
+        self.look_for_unsealed(&mut audit).await?;
+        audit.check_unsealed();
+        audit.check_known_heads(&known, &stored_digests);
+        let keys = self.keys().await?;
+        let mut verification = audit.verification;
+        verification.faults.extend(audit.contents.faults(&keys));
+        Ok(verification)
+    }
+
+    /// Notes what the database contains, before the trail is read.
+    async fn note_contents(&self, audit: &mut Audit) -> Result<(), StoreError> {
+        audit.contents.note_keys(self.keys().await?);
+        let mut after = None;
+        loop {
+            let page = self
+                .read_as_service(move |conn| Box::pin(proofs::submissions_after(conn, after)))
+                .await?;
+            let Some((last, ..)) = page.last() else { break };
+            after = Some(*last);
+            for (id, head, has_revisions) in page {
+                if !has_revisions {
+                    audit.contents.note_without_revisions(id, head);
+                }
+            }
+        }
+        self.for_each_history(|revisions| audit.contents.note_revisions(revisions))
+            .await
+    }
+
+    /// Calls `act` with the revisions of each submission, in their order.
+    async fn for_each_history(&self, mut act: impl FnMut(&[StoredRevision])) -> Result<(), StoreError> {
+        let (mut after, mut of_one) = (None, Vec::<StoredRevision>::new());
+        loop {
+            let page = self
+                .read_as_service(move |conn| Box::pin(proofs::revisions_after(conn, after)))
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = Some((last.id, last.revision));
+            for stored in page {
+                if of_one.last().is_some_and(|before| before.id != stored.id) {
+                    act(&of_one);
+                    of_one.clear();
+                }
+                of_one.push(stored);
+            }
+        }
+        act(&of_one);
+        Ok(())
+    }
+
+    /// Checks every seal and its batches.
+    async fn verify_seals(
+        &self,
+        audit: &mut Audit,
+        stored_digests: &mut HashMap<i64, String>,
+    ) -> Result<(), StoreError> {
+        let mut next = Some(i64::MIN);
         while let Some(from) = next {
             let page = self
                 .read_as_service(move |conn| {
@@ -106,22 +176,53 @@ impl Store {
                 if let Some(digest) = stored_digests.get_mut(&seal.head.number) {
                     digest.clone_from(&seal.head.digest);
                 }
-                last_sealed_at = Some(seal.sealed_at);
                 audit.seal(&seal, stored);
+                self.compare_contents(audit).await?;
             }
         }
-        stored_digests.retain(|_, digest| !digest.is_empty());
-        self.look_for_unsealed(&mut audit, last_sealed_at).await?;
-        audit.check_known_heads(&known, &stored_digests);
-        Ok(audit.verification)
+        Ok(())
+    }
+
+    /// Compares the revisions that entries prove with the stored ones.
+    async fn compare_contents(&self, audit: &mut Audit) -> Result<(), StoreError> {
+        let proved = audit.contents.take_to_compare();
+        for chunk in proved.chunks(COMPARED) {
+            let wanted = chunk.to_vec();
+            let stored = self
+                .read_as_service(move |conn| {
+                    Box::pin(async move { proofs::comparisons(conn, &wanted).await })
+                })
+                .await?;
+            for proved in chunk {
+                let stored = stored.get(&(proved.id, proved.revision));
+                audit.contents.compare(proved, stored);
+            }
+        }
+        Ok(())
+    }
+
+    /// The submissions that do not show their last revision as it is, as after a change outside the service.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn lagging_heads(&self) -> Result<Vec<LaggingHead>, StoreError> {
+        let mut lagging = Vec::new();
+        self.for_each_history(|revisions| lagging.extend(LaggingHead::of(revisions)))
+            .await?;
+        Ok(lagging)
+    }
+
+    /// Lets a submission show its last revision again.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    pub async fn repair_head(&self, id: SubmissionId) -> Result<(), StoreError> {
+        self.write(move |conn| Box::pin(proofs::repair_head(conn, id)))
+            .await
     }
 
     /// Checks the batches that are in no seal: new ones, and ones that the service did not write.
-    async fn look_for_unsealed(
-        &self,
-        audit: &mut Audit,
-        last_sealed_at: Option<DateTime<Utc>>,
-    ) -> Result<(), StoreError> {
+    async fn look_for_unsealed(&self, audit: &mut Audit) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
             let from = after.clone();
@@ -142,15 +243,9 @@ impl Store {
                 })
                 .await?;
             for (id, batch) in found {
-                let faults = &mut audit.verification.faults;
-                let is_late = last_sealed_at.is_some_and(|sealed_at| batch.at < sealed_at - LOOK_BACK);
-                if is_late {
-                    faults.push(AuditFault::BatchInserted(id));
-                } else {
-                    let digest = batch.digest.clone();
-                    audit.verification.unsealed += batch.compare(&id, &digest, faults);
-                }
+                audit.unsealed(id, &batch);
             }
+            self.compare_contents(audit).await?;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The store, which services call. Each call is one transaction that runs to its end, even if the caller disconnects.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -11,6 +10,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
 use tonghop_domain::{Catalogue, KeyId};
 
+use crate::audit::seals::LastSeal;
 use crate::database::acting_as::ActingAs;
 use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
@@ -60,10 +60,10 @@ struct Inner {
     /// The transactions of dry runs.
     rehearsals: FairQueue,
     runtime: Handle,
+    /// The last seal of the audit trail that this process knows of.
+    last_seal: std::sync::Mutex<Option<LastSeal>>,
     /// The watermark, and when it was read.
     watermark: Mutex<Option<(Instant, DateTime<Utc>)>>,
-    /// The number of the last seal of the audit trail that this process appended.
-    last_seal: AtomicI64,
 }
 
 impl std::fmt::Debug for Store {
@@ -117,8 +117,8 @@ impl Store {
             reads,
             rehearsals,
             runtime: Handle::current(),
+            last_seal: std::sync::Mutex::default(),
             watermark: Mutex::default(),
-            last_seal: AtomicI64::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -225,9 +225,10 @@ impl Store {
         place: Option<Place>,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let pools = self.inner.pools.clone();
+        let inner = self.inner.clone();
         let task = self.inner.runtime.spawn(async move {
-            let done = run(&pools, purpose, &acting_as, DEADLINE, work).await;
+            let done = run(&inner.pools, purpose, &acting_as, DEADLINE, work).await;
+            inner.write_health.note_damage(&done);
             drop(place);
             done
         });

@@ -1,19 +1,24 @@
 //! The state of the database, and its pending work.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use diesel::QueryableByName;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use crate::database::clock::clock;
-use crate::database::connection::Conn;
+use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::PoolState;
 use crate::database::write_probe;
 use crate::error::StoreError;
 use crate::group_commit::metrics::Commits;
 use crate::model::Backlog;
 use crate::queries::{catalogue_digest, marks, outbox};
-use crate::store::Store;
+use crate::store::{Store, run};
+
+/// The deadline of a check of the whole file, which is read once.
+const CHECK_DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
 
 impl Store {
     /// Whether the database responds, contains this process's catalogue and accepts writes. The last is tested by a
@@ -31,6 +36,40 @@ impl Store {
             .write_health
             .settle(async || self.try_to_write().await)
             .await
+    }
+
+    /// Checks that the file of an embedded database is not damaged (`PRAGMA quick_check`), which reads all of it. PostgreSQL
+    /// checks its own files.
+    ///
+    /// # Errors
+    /// `Unavailable`, also when it is damaged.
+    pub async fn check_file(&self) -> Result<(), StoreError> {
+        #[derive(QueryableByName)]
+        struct Found {
+            #[diesel(sql_type = Text)]
+            quick_check: String,
+        }
+        let check = run(
+            &self.inner.pools,
+            Purpose::Read,
+            &self.acting_as,
+            CHECK_DEADLINE,
+            |conn| {
+                Box::pin(async move {
+                    let Conn::Lite(object) = conn else { return Ok(()) };
+                    let query = diesel::sql_query("PRAGMA quick_check(1)");
+                    let Found { quick_check } = query.get_result(&mut **object).await?;
+                    match quick_check.as_str() {
+                        "ok" => Ok(()),
+                        fault => Err(StoreError::unavailable(format!(
+                            "the file is damaged; restore a backup: {}",
+                            fault.replace('\n', " ")
+                        ))),
+                    }
+                })
+            },
+        );
+        check.await
     }
 
     async fn try_to_write(&self) -> Result<(), StoreError> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
     Actor, Announcement, AuditEntry, Form, FormCode, Head, Period, Report, Revision, SubmissionId,
-    SubmissionKey, Total, TotalKey, UnitId,
+    SubmissionKey, Total, TotalKey, UnitId, revision_proof,
 };
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::model::Idempotency;
@@ -63,13 +64,50 @@ pub struct StoredTotal {
     pub refreshed_at: DateTime<Utc>,
 }
 
+/// The times of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// The time.
+    pub now: DateTime<Utc>,
+    /// The time for the audit trail: the same, or that of the last seal if the clock was set back since, because the trail's
+    /// time must not go back.
+    pub trail: DateTime<Utc>,
+}
+
+/// A revision to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRevision {
+    /// The revision.
+    pub revision: Revision,
+    /// Its author.
+    pub actor: Actor,
+    /// The salt of its proof.
+    pub salt: String,
+}
+
+impl NewRevision {
+    /// A revision with a new salt.
+    pub(crate) fn new(revision: &Revision, actor: &Actor) -> Self {
+        Self {
+            revision: revision.clone(),
+            actor: actor.clone(),
+            salt: Uuid::new_v4().simple().to_string(),
+        }
+    }
+
+    /// The proof of the revision, for the audit trail.
+    pub fn proof(&self) -> String {
+        revision_proof(&self.revision, self.actor.as_str(), &self.salt)
+    }
+}
+
 /// The rows that a batch of changes writes.
 #[derive(Clone, Debug)]
 pub struct RecordWrites {
-    /// The time of the database, read after all locks were taken.
-    pub at: DateTime<Utc>,
-    /// New revisions with their authors.
-    pub revisions: Vec<(Revision, Actor)>,
+    /// The times of the database, read after all locks were taken.
+    pub at: Clock,
+    /// New revisions.
+    pub revisions: Vec<NewRevision>,
     /// The heads of new submissions.
     pub first: Vec<(SubmissionKey, Head)>,
     /// The new heads of existing submissions, which are locked.
@@ -164,8 +202,8 @@ pub trait UnitOfWork: Send {
     /// Locks the catalogue against changes; fails if its digest in the database is not `digest`.
     fn share_catalogue(&mut self, digest: &str) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The time of the database.
-    fn clock(&mut self) -> impl Future<Output = Result<DateTime<Utc>, StoreError>> + Send;
+    /// The times of the database.
+    fn clock(&mut self) -> impl Future<Output = Result<Clock, StoreError>> + Send;
 
     /// Reserves idempotency keys in their order, waiting for transactions that have reserved the same ones. Returns
     /// those that were used before.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use tonghop_domain::{
-    Actor, Announcement, AuditEntry, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place,
+    Announcement, AuditEntry, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place,
     RecordedRevision, Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
 };
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::model::{Idempotency, Outcome, Write};
-use crate::unit_of_work::{Answer, RecordWrites, UnitOfWork, Used};
+use crate::unit_of_work::{Answer, Clock, NewRevision, RecordWrites, UnitOfWork, Used};
 
 /// The rows of a batch in the making.
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Batch {
     heads: HashMap<SubmissionKey, Head>,
     /// Submissions that did not exist before.
     begun: BTreeSet<SubmissionKey>,
-    revisions: Vec<(Revision, Actor)>,
+    revisions: Vec<NewRevision>,
     stale: BTreeMap<TotalKey, DateTime<Utc>>,
     recorded: BTreeMap<(FormCode, Period, UnitCode), Vec<RecordedRevision>>,
     answers: Vec<(Idempotency, Answer)>,
@@ -43,7 +43,7 @@ pub async fn record(
     let used = if wanted.is_empty() {
         HashMap::new()
     } else {
-        let before = work.clock().await?;
+        let before = work.clock().await?.now;
         work.reserve_keys(&wanted, before).await?
     };
     tracing::trace!(target: "tonghop::step", step = "keys_reserved");
@@ -56,7 +56,7 @@ pub async fn record(
     let heads = work.lock_heads(&keys).await?;
     tracing::trace!(target: "tonghop::step", step = "heads_locked");
     // After the locks, so that a later revision has a later time.
-    let now = work.clock().await?;
+    let at = work.clock().await?;
     let mut batch = Batch {
         heads,
         ..Batch::default()
@@ -65,12 +65,16 @@ pub async fn record(
     for write in writes {
         let outcome = match replay_of(write, &used) {
             Some(used) => replay(work, write, used).await?,
-            None => batch.decide(catalogue, write, now)?,
+            None => batch.decide(catalogue, write, at.now)?,
         };
-        batch.trail.push(audit_entry(write, &outcome));
+        let entry = audit_entry(write, &outcome);
+        batch.trail.push(match (&outcome, batch.revisions.last()) {
+            (Outcome::Recorded { replayed: false, .. }, Some(new)) => entry.proving(new.proof()),
+            _ => entry,
+        });
         outcomes.push(outcome);
     }
-    batch.write(work, now).await?;
+    batch.write(work, at).await?;
     Ok(outcomes)
 }
 
@@ -224,7 +228,7 @@ impl Batch {
             self.begun.insert(write.key.clone());
         }
         self.revisions
-            .push((revision.clone(), write.origin.actor.clone()));
+            .push(NewRevision::new(&revision, &write.origin.actor));
         let SubmissionKey { form, period, .. } = write.key.clone();
         let stale = TotalKey {
             form: form.clone(),
@@ -246,9 +250,8 @@ impl Batch {
         Ok(revision)
     }
 
-    async fn write(mut self, work: &mut impl UnitOfWork, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let changed: BTreeSet<&SubmissionKey> =
-            self.revisions.iter().map(|(revision, _)| &revision.key).collect();
+    async fn write(mut self, work: &mut impl UnitOfWork, at: Clock) -> Result<(), StoreError> {
+        let changed: BTreeSet<&SubmissionKey> = self.revisions.iter().map(|new| &new.revision.key).collect();
         let states = changed.into_iter().filter_map(|key| self.heads.remove_entry(key));
         let (first, later): (Vec<_>, Vec<_>) = states.partition(|(key, _)| self.begun.contains(key));
         let news: Vec<Announcement> = self
@@ -264,7 +267,7 @@ impl Batch {
             )
             .collect();
         let new = RecordWrites {
-            at: now,
+            at,
             revisions: self.revisions,
             first,
             later,

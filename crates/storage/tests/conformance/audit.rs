@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use tonghop_domain::{Actor, AuditEntry, Origin, Precondition, Role, SealHead};
 use tonghop_storage::{AuditFault, AuditVerification, NewKey, Write};
 
+use crate::support::catalogue::Parts;
 use crate::support::figures::flow;
 use crate::support::{TestStore, new_key, under};
 
@@ -28,6 +29,11 @@ on_both!(
 fn entry(number: usize) -> AuditEntry {
     AuditEntry::new(Origin::OPERATOR, "get_total", "read").about(number)
 }
+
+/// Lets the copy of the last seal be that of the last one that is left.
+const HEAD_OF_LAST_SEAL: &str = "UPDATE audit_head SET number = (SELECT max(number) FROM audit_seals), \
+    digest = (SELECT head FROM audit_seals ORDER BY number DESC LIMIT 1), \
+    sealed_at = (SELECT sealed_at FROM audit_seals ORDER BY number DESC LIMIT 1)";
 
 /// The entries as they are stored.
 fn stored(number: i32) -> String {
@@ -70,16 +76,6 @@ impl TestStore {
             "UPDATE audit_batches SET entries = replace(entries, '{from}', '{to}') WHERE batch_id = '{batch}'"
         ))
         .await;
-    }
-
-    /// Runs statements as the owner of the tables, without their constraints.
-    async fn tampers(&self, statements: &str) {
-        let unbound = if self.is_postgres() {
-            "SET session_replication_role = replica"
-        } else {
-            "PRAGMA foreign_keys = OFF"
-        };
-        self.sql(&format!("{unbound}; {statements}")).await;
     }
 }
 
@@ -128,7 +124,10 @@ async fn every_change_has_an_audit_entry_with_its_outcome(store: TestStore) {
     let wanted = AuditEntry::new(origin.clone(), "create_submission", "recorded")
         .on(&revision.key)
         .about(format!("{}/1", revision.id));
-    assert_eq!(trail[0], wanted);
+    assert!(trail[0].proof.is_some());
+    assert_eq!(trail[0], wanted.proving(trail[0].proof.clone().unwrap()));
+    let proved: Vec<bool> = trail.iter().map(|entry| entry.proof.is_some()).collect();
+    assert_eq!(proved, [true, false, false, false, false, true]);
     assert_eq!(trail[5].origin, Origin::OPERATOR);
     assert_eq!(trail[5].action, "withdraw_submission");
     assert!(trail[5].about.as_ref().is_some_and(|about| about.ends_with("/2")));
@@ -144,6 +143,7 @@ async fn operations_on_keys_have_audit_entries(store: TestStore) {
     let new = NewKey {
         role: Role::Reader,
         unit: store.unit_id("01"),
+        within: Vec::new(),
         label: "of a province".into(),
         expires_at: None,
     };
@@ -430,6 +430,10 @@ async fn verification_reports_a_truncated_trail(store: TestStore) {
             batches[2], batches[3]
         ))
         .await;
+    assert_eq!(store.faults(&[]).await, [AuditFault::Truncated(2)]);
+    store.tampers(HEAD_OF_LAST_SEAL).await;
+    // A process that saw the seals would remember them.
+    let store = store.adopting(|| Parts::default().catalogue("first")).await;
     assert_eq!(store.faults(&[]).await, [], "the database alone cannot know");
     assert_eq!(store.faults(&noted).await, [AuditFault::Truncated(2)]);
     // Later seals do not hide it.
@@ -453,6 +457,9 @@ async fn verification_reports_a_rewritten_chain(store: TestStore) {
             batches[1]
         ))
         .await;
+    store.tampers(HEAD_OF_LAST_SEAL).await;
+    // A process that saw the seals would remember them.
+    let store = store.adopting(|| Parts::default().catalogue("first")).await;
     store.note(vec![entry(77)]).await.unwrap();
     store.seal().await.unwrap().unwrap();
     assert_eq!(store.faults(&[]).await, [], "the database alone cannot know");
@@ -466,7 +473,10 @@ async fn a_clock_that_is_set_back_causes_no_fault() {
     let store = TestStore::on_sqlite().await;
     store.seals(1).await;
     store
-        .tampers("UPDATE audit_seals SET sealed_at = '2199-01-01 00:00:00'")
+        .tampers(
+            "UPDATE audit_seals SET sealed_at = '2199-01-01 00:00:00'; \
+             UPDATE audit_head SET sealed_at = '2199-01-01 00:00:00'",
+        )
         .await;
     store.note(vec![entry(1)]).await.unwrap();
     assert_eq!(store.seal().await.unwrap().map(|head| head.number), Some(2));

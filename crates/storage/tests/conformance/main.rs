@@ -16,6 +16,7 @@ mod listing;
 mod locks;
 mod opening;
 mod outbox;
+mod proofs;
 mod reading;
 mod recording;
 mod refreshing;

@@ -46,10 +46,11 @@ impl Site {
         let new = NewKey {
             role,
             unit,
+            within: Vec::new(),
             label: String::new(),
             expires_at: None,
         };
-        self.api
+        self.owner
             .create_key(id, digest, new, Origin::OPERATOR)
             .await
             .unwrap()
@@ -120,8 +121,12 @@ async fn a_key_reads_only_its_units_even_if_nobody_checks() {
     assert!(store.revision(own, 1).await.unwrap().is_some());
     assert_eq!(store.submission(others).await.unwrap(), None);
     assert_eq!(store.revision(others, 1).await.unwrap(), None);
-    assert_eq!(store.revisions(others, None, 10).await.unwrap(), []);
-    let listed = store.submissions(SubmissionFilter::default(), 10).await.unwrap();
+    assert_eq!(store.revisions(others, None, 10).await.unwrap().revisions, []);
+    let listed = store
+        .submissions(SubmissionFilter::default(), 10)
+        .await
+        .unwrap()
+        .revisions;
     assert_eq!(
         listed.iter().map(|revision| revision.id).collect::<Vec<_>>(),
         [own]
@@ -153,12 +158,17 @@ async fn a_key_reads_only_its_units_even_if_nobody_checks() {
         root.submissions(SubmissionFilter::default(), 10)
             .await
             .unwrap()
+            .revisions
             .len(),
         2
     );
     let nobody = site.api.on_behalf_of(&new_key().0);
     assert_eq!(
-        nobody.submissions(SubmissionFilter::default(), 10).await.unwrap(),
+        nobody
+            .submissions(SubmissionFilter::default(), 10)
+            .await
+            .unwrap()
+            .revisions,
         []
     );
 }
@@ -216,14 +226,32 @@ async fn a_key_covers_units_by_the_tree_of_the_period() {
         parts.catalogue("moved")
     };
     let site = Site::with(TestStore::on_postgres().await, moved).await;
+    let mut value = 0;
     let (first, second) = (
         site.key_of(Role::Admin, "01").await,
         site.key_of(Role::Admin, "02").await,
     );
-    for (period, may, may_not) in [("2021-07", &first, &second), (PERIOD, &second, &first)] {
+    // A key of the unit itself, which the administrator of its second province created.
+    let (id, digest) = new_key();
+    let new = NewKey {
+        role: Role::Submitter,
+        unit: site.owner.unit_id("01-B"),
+        within: vec![site.owner.unit_id("02")],
+        label: String::new(),
+        expires_at: None,
+    };
+    let created = site.owner.create_key(id, digest, new, Origin::OPERATOR);
+    let within = created.await.unwrap().id;
+    for (period, may, may_not) in [
+        ("2021-07", &first, &second),
+        (PERIOD, &second, &first),
+        ("2021-07", &first, &within),
+        (PERIOD, &within, &first),
+    ] {
+        value += 1;
         let write = |key: &KeyId| Write {
             key: site.owner.key_for(period, "01-B-1"),
-            ..site.by(key, site.owner.write("01-A-1", [flow(1)]))
+            ..site.by(key, site.owner.write("01-A-1", [flow(value)]))
         };
         let refused = site.api.record(write(may_not)).await;
         assert!(
@@ -311,6 +339,11 @@ async fn roles_have_no_rights_beyond_their_needs() {
         ("access_keys", "unit_id"),
         ("access_keys", "role"),
         ("access_keys", "digest"),
+        ("access_keys", "created_by"),
+        ("submissions", "submission_id"),
+        ("submissions", "form"),
+        ("submissions", "period"),
+        ("submissions", "unit_id"),
     ] {
         denied(&api, format!("UPDATE {table} SET {column} = {column}")).await;
         denied(&aggregator, format!("UPDATE {table} SET {column} = {column}")).await;
@@ -348,13 +381,118 @@ async fn roles_have_no_rights_beyond_their_needs() {
     }
 }
 
+/// What an api process never does is refused even to its own role.
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_only_advance_and_revoked_keys_stay_revoked() {
+    let site = Site::new().await;
+    let key = site.key_of(Role::Submitter, "01-A-1").await;
+    for number in 1..=3 {
+        let write = site.by(&key, site.owner.write("01-A-1", [flow(number)]));
+        recorded(site.api.record(write).await.unwrap());
+    }
+    site.api.revoke_key(key.clone(), Origin::OPERATOR).await.unwrap();
+    let api = session(&site.owner.member(API_ROLE).await).await;
+    let refused = async |statement: &str, expected: &str| {
+        let refused = api
+            .batch_execute(&format!("SET tonghop.key = '*'; {statement}"))
+            .await;
+        let error = refused.expect_err(statement);
+        let code = error.code().map(|code| code.code().to_owned());
+        assert_eq!(code.as_deref(), Some(expected), "{statement}: {error:?}");
+    };
+    for number in [1, 2, 3] {
+        let back = format!(
+            "UPDATE submissions SET (revision, received_at) = (SELECT revision, received_at FROM revisions \
+             WHERE revision = {number})"
+        );
+        refused(&back, "23514").await;
+    }
+    for revoked_at in ["NULL", "'2199-01-01'"] {
+        refused(
+            &format!("UPDATE access_keys SET revoked_at = {revoked_at}"),
+            "23514",
+        )
+        .await;
+    }
+    assert_eq!(site.owner.audit_faults().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_process_creates_keys_only_for_administrators() {
+    let site = Site::new().await;
+    let (admin, reader) = (
+        site.key_of(Role::Admin, "01").await,
+        site.key_of(Role::Reader, "VN").await,
+    );
+    let create = async |by: Actor, role: Role, unit: &str| {
+        let (id, digest) = new_key();
+        let new = NewKey {
+            role,
+            unit: site.owner.unit_id(unit),
+            within: vec![site.owner.unit_id("01")],
+            label: String::new(),
+            expires_at: None,
+        };
+        let origin = Origin {
+            actor: by,
+            ..Origin::OPERATOR
+        };
+        site.api.create_key(id, digest, new, origin).await
+    };
+    let by_admin = || Actor::Key(admin.clone());
+    assert!(create(by_admin(), Role::Admin, "01").await.is_ok());
+    assert!(create(by_admin(), Role::Submitter, "01-A-1").await.is_ok());
+    let monitor = create(by_admin(), Role::Metrics, "01").await;
+    assert!(
+        matches!(monitor, Err(StoreError::ConstraintViolated(_))),
+        "{monitor:?}"
+    );
+    let (id, digest) = new_key();
+    let everywhere = NewKey {
+        role: Role::Reader,
+        unit: site.owner.unit_id("01-A-1"),
+        within: Vec::new(),
+        label: String::new(),
+        expires_at: None,
+    };
+    let origin = Origin {
+        actor: by_admin(),
+        ..Origin::OPERATOR
+    };
+    let unbound = site.api.create_key(id, digest, everywhere, origin).await;
+    assert!(
+        matches!(unbound, Err(StoreError::ConstraintViolated(_))),
+        "{unbound:?}"
+    );
+    let refusals = [
+        (by_admin(), "02-A-1"),
+        (by_admin(), "VN"),
+        (Actor::Key(reader), "01-A-1"),
+        (Actor::Operator, "01-A-1"),
+        (Actor::Key("nobody00".parse().unwrap()), "01-A-1"),
+    ];
+    for (by, unit) in refusals {
+        let refused = create(by.clone(), Role::Reader, unit).await;
+        assert!(
+            matches!(refused, Err(StoreError::ConstraintViolated(_))),
+            "{by} {unit}: {refused:?}"
+        );
+    }
+    site.owner
+        .revoke_key(admin.clone(), Origin::OPERATOR)
+        .await
+        .unwrap();
+    assert!(create(by_admin(), Role::Reader, "01").await.is_err());
+    assert_eq!(site.owner.audit_faults().await, []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_keys_hold_for_every_role() {
     let site = Site::new().await;
     site.reports("01-A-1", 3).await;
     let owner = session(&site.owner.postgres_url()).await;
     for statement in [
-        "INSERT INTO revisions SELECT gen_random_uuid(), revision, status, received_at, figures, note, actor FROM revisions",
+        "INSERT INTO revisions SELECT gen_random_uuid(), revision, status, received_at, figures, note, actor, salt FROM revisions",
         "UPDATE submissions SET unit_id = 9999999",
     ] {
         let refused = owner.batch_execute(statement).await.expect_err(statement);

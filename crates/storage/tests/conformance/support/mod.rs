@@ -177,6 +177,16 @@ impl TestStore {
         self.session().await.run(statements).await;
     }
 
+    /// Runs statements as the owner of the tables, without their constraints.
+    pub(crate) async fn tampers(&self, statements: &str) {
+        let unbound = if self.is_postgres() {
+            "SET session_replication_role = replica"
+        } else {
+            "PRAGMA foreign_keys = OFF"
+        };
+        self.sql(&format!("{unbound}; {statements}")).await;
+    }
+
     /// The number of rows of a table.
     pub(crate) async fn rows(&self, table: &str) -> i64 {
         let query = format!("SELECT count(*) FROM {table}");
