@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonghop_domain::{Caller, Catalogue, SubmissionKey, Tree, UnitCode, UnitId};
+use tonghop_domain::{Caller, Catalogue, Role, SubmissionKey, Tree, UnitCode, UnitId};
 use tonghop_storage::Store;
 
 use crate::audit_context::{AuditContext, RefusalCause};
 use crate::audit_log::AuditLog;
 use crate::key_cache::KeyCache;
+use crate::key_rules::{KeyCreations, KeyRules};
 use crate::refusal::Refusal;
 use crate::refused_lines::RefusedLines;
-use crate::shares::{Resource, Share, Shares};
+use crate::shares::{Holder, Resource, Share, Shares};
 use crate::waiters::Waiters;
 
 /// The interval at which the key of a request that lasts is checked again.
@@ -29,6 +30,7 @@ pub struct AuthorizedStore {
     pub(crate) audit: AuditLog,
     pub(crate) waiters: Waiters,
     pub(crate) shares: Shares,
+    pub(crate) key_creations: Arc<KeyCreations>,
     pub(crate) context: AuditContext,
 }
 
@@ -50,7 +52,7 @@ impl AuthorizedStore {
 
     /// The caller's share of a resource, of which it holds nothing yet.
     pub fn share(&self, resource: Resource) -> Share {
-        self.shares.of(&self.caller.key, resource)
+        self.shares.of(Holder::Key(self.caller.key.clone()), resource)
     }
 
     /// Resolves once the caller's key is no longer valid, within seconds after it expired or was revoked.
@@ -85,6 +87,29 @@ impl AuthorizedStore {
         } else {
             Err(Refusal::Role)
         }
+    }
+
+    /// Fails unless the caller may read the metrics: those of the whole service, not of a unit.
+    ///
+    /// # Errors
+    /// The caller is neither for monitoring nor an administrator of the root.
+    pub fn require_monitor(&self) -> Result<(), Refusal> {
+        match self.caller.role {
+            Role::Metrics => Ok(()),
+            Role::Admin if self.is_of_root() => Ok(()),
+            _ => Err(Refusal::Role),
+        }
+    }
+
+    /// Whether the caller's unit is the root.
+    pub(crate) fn is_of_root(&self) -> bool {
+        let root = self.store.catalogue().root();
+        root.is_some_and(|root| root.id == self.caller.unit)
+    }
+
+    /// The rules for keys that the caller may create.
+    pub fn key_rules(&self) -> KeyRules {
+        self.key_creations.rules
     }
 
     /// Fails unless a unit of a tree is at or below the caller's.

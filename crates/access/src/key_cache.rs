@@ -24,6 +24,11 @@ const MAX_AGE: Duration = Duration::from_secs(5);
 /// The shortest time between two reads. An unknown key may be new, but however many are tried, the database is not asked
 /// more often than this.
 const MIN_READ_INTERVAL: Duration = Duration::from_millis(250);
+/// The interval at which all keys are read; between, only those that were created or revoked since the last read. It finds
+/// what was changed outside the service, or at a time that a clock that was set back gave.
+const READ_ALL_INTERVAL: Duration = Duration::from_secs(30);
+/// How far before the last known change a read looks for further ones, since changes are committed out of order.
+const LOOK_BACK: chrono::Duration = chrono::Duration::hours(1);
 /// The interval at which the last uses of keys are written.
 const USES_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -45,6 +50,17 @@ struct Known {
     keys: HashMap<KeyId, (Key, TokenDigest)>,
     /// When the read of these keys began.
     read_at: Option<Instant>,
+    /// When the last read of all keys began.
+    all_read_at: Option<Instant>,
+}
+
+impl Known {
+    /// The time of the last creation or revocation.
+    fn last_change(&self) -> Option<DateTime<Utc>> {
+        let keys = self.keys.values().map(|(key, _)| key);
+        keys.map(|key| key.revoked_at.unwrap_or(key.created_at).max(key.created_at))
+            .max()
+    }
 }
 
 impl KeyCache {
@@ -59,7 +75,7 @@ impl KeyCache {
     }
 
     /// Reads the keys again and again until `stop`; now and then, writes which were used and forgets idle callers.
-    pub(crate) async fn run(&self, limits: &RateLimits, stop: &CancellationToken) {
+    pub(crate) async fn run(&self, forget_idle: impl Fn(), stop: &CancellationToken) {
         let reading = async {
             let mut written = Instant::now();
             loop {
@@ -73,7 +89,7 @@ impl KeyCache {
                 if written.elapsed() > USES_INTERVAL {
                     written = Instant::now();
                     self.write_uses().await;
-                    limits.forget_idle();
+                    forget_idle();
                 }
                 tokio::time::sleep(wait).await;
             }
@@ -164,18 +180,26 @@ impl KeyCache {
     }
 
     async fn read(&self, began: Instant) -> Result<(), StoreError> {
-        let keys = self.0.store.keys().await?;
-        if keys.is_empty() && self.with_known(|known| known.read_at.is_none()) {
+        let (all_read_at, last_change) = self.with_known(|known| (known.all_read_at, known.last_change()));
+        let of_all = all_read_at.filter(|at| began.duration_since(*at) < READ_ALL_INTERVAL);
+        let since = of_all.and(last_change);
+        let read = match since {
+            Some(since) => self.0.store.keys_changed_since(since - LOOK_BACK).await?,
+            None => self.0.store.keys().await?,
+        };
+        if read.is_empty() && self.with_known(|known| known.read_at.is_none()) {
             tracing::warn!("there is no access key yet: create one with `tonghop key create --role admin`");
         }
-        let keys = keys
-            .into_iter()
-            .map(|(key, digest)| (key.id.clone(), (key, digest)))
-            .collect();
-        *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = Known {
-            keys,
-            read_at: Some(began),
-        };
+        let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);
+        if since.is_none() {
+            known.keys.clear();
+            known.all_read_at = Some(began);
+        }
+        known.keys.extend(
+            read.into_iter()
+                .map(|(key, digest)| (key.id.clone(), (key, digest))),
+        );
+        known.read_at = Some(began);
         Ok(())
     }
 }

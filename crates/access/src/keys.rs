@@ -1,20 +1,41 @@
 //! Access keys, as an administrator may create, list and revoke them.
 
-use tonghop_domain::{Key, KeyId};
-use tonghop_storage::NewKey;
+use tonghop_domain::{Key, KeyId, Role, UnitId};
+use tonghop_storage::{KeyPosition, NewKey};
 
 use crate::authorized::AuthorizedStore;
 use crate::refusal::{Refusal, What};
 use crate::token::Token;
 
+/// A page of keys.
+#[derive(Debug)]
+pub struct KeyPage {
+    /// The keys.
+    pub keys: Vec<Key>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
 impl AuthorizedStore {
-    /// Creates a key for a unit at or below the caller's. The token is returned here and kept nowhere.
+    /// Creates a key for a unit at or below the caller's. The token is returned here and kept nowhere. The key acts only
+    /// where the caller does: in periods in which its unit was at or below the caller's.
     ///
     /// # Errors
-    /// The caller is no administrator, the unit is not at or below theirs, or the store failed.
-    pub async fn create_key(&self, new: NewKey) -> Result<(Key, Token), Refusal> {
+    /// The caller is no administrator, the unit is not at or below theirs, the role is for monitoring the whole service and
+    /// theirs is a part of it, the unit has as many valid keys as it may, the
+    /// caller has created too many keys, or the store failed.
+    pub async fn create_key(&self, mut new: NewKey) -> Result<(Key, Token), Refusal> {
         self.require_administrator()?;
         self.require_latest_unit(new.unit)?;
+        if new.role == Role::Metrics && !self.is_of_root() {
+            return Err(Refusal::Role);
+        }
+        let max = self.key_rules().max_per_unit;
+        if self.store.valid_keys(new.unit).await? >= i64::from(max) {
+            return Err(Refusal::TooManyKeys { max });
+        }
+        self.key_creations.count(&self.caller.key)?;
+        new.within = self.within();
         let token = Token::generate();
         let origin = self.context.origin().clone();
         let key = self
@@ -24,16 +45,31 @@ impl AuthorizedStore {
         Ok((key, token))
     }
 
-    /// The keys of units at or below the caller's, the oldest first.
+    /// The units within which alone a key that the caller creates may act: those within which the caller acts, and the
+    /// caller's own, since a unit can move to another. Everything always belongs to the root.
+    fn within(&self) -> Vec<UnitId> {
+        let own = Some(self.caller.unit).filter(|_| !self.is_of_root());
+        self.caller.within.iter().copied().chain(own).collect()
+    }
+
+    /// At most `limit` keys of units at or below the caller's that follow a position; the oldest first.
     ///
     /// # Errors
     /// The caller is no administrator, the store failed, or the read could not be recorded in the audit trail.
-    pub async fn keys(&self) -> Result<Vec<Key>, Refusal> {
+    pub async fn keys(&self, after: Option<KeyPosition>, limit: usize) -> Result<KeyPage, Refusal> {
         self.require_administrator()?;
-        let mut keys: Vec<Key> = self.store.keys().await?.into_iter().map(|(key, _)| key).collect();
-        keys.retain(|key| self.reaches_latest(key.unit));
+        let all = self.store.catalogue().units();
+        let reached: Vec<UnitId> = all
+            .iter()
+            .map(|unit| unit.id)
+            .filter(|unit| self.reaches_latest(*unit))
+            .collect();
+        let units = Some(reached).filter(|reached| reached.len() < all.len());
+        let mut keys = self.store.key_page(units, after, limit + 1).await?;
+        let more = keys.len() > limit;
+        keys.truncate(limit);
         self.audit.record(vec![self.context.entry("read")]).await?;
-        Ok(keys)
+        Ok(KeyPage { keys, more })
     }
 
     /// Revokes a key of a unit at or below the caller's, and returns the key as it is then.
@@ -44,8 +80,7 @@ impl AuthorizedStore {
     pub async fn revoke_key(&self, id: KeyId) -> Result<Key, Refusal> {
         self.require_administrator()?;
         let find = async || -> Result<Key, Refusal> {
-            let keys = self.store.keys().await?;
-            let found = keys.into_iter().map(|(key, _)| key).find(|key| key.id == id);
+            let found = self.store.key(id.clone()).await?;
             found.ok_or(Refusal::NotFound(What::Key))
         };
         self.require_latest_unit(find().await?.unit)?;

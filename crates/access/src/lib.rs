@@ -8,14 +8,14 @@
 //! passes [`Credentials`], a [`Client`] and an [`Operation`], and renders a refusal in its own way.
 //!
 //! ```no_run
-//! use tonghop_access::{Client, Credentials, Gate, Operation, RateLimits, Refusal};
+//! use tonghop_access::{Client, Credentials, Gate, KeyRules, Operation, RateLimits, Refusal};
 //!
 //! # async fn run(store: tonghop_storage::Store, text: &str) -> Result<(), Refusal> {
-//! let (gate, tasks) = Gate::new(store, RateLimits::new(100));
+//! let (gate, tasks) = Gate::new(store, RateLimits::new(100), KeyRules::default());
 //! // `tasks` reads keys and writes the audit trail; run them beside whatever asks the gate.
 //! let operation = Operation { id: Some("list_keys".into()), writes: false };
 //! let (store, _quota) = gate.admit(Credentials::parse(text), Client::default(), operation).await?;
-//! let keys = store.keys().await?;
+//! let keys = store.keys(None, 50).await?;
 //! # drop((tasks, keys));
 //! # Ok(())
 //! # }
@@ -27,6 +27,7 @@ mod audit_writer;
 mod authorized;
 mod gate;
 mod key_cache;
+mod key_rules;
 mod keys;
 mod rate_limit;
 mod refusal;
@@ -41,6 +42,8 @@ mod waiters;
 pub use audit_context::{AuditContext, Client, Operation, RefusalCause};
 pub use authorized::AuthorizedStore;
 pub use gate::{Credentials, Gate, GateTasks};
+pub use key_rules::KeyRules;
+pub use keys::KeyPage;
 pub use rate_limit::{Quota, RateLimits};
 pub use refusal::{KeyRefusal, Refusal, What};
 pub use refused_lines::RefusedLines;

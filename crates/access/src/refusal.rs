@@ -30,6 +30,12 @@ pub enum Refusal {
     /// The key holds as much of a resource as it may.
     #[error(transparent)]
     ShareUsedUp(#[from] ShareUsedUp),
+    /// The unit has as many valid keys as it may.
+    #[error("the unit has {max} valid keys already")]
+    TooManyKeys {
+        /// The most that it may have.
+        max: u32,
+    },
     /// Something that the request names does not exist.
     #[error("there is no such {0:?}")]
     NotFound(What),

@@ -7,7 +7,11 @@
 //! ```no_run
 //! # async fn run(store: tonghop_storage::Store) -> Result<(), Box<dyn std::error::Error>> {
 //! let address: tonghop_process::ListenAddress = "localhost:8080".parse()?;
-//! let gate = tonghop_access::Gate::new(store.clone(), tonghop_access::RateLimits::new(100));
+//! let gate = tonghop_access::Gate::new(
+//!     store.clone(),
+//!     tonghop_access::RateLimits::new(100),
+//!     tonghop_access::KeyRules::default(),
+//! );
 //! let stop = tokio_util::sync::CancellationToken::new();
 //! let settings = tonghop_api::Settings {
 //!     metrics: tonghop_metrics::Metrics::new(&store, Vec::new()),

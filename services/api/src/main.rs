@@ -51,7 +51,7 @@ async fn run(Arguments { settings, server }: Arguments) -> Result<(), Failure> {
     let seal_file = server.audit_heads().map(SealFile::at);
     warn_without_head_file(seal_file.as_ref());
     let relaying = Health::default();
-    let gate = Gate::new(store.clone(), server.rate_limits());
+    let gate = Gate::new(store.clone(), server.rate_limits(), server.key_rules());
     let settings = Settings {
         metrics: Metrics::new(&store, vec![("relay", relaying.clone())]),
         server: config,

@@ -88,7 +88,7 @@ pub(crate) enum Command {
 pub(crate) enum KeyAction {
     /// Create a key and print it, alone on the last line; it cannot be shown again
     Create {
-        /// submitter, reader or admin
+        /// submitter, reader, admin or metrics
         #[arg(long)]
         role: Role,
         /// The code of the unit; the key covers it and all units below it [default: the root]

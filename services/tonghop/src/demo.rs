@@ -60,6 +60,7 @@ impl DemoKeys {
             let new = NewKey {
                 role,
                 unit: unit_of_key(store.catalogue(), unit.as_ref(), None, Utc::now())?,
+                within: Vec::new(),
                 label: "of the demonstration".into(),
                 expires_at: None,
             };

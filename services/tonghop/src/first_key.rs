@@ -30,6 +30,7 @@ pub(crate) async fn create_first_key(url: &DatabaseUrl, store: &Store) -> Result
     let new = NewKey {
         role: Role::Admin,
         unit: unit_of_key(store.catalogue(), None, None, Utc::now())?,
+        within: Vec::new(),
         label: "the first key".into(),
         expires_at: None,
     };

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use tonghop_access::Token;
-use tonghop_domain::{Catalogue, Key, KeyId, MAX_LABEL_CHARS, Origin, UnitCode, UnitId, label_error};
+use tonghop_domain::{
+    Actor, Catalogue, Key, KeyId, KeyState, MAX_LABEL_CHARS, Origin, TokenDigest, UnitCode, UnitId,
+    label_error,
+};
 use tonghop_process::{Failure, Settings};
 use tonghop_storage::{NewKey, Store};
 
@@ -29,6 +32,7 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
             let new = NewKey {
                 role,
                 unit,
+                within: Vec::new(),
                 label,
                 expires_at: expires,
             };
@@ -43,7 +47,7 @@ pub(crate) async fn keys(settings: &Settings, action: KeyAction) -> Result<(), F
             let keys = store.keys().await?;
             let lines: String = keys
                 .iter()
-                .map(|(key, _)| format!("{}\n", line(&store, key)))
+                .map(|(key, _)| format!("{}{}\n", line(&store, key), review(key, &keys)))
                 .collect();
             print(&lines);
             Ok(())
@@ -81,6 +85,20 @@ pub(crate) fn unit_of_key(
     Ok(unit.id)
 }
 
+/// What to say of a valid key whose creator was revoked: somebody should review it.
+fn review(key: &Key, all: &[(Key, TokenDigest)]) -> &'static str {
+    let is_revoked = |creator: &KeyId| {
+        all.iter()
+            .any(|(key, _)| key.id == *creator && key.revoked_at.is_some())
+    };
+    match &key.created_by {
+        Actor::Key(creator) if key.state(Utc::now()) == KeyState::Valid && is_revoked(creator) => {
+            " [review: its creator's key is revoked]"
+        }
+        _ => "",
+    }
+}
+
 /// A key as one line, without its secret.
 fn line(store: &Store, key: &Key) -> String {
     let units = store.catalogue().units();
@@ -96,9 +114,10 @@ fn line(store: &Store, key: &Key) -> String {
         )
     };
     let (expires, used) = (time(key.expires_at, "never"), time(key.last_used_at, "never"));
+    let creator = &key.created_by;
     let label: String = key.label.chars().flat_map(char::escape_debug).collect();
     format!(
-        "{} {}, {} of {unit}, created {}, expires {expires}, last used {used}: {label}",
+        "{} {}, {} of {unit}, created {} by {creator}, expires {expires}, last used {used}: {label}",
         key.id,
         key.state(Utc::now()).as_str(),
         key.role,

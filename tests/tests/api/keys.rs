@@ -131,3 +131,68 @@ mod stories {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_has_a_limited_number_of_valid_keys_and_each_names_its_creator() {
+    let app = TestApp::start(Way::InProcess).await;
+    let province = app.create_key(&["--role", "admin", "--unit", "87"]);
+    let post = async || {
+        let body = json!({"role": "reader", "unit": "866"}).to_string();
+        ask_with(&app, &province, Method::POST, "/v1/keys", Some(body)).await
+    };
+    let first = post().await.json();
+    assert_eq!(first["created_by"], province[3..11]);
+    for _ in 1..50 {
+        assert_eq!(post().await.status, 201);
+    }
+    let problem = crate::problems::assert_problem(&post().await, 409, "too-many-keys");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("50 valid keys"),
+        "{problem}"
+    );
+    let path = format!("/v1/keys/{}", first["id"].as_str().unwrap());
+    let revoked = ask_with(&app, &province, Method::DELETE, &path, None).await;
+    assert_eq!(revoked.json()["state"], "revoked");
+    assert_eq!(post().await.status, 201, "a revoked key does not count");
+    // Pages are read one after the other, and contain each key once.
+    let (mut path, mut ids) = ("/v1/keys?limit=20".to_owned(), std::collections::BTreeSet::new());
+    loop {
+        let page = ask_with(&app, &province, Method::GET, &path, None).await.json();
+        for key in page["keys"].as_array().unwrap() {
+            assert!(ids.insert(key["id"].as_str().unwrap().to_owned()), "{key} twice");
+        }
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/v1/keys?limit=20&cursor={cursor}");
+    }
+    assert_eq!(ids.len(), 52, "and the province's own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_for_monitoring_and_the_administrators_of_the_root() {
+    let app = TestApp::start(Way::Embedded).await;
+    let totals = format!("/v1/totals?form={FORM}&period={PERIOD}&unit=VN");
+    let monitor = app.create_key(&["--role", "metrics"]);
+    let district = app.create_key(&["--role", "admin", "--unit", "866"]);
+    let status = async |key: &str, path: &str| ask_with(&app, key, Method::GET, path, None).await.status;
+    assert_eq!(status(&monitor, "/metrics").await, 200);
+    assert_eq!(status(&app.admin_key, "/metrics").await, 200);
+    assert_eq!(status(&district, "/metrics").await, 403);
+    for path in [
+        &totals,
+        "/v1/submissions",
+        "/v1/units",
+        "/v1/indicators",
+        "/v1/keys",
+    ] {
+        assert_eq!(status(&monitor, path).await, 403, "{path}");
+    }
+    let report = broadcasts("866", 1).to_string();
+    assert_eq!(
+        ask_with(&app, &monitor, Method::POST, "/v1/submissions", Some(report))
+            .await
+            .status,
+        403
+    );
+}

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
     "id": "8kQ2vY1c", "role": "submitter", "unit": "866", "unit_name_vi": "Thành phố Cao Lãnh",
     "unit_name_en": "Cao Lanh City", "unit_valid_from": "2007-01-16", "unit_valid_to": "2025-07-01",
     "state": "valid", "label": "reporting system of Cao Lanh",
-    "created_at": "2021-07-01T02:00:00Z", "expires_at": null, "revoked_at": null, "last_used_at": null
+    "created_at": "2021-07-01T02:00:00Z", "created_by": "local-operator", "expires_at": null, "revoked_at": null, "last_used_at": null
 }))]
 pub(crate) struct KeyBody {
     /// The eight characters after `th_`.
@@ -35,6 +35,8 @@ pub(crate) struct KeyBody {
     /// A description of the holder.
     label: String,
     created_at: DateTime<Utc>,
+    /// The id of the administrator's key with which it was created, or `local-operator`.
+    created_by: String,
     /// The time from which the key is rejected; null if it does not expire.
     #[schema(required = true)]
     expires_at: Option<DateTime<Utc>>,
@@ -80,6 +82,7 @@ impl KeyBody {
             state: key.state(Utc::now()).as_str(),
             label: key.label.clone(),
             created_at: key.created_at,
+            created_by: key.created_by.to_string(),
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
             last_used_at: key.last_used_at,

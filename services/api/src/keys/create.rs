@@ -8,7 +8,7 @@ use chrono::Utc;
 use crate::keys::body::{KeyBody, NewKeyBody};
 use crate::keys::parse::read_new_key;
 use crate::openapi::problem_responses::{
-    BadRequest, Busy, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
+    BadRequest, Busy, Conflict, NotAcceptable, TooLarge, TooSlow, Unavailable, UnprocessableKey, WrongMedia,
 };
 use crate::problem::Problem;
 use crate::request::body::read_body;
@@ -27,7 +27,7 @@ use crate::request::query::Query;
         (status = 201, description = "The key", body = KeyBody, headers(
             ("Location" = String, description = "The path of the key")
         )),
-        BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, UnprocessableKey, Busy, Unavailable
+        BadRequest, NotAcceptable, TooSlow, Conflict, TooLarge, WrongMedia, UnprocessableKey, Busy, Unavailable
     )
 )]
 #[post("/v1/keys")]
@@ -40,7 +40,12 @@ pub(crate) async fn create_key(
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), &[JSON])?;
-    let new = read_new_key(&body.bytes, store.catalogue(), Utc::now())?;
+    let new = read_new_key(
+        &body.bytes,
+        store.catalogue(),
+        store.key_rules().max_age,
+        Utc::now(),
+    )?;
     let (key, token) = store.create_key(new).await?;
     let mut body = KeyBody::new(&key, store.catalogue());
     body.token = Some(token.reveal().to_owned());

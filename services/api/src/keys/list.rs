@@ -9,7 +9,7 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::paging::{KeyPage, PageQuery, page_response};
 use crate::request::query::Query;
 
 const DEFAULT_LIMIT: usize = 50;
@@ -40,9 +40,10 @@ pub(crate) struct KeyList {
 pub(crate) async fn list_keys(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = CodePage::read_with_default(&mut query, DEFAULT_LIMIT);
+    let page = KeyPage::read_with_default(&mut query, DEFAULT_LIMIT);
     query.finish()?;
-    let page = page.of(store.keys().await?, |key| key.id.to_string())?;
+    let found = store.keys(page.after, page.limit).await?;
+    let page = KeyPage::entries(found.keys, found.more, |key| (key.created_at, key.id.clone()));
     let keys = page.entries.iter();
     let keys = keys.map(|key| KeyBody::new(key, store.catalogue())).collect();
     Ok(page_response(&request, page.next_cursor, |next_cursor| KeyList {

@@ -1,5 +1,7 @@
 //! Reads the body of a request for a new key.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tonghop_domain::{BodyPath, Catalogue, FieldErrorKind, UnitId, label_error};
 use tonghop_storage::NewKey;
@@ -13,11 +15,13 @@ use crate::request::spelling::time;
 pub(crate) fn read_new_key(
     body: &[u8],
     catalogue: &Catalogue,
+    max_age: Option<Duration>,
     now: DateTime<Utc>,
 ) -> Result<NewKey, Problem> {
     let json = parsed(body)?;
     let mut reader = Reader::default();
-    let new = reader.new_key(&json, catalogue, now);
+    let latest = max_age.map(|age| now + age);
+    let new = reader.new_key(&json, catalogue, latest, now);
     match new {
         Some(new) if reader.has_no_errors() => Ok(new),
         _ => Err(Problem::InvalidKeyRequest(reader.sorted(&json))),
@@ -25,7 +29,13 @@ pub(crate) fn read_new_key(
 }
 
 impl Reader {
-    fn new_key(&mut self, json: &Json<'_>, catalogue: &Catalogue, now: DateTime<Utc>) -> Option<NewKey> {
+    fn new_key(
+        &mut self,
+        json: &Json<'_>,
+        catalogue: &Catalogue,
+        latest: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<NewKey> {
         let root = BodyPath::ROOT;
         let names = ["role", "unit", "label", "expires_at"];
         let [role, unit, label, expires_at] = self.fields(&root, json, names)?;
@@ -44,10 +54,14 @@ impl Reader {
         if let Some(error) = label_error(&label) {
             self.add(&path, error);
         }
-        let expires_at = expires_at.and_then(|json| self.expiry(json, now));
+        let expires_at = match expires_at {
+            Some(json) => self.expiry(json, latest, now),
+            None => latest,
+        };
         Some(NewKey {
             role: role?,
             unit: unit?,
+            within: Vec::new(),
             label,
             expires_at,
         })
@@ -61,12 +75,23 @@ impl Reader {
         self.parsed_or(&path, unit.map(|unit| unit.id), FieldErrorKind::UnknownUnitCode)
     }
 
-    fn expiry(&mut self, json: &Json<'_>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    fn expiry(
+        &mut self,
+        json: &Json<'_>,
+        latest: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Option<DateTime<Utc>> {
         let path = BodyPath::ROOT.field("expires_at");
         let text = self.text(&path, json)?;
         let time = self.parsed_or(&path, time(&text), FieldErrorKind::InvalidDateTime)?;
         let future = Some(time).filter(|time| *time > now);
-        self.parsed_or(&path, future, FieldErrorKind::ExpiryInPast)
+        let time = self.parsed_or(&path, future, FieldErrorKind::ExpiryInPast)?;
+        match latest {
+            Some(latest) if time > latest => {
+                self.parsed_or(&path, None, FieldErrorKind::ExpiryTooLate(latest))
+            }
+            _ => Some(time),
+        }
     }
 }
 
@@ -89,7 +114,7 @@ mod tests {
             let catalogue = tonghop_catalogue::built_in().unwrap();
             let body = format!(r#"{{"role":{role},"unit":{unit}{rest}}}"#);
             for body in [bytes, body.into_bytes()] {
-                match read_new_key(&body, &catalogue, Utc::now()) {
+                match read_new_key(&body, &catalogue, None, Utc::now()) {
                     Ok(new) => prop_assert!(label_error(&new.label).is_none() && new.expires_at.is_none_or(|end| end > Utc::now())),
                     Err(Problem::InvalidKeyRequest(errors)) => prop_assert!(!errors.is_empty()),
                     Err(problem) => prop_assert!(matches!(problem, Problem::InvalidJson { .. }), "{problem:?}"),
@@ -100,7 +125,7 @@ mod tests {
 
     fn errors(body: &str) -> Vec<(String, FieldErrorKind)> {
         let catalogue = tonghop_catalogue::built_in().unwrap();
-        match read_new_key(body.as_bytes(), &catalogue, Utc::now()) {
+        match read_new_key(body.as_bytes(), &catalogue, None, Utc::now()) {
             Ok(_) => Vec::new(),
             Err(Problem::InvalidKeyRequest(errors)) => errors
                 .into_iter()
@@ -179,11 +204,38 @@ mod tests {
         let catalogue = tonghop_catalogue::load(folder.path()).unwrap();
         let unit_at = |now: &str| {
             let body = br#"{"role":"reader","unit":"866"}"#;
-            let new = read_new_key(body, &catalogue, now.parse().unwrap()).unwrap();
+            let new = read_new_key(body, &catalogue, None, now.parse().unwrap()).unwrap();
             let unit = catalogue.units().iter().find(|unit| unit.id == new.unit);
             unit.unwrap().names.vi.clone()
         };
         assert_eq!(unit_at("2025-06-30T23:59:59+07:00"), "Thành phố Cao Lãnh");
         assert_eq!(unit_at("2025-07-01T01:30:00+07:00"), "Phường Cao Lãnh");
+    }
+
+    #[test]
+    fn a_key_is_valid_for_no_longer_than_it_may() {
+        let catalogue = tonghop_catalogue::built_in().unwrap();
+        let now: DateTime<Utc> = "2026-01-01T00:00:00Z".parse().unwrap();
+        let day = Duration::from_secs(24 * 60 * 60);
+        let read = |expires_at: &str| {
+            let body = format!(r#"{{"role":"reader","unit":"87"{expires_at}}}"#);
+            let new = read_new_key(body.as_bytes(), &catalogue, Some(90 * day), now);
+            new.map(|new| new.expires_at.unwrap())
+                .map_err(|problem| match problem {
+                    Problem::InvalidKeyRequest(errors) => errors[0].kind.clone(),
+                    other => panic!("{other:?}"),
+                })
+        };
+        let latest = now + 90 * day;
+        assert_eq!(read(""), Ok(latest));
+        assert_eq!(
+            read(r#","expires_at":"2026-02-01T00:00:00Z""#),
+            Ok(now + 31 * day)
+        );
+        assert_eq!(read(r#","expires_at":"2026-04-01T00:00:00Z""#), Ok(latest));
+        assert_eq!(
+            read(r#","expires_at":"2026-04-01T00:00:01Z""#),
+            Err(FieldErrorKind::ExpiryTooLate(latest))
+        );
     }
 }

@@ -42,6 +42,7 @@ problems! {
     NotFound "404" NotFound;
     NotAcceptable "406" NotAcceptable;
     TooSlow "408" BodyTimeout;
+    Conflict "409" TooManyKeys;
     ConditionFailed "412" RevisionConflict;
     TooLarge "413" BodyTooLarge TooManyValues;
     WrongMedia "415" UnsupportedMediaType;

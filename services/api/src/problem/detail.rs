@@ -15,6 +15,10 @@ pub(crate) fn share_detail(resource: Resource) -> Localized {
             "The requests of this key that are in progress are as large as they may be together.",
             "Các yêu cầu đang xử lý của khóa này đã đạt tổng kích thước tối đa.",
         ),
+        Resource::Connections => localized(
+            "This address already has as many connections as it may.",
+            "Địa chỉ này đã có số kết nối tối đa.",
+        ),
         Resource::Waiters => localized(
             "As many requests of this key wait for totals as may.",
             "Số yêu cầu của khóa này đang chờ số liệu tổng hợp đã đạt mức tối đa.",
@@ -37,4 +41,12 @@ pub(crate) fn key_detail(refusal: KeyRefusal) -> Localized {
         KeyRefusal::Expired => localized("The key has expired.", "Khóa đã hết hạn."),
         KeyRefusal::Revoked => localized("The key was revoked.", "Khóa đã bị thu hồi."),
     }
+}
+
+/// Says how many valid keys a unit has, which is as many as it may have.
+pub(crate) fn too_many_keys(max: u32) -> Localized {
+    localized(
+        format!("This unit already has {max} valid keys. Revoke one that is no longer used."),
+        format!("Đơn vị này đã có {max} khóa còn hiệu lực. Hãy thu hồi khóa không còn dùng."),
+    )
 }

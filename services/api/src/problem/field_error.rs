@@ -1,6 +1,6 @@
 //! The stable codes and the texts of errors in the fields of a request body.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use tonghop_domain::{CategoryCode, FieldErrorKind, Names, ValueType};
 
 use crate::problem::text::{Localized, localized};
@@ -40,6 +40,7 @@ pub(crate) fn code(kind: &FieldErrorKind) -> &'static str {
         FieldErrorKind::UnknownRole => "unknown-role",
         FieldErrorKind::InvalidDateTime => "invalid-date-time",
         FieldErrorKind::ExpiryInPast => "expiry-in-past",
+        FieldErrorKind::ExpiryTooLate(_) => "expiry-too-late",
     }
 }
 
@@ -84,6 +85,7 @@ pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
         FieldErrorKind::UnknownUnitCode => fixed(UNKNOWN_UNIT_CODE),
         FieldErrorKind::InvalidDateTime => fixed(INVALID_DATE_TIME),
         FieldErrorKind::ExpiryInPast => fixed(EXPIRY_IN_PAST),
+        FieldErrorKind::ExpiryTooLate(latest) => expiry_too_late(*latest),
     }
 }
 
@@ -175,6 +177,14 @@ const EXPIRY_IN_PAST: Fixed = (
     "The expiry must be in the future. Omit it for a key that does not expire.",
     "Thời hạn phải ở tương lai. Hãy bỏ trường này nếu khóa không có hạn.",
 );
+
+fn expiry_too_late(latest: DateTime<Utc>) -> Localized {
+    let latest = latest.to_rfc3339_opts(SecondsFormat::Secs, true);
+    localized(
+        format!("A key may be valid until {latest} at most."),
+        format!("Khóa chỉ được có thời hạn đến {latest}."),
+    )
+}
 
 fn fixed((en, vi): Fixed) -> Localized {
     localized(en, vi)
@@ -368,6 +378,7 @@ pub(crate) mod tests {
             UnknownUnitCode,
             InvalidDateTime,
             ExpiryInPast,
+            ExpiryTooLate(DateTime::UNIX_EPOCH),
         ];
         let types = [
             ValueType::Integer,

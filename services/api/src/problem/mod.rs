@@ -14,7 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use tonghop_access::{KeyRefusal, Resource};
 use tonghop_domain::FieldError;
 
-use crate::problem::detail::{key_detail, share_detail};
+use crate::problem::detail::{key_detail, share_detail, too_many_keys};
 use crate::problem::kind::ProblemKind;
 use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
@@ -57,6 +57,8 @@ pub(crate) enum Problem {
     InvalidSubmission(Vec<FieldError>),
     /// The request for a key has these errors.
     InvalidKeyRequest(Vec<FieldError>),
+    /// The unit has as many valid keys as it may.
+    TooManyKeys { max: u32 },
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
     /// `If-Match` is missing.
@@ -133,6 +135,7 @@ impl Problem {
             Self::UnsupportedMediaType { .. } => ProblemKind::UnsupportedMediaType,
             Self::InvalidSubmission(_) => ProblemKind::InvalidSubmission,
             Self::InvalidKeyRequest(_) => ProblemKind::InvalidKeyRequest,
+            Self::TooManyKeys { .. } => ProblemKind::TooManyKeys,
             Self::IdempotencyKeyReused => ProblemKind::IdempotencyKeyReused,
             Self::PreconditionRequired => ProblemKind::PreconditionRequired,
             Self::RateLimited { .. } => ProblemKind::RateLimited,
@@ -187,6 +190,7 @@ impl Problem {
                 format!("Hãy gửi nội dung theo định dạng {expected}, mã UTF-8."),
             ),
             Self::ShareUsedUp(resource) => share_detail(*resource),
+            Self::TooManyKeys { max } => too_many_keys(*max),
             Self::InvalidSubmission(errors) | Self::InvalidKeyRequest(errors) => localized(
                 format!("Correct {}. Nothing was stored.", counted(errors.len())),
                 format!("Có {} lỗi cần sửa. Chưa có gì được lưu.", errors.len()),

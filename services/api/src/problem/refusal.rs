@@ -25,6 +25,7 @@ impl From<Refusal> for Problem {
                 }
             }
             Refusal::ShareUsedUp(used_up) => used_up.into(),
+            Refusal::TooManyKeys { max } => Self::TooManyKeys { max },
             Refusal::NotFound(what) => Self::NotFound(what.into()),
             Refusal::AuditBacklog => Self::Overloaded(refusal.to_string()),
             Refusal::Store(error) => error.into(),

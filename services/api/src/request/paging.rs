@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_domain::SubmissionId;
+use tonghop_storage::KeyPosition;
 
 use crate::openapi::text_types::CursorText;
 use crate::problem::Problem;
@@ -41,6 +42,21 @@ impl Position for (DateTime<Utc>, SubmissionId) {
         let (time, id) = text.split_once('/')?;
         let time = DateTime::from_timestamp_micros(time.parse().ok()?)?;
         Some((time, SubmissionId(id.parse().ok()?)))
+    }
+}
+
+/// The position of a key in a list from old to new.
+impl Position for KeyPosition {
+    const TAG: char = 'k';
+
+    fn to_text(&self) -> String {
+        format!("{}/{}", self.0.timestamp_micros(), self.1)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once('/')?;
+        let time = DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        Some((time, id.parse().ok()?))
     }
 }
 
@@ -109,6 +125,8 @@ pub(crate) struct Page<P: Position> {
 
 /// A page of submissions.
 pub(crate) type SubmissionPage = Page<(DateTime<Utc>, SubmissionId)>;
+/// A page of keys.
+pub(crate) type KeyPage = Page<KeyPosition>;
 /// A page of revisions.
 pub(crate) type RevisionPage = Page<i32>;
 /// A page of a list whose entries have codes.
