@@ -188,15 +188,7 @@ impl Service {
 
     /// The size of the database on disk, in bytes.
     pub(crate) async fn bytes(&self) -> u64 {
-        if self.way == Way::Embedded {
-            let path = self.sqlite_path();
-            let files = ["", "-wal"].map(|ending| std::fs::metadata(format!("{path}{ending}")));
-            return files.into_iter().flatten().map(|file| file.len()).sum();
-        }
-        let sql = "SELECT pg_database_size(current_database())";
-        let row = self.database().await.query_one(sql, &[]).await;
-        let bytes: i64 = row.expect("a size").get(0);
-        bytes.unsigned_abs()
+        bytes_of(&self.app).await
     }
 
     /// Waits until nothing is pending, then compares every total with a recount and the number of revisions with the number of
@@ -382,4 +374,16 @@ fn own_processes(app: &TestApp) -> Vec<Watched> {
             with_children: false,
         })
         .collect()
+}
+
+/// The size of an application's database on disk, in bytes.
+pub(crate) async fn bytes_of(app: &TestApp) -> u64 {
+    if let Some(path) = app.database_url.strip_prefix("sqlite:") {
+        let files = ["", "-wal"].map(|ending| std::fs::metadata(format!("{path}{ending}")));
+        return files.into_iter().flatten().map(|file| file.len()).sum();
+    }
+    let sql = "SELECT pg_database_size(current_database())";
+    let row = connect(&app.database_url).await.query_one(sql, &[]).await;
+    let bytes: i64 = row.expect("a size").get(0);
+    bytes.unsigned_abs()
 }

@@ -14,7 +14,7 @@ use crate::pace::Pace;
 /// Every run is also checked: everything acknowledged is stored, and every total is correct.
 #[derive(Clone, Debug, Parser)]
 pub(crate) struct Arguments {
-    /// What to measure [default: everything except soak, in this order]
+    /// What to measure [default: everything except misbehaviour and soak, in this order]
     #[arg(value_enum)]
     pub(crate) scenarios: Vec<Scenario>,
     /// Run everything once with tiny sizes, to check that it works; the times mean nothing
@@ -78,6 +78,8 @@ pub(crate) enum Scenario {
     Growth,
     /// From the start of a process until it is ready
     Start,
+    /// A well-behaved client while others misbehave, for each role and kind
+    Misbehaviour,
     /// Half the rate for a long time
     Soak,
 }
@@ -89,8 +91,9 @@ impl Arguments {
             return self.scenarios.clone();
         }
         let all = Scenario::value_variants().iter().copied();
-        // The soak runs only by name; a short run checks that it works.
-        all.filter(|scenario| *scenario != Scenario::Soak || self.short)
+        // These run only by name; a short run checks that they work.
+        let by_name = [Scenario::Misbehaviour, Scenario::Soak];
+        all.filter(|scenario| !by_name.contains(scenario) || self.short)
             .collect()
     }
 

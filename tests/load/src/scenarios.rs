@@ -3,6 +3,7 @@
 mod burst;
 mod ingest;
 mod limits;
+mod misbehaviour;
 mod national_month;
 mod reads;
 mod start;
@@ -35,6 +36,7 @@ pub(crate) async fn run(scenario: Scenario, ground: &Ground, plan: &Arguments, r
         Scenario::DeadlineBurst => burst::run(ground, plan, results).await,
         Scenario::Growth => ingest::while_the_country_grows(ground, plan, results).await,
         Scenario::Start => start::run(ground, plan, results).await,
+        Scenario::Misbehaviour => misbehaviour::run(ground, plan, results).await,
         Scenario::Soak => visible::soak(ground, plan, results).await,
     }
 }
