@@ -26,13 +26,10 @@ pub(crate) async fn serve(
     let stop = handle_signals(move || reloaded.reload())?;
     let listeners = server.listen().bind()?;
     let lock = ServiceLock::take(&url).map_err(|error| Failure::database(&url, &error))?;
-    let opening = stop.run_until_cancelled(settings.open_store(&url)).await;
+    let opening = stop.run_until_cancelled(open(settings, &url)).await;
     let Some(store) = opening.transpose()? else {
         return Ok(());
     };
-    if !is_sound(&store, &url, &stop).await? {
-        return Ok(());
-    }
     if started.is_none() {
         create_first_key(&url, &store).await?;
     }
@@ -77,12 +74,10 @@ pub(crate) async fn serve(
     served.map_err(Failure::runtime)
 }
 
-/// Checks that the database file is not damaged, which reads all of it. False if the stop comes first.
-async fn is_sound(store: &Store, url: &DatabaseUrl, stop: &CancellationToken) -> Result<bool, Failure> {
-    match stop.run_until_cancelled(store.check_file()).await {
-        Some(checked) => checked
-            .map(|()| true)
-            .map_err(|error| Failure::database(url, &error)),
-        None => Ok(false),
-    }
+/// Opens the database, and checks that its file is not damaged, which reads all of it.
+async fn open(settings: &Settings, url: &DatabaseUrl) -> Result<Store, Failure> {
+    let store = settings.open_store(url).await?;
+    let checked = store.check_file().await;
+    checked.map_err(|error| Failure::database(url, &error))?;
+    Ok(store)
 }

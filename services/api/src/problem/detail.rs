@@ -1,7 +1,8 @@
-//! The details of problems that concern access keys.
+//! The details of problems that need more than a sentence.
 
 use tonghop_access::{KeyRefusal, Resource};
 
+use crate::problem::parameter_error::ParameterError;
 use crate::problem::text::{Localized, localized};
 
 /// Says which share of a key is used up.
@@ -48,5 +49,15 @@ pub(crate) fn too_many_keys(max: u32) -> Localized {
     localized(
         format!("This unit already has {max} valid keys. Revoke one that is no longer used."),
         format!("Đơn vị này đã có {max} khóa còn hiệu lực. Hãy thu hồi khóa không còn dùng."),
+    )
+}
+
+/// Names the query parameters that are wrong.
+pub(crate) fn invalid_query(errors: &[ParameterError]) -> Localized {
+    let names: Vec<&str> = errors.iter().map(|error| error.name.as_str()).collect();
+    let names = names.join(", ");
+    localized(
+        format!("Correct these query parameters: {names}."),
+        format!("Hãy sửa các tham số truy vấn: {names}."),
     )
 }

@@ -14,7 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use tonghop_access::{KeyRefusal, Resource};
 use tonghop_domain::FieldError;
 
-use crate::problem::detail::{key_detail, share_detail, too_many_keys};
+use crate::problem::detail::{invalid_query, key_detail, share_detail, too_many_keys};
 use crate::problem::kind::ProblemKind;
 use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
 use crate::problem::text::{Localized, localized};
@@ -157,14 +157,7 @@ impl Problem {
                 ),
                 format!("Nội dung không phải JSON ở dòng {line}, cột {column}, hoặc lồng nhau quá 32 cấp."),
             ),
-            Self::InvalidQuery(errors) => {
-                let names: Vec<&str> = errors.iter().map(|error| error.name.as_str()).collect();
-                let names = names.join(", ");
-                localized(
-                    format!("Correct these query parameters: {names}."),
-                    format!("Hãy sửa các tham số truy vấn: {names}."),
-                )
-            }
+            Self::InvalidQuery(errors) => invalid_query(errors),
             Self::InvalidHeader { expected, .. } => expected.clone(),
             Self::InvalidKey(refusal) => key_detail(*refusal),
             Self::Forbidden(denied) => denied.detail(),
