@@ -272,6 +272,32 @@ async fn a_transaction_that_has_not_ended_holds_the_watermark_back() {
     assert!(store.watermark().await.unwrap() > recorded.received_at);
 }
 
+/// A report gets its time, and becomes visible only after a later one: it waits for a session that inserts the same
+/// submission and gives up.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watermark_stays_below_a_report_that_commits_late() {
+    let store = TestStore::on_postgres().await;
+    let key = store.key_for(PERIOD, "01-A-1");
+    let mut other = store.session().await;
+    other
+        .run(&format!(
+            "SET session_replication_role = replica; BEGIN; INSERT INTO submissions (submission_id, form, period, unit_id, \
+             revision, status, digest, first_received_at, received_at) VALUES (gen_random_uuid(), '{}', '{}', {}, 1, \
+             'accepted', '', now(), now())",
+            key.form, key.period, key.unit.0
+        ))
+        .await;
+    let (waiting, write) = (store.handle(), store.write("01-A-1", [flow(1)]));
+    let late = tokio::spawn(async move { waiting.record(write).await });
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    let early = store.reports("01-A-2", 2).await;
+    let watermark = store.watermark().await.unwrap();
+    other.run("ROLLBACK").await;
+    let late = recorded(late.await.unwrap().unwrap());
+    assert!(late.received_at < early.received_at, "it got its time first");
+    assert!(watermark <= late.received_at, "{watermark} {}", late.received_at);
+}
+
 async fn updated_since_includes_the_given_time(store: TestStore) {
     let first = store.reports("01-A-1", 1).await;
     let second = store.reports("01-A-2", 2).await;
