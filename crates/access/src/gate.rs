@@ -106,7 +106,7 @@ impl Gate {
             self.count_refusal(refusal, &credentials, &client, &operation);
         }
         let (caller, quota) = admitted?;
-        // Whoever may read no figures may use no operation of the document.
+        // A key that may not read figures may not use any operation of the OpenAPI document.
         let is_allowed = caller.role.reads() || operation.id.is_none();
         let context = AuditContext::new(client, operation, caller.key.clone());
         if !is_allowed {

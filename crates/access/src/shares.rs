@@ -52,7 +52,7 @@ struct Held {
     by_holder: HashMap<Holder, usize>,
 }
 
-/// Whoever holds a share.
+/// The holder of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Holder {
     /// The holder of a key.

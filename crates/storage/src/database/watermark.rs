@@ -1,7 +1,7 @@
 //! The watermark: a time before which nothing can still be recorded.
 //!
 //! A revision gets its time when its transaction has locked the head, and becomes visible when the transaction commits,
-//! so a later time can become visible first. Whoever reads "everything since the newest time that I saw" would miss the
+//! so a later time can become visible first. A client that asks for everything since the newest time it saw would miss the
 //! earlier one. Therefore a transaction that records announces itself before it reads the clock, and what is read by time
 //! ends at the watermark: the earliest announcement, or now if there is none.
 //!

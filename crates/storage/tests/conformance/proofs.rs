@@ -1,4 +1,4 @@
-//! The proof of content: what the audit trail says was recorded is what the database contains, whoever writes to it.
+//! The proof of content: verification compares what the database contains with what the audit trail says was recorded.
 
 use tonghop_domain::{AuditEntry, KeyId, Origin, Revision, Role, SubmissionId, key_proof};
 use tonghop_storage::{AuditFault, LaggingHead, NewKey, StoreError};
@@ -217,7 +217,7 @@ async fn a_head_that_differs_is_reported_and_repaired(store: TestStore) {
     assert_eq!(store.rewritten(&change).await, [AuditFault::HeadChanged(id)]);
 }
 
-/// Whoever changes a key and adds the entry of its creation, as the service would write it, is found.
+/// Someone changes a key and adds an entry of its creation, as the service would write it.
 async fn a_second_creation_of_a_key_is_reported(store: TestStore) {
     let key = store.creates_key(Role::Reader, "01").await;
     store.seal().await.unwrap();
