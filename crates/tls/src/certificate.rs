@@ -71,7 +71,8 @@ impl Certificate {
         Ok(())
     }
 
-    /// Returns the configuration of a rustls server: TLS 1.2 and 1.3, without client certificates.
+    /// Returns the configuration of a rustls server: TLS 1.2 and 1.3, without client certificates, for HTTP/1.1 (ALPN, RFC
+    /// 7301).
     ///
     /// # Errors
     /// Fails if rustls rejects the configuration.
@@ -79,7 +80,9 @@ impl Certificate {
         let builder = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| InvalidCertificate::Other(error.to_string()))?;
-        Ok(builder.with_no_client_auth().with_cert_resolver(self.0.clone()))
+        let mut config = builder.with_no_client_auth().with_cert_resolver(self.0.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 

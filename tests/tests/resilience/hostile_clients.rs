@@ -247,6 +247,97 @@ async fn connections_beyond_the_share_of_an_address_are_closed_until_silent_ones
     );
 }
 
+/// Clients that send requests and read no answer.
+const DEAF_CLIENTS: usize = 50;
+/// The memory that each of them may cost, in bytes.
+const PER_DEAF_CLIENT: u64 = 512 << 10;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_whose_answers_are_not_read_take_little_memory() {
+    for path in ["/livez", "/openapi.json", "/nowhere"] {
+        let app = TestApp::start(Way::Embedded).await;
+        let address = app.bases[0].trim_start_matches("http://").to_owned();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        // The first answers fill caches and pools.
+        for _ in 0..20 {
+            app.get(path).await;
+        }
+        let before = memory(&app);
+        let mut clients = Vec::new();
+        for _ in 0..DEAF_CLIENTS {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            let requests = request.repeat(20_000);
+            clients.push(tokio::spawn(async move {
+                // The service reads no more, and then closes the connection.
+                stream.write_all(requests.as_bytes()).await.ok();
+            }));
+        }
+        let mut most = before;
+        for _ in 0..40 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            most = most.max(memory(&app));
+        }
+        let each = (most - before) / DEAF_CLIENTS as u64;
+        println!("{path}: {} KiB for each client that reads nothing", each >> 10);
+        assert!(each < PER_DEAF_CLIENT, "{path}: {each} bytes");
+        assert_eq!(app.get("/livez").await.status, 200);
+        for client in clients {
+            client.abort();
+        }
+    }
+}
+
+/// The memory that the service uses, in bytes.
+fn memory(app: &TestApp) -> u64 {
+    let process = procfs::process::Process::new(app.apis[0].id() as i32);
+    let memory = process.and_then(|process| process.statm()).unwrap();
+    memory.resident * procfs::page_size()
+}
+
+/// RFC 9112, section 9.3.2: a server may handle pipelined requests in parallel, and must answer in their order.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_sent_before_their_answers_are_all_answered_in_order() {
+    let app = TestApp::start(Way::Embedded).await;
+    let address = app.bases[0].trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let authorization = format!("Authorization: Bearer {}\r\n", app.admin_key);
+    let mut requests = String::new();
+    for number in 0..300 {
+        let id = format!("Host: x\r\nX-Request-Id: turn-{number}-\r\n{authorization}");
+        requests += &match number % 3 {
+            0 => format!("GET /openapi.json HTTP/1.1\r\n{id}\r\n"),
+            1 => format!("GET /nowhere HTTP/1.1\r\n{id}\r\n"),
+            _ => {
+                let body = broadcasts("866", number).to_string().replace(':', ":\r\n\r\n");
+                let length = body.len();
+                format!(
+                    "POST /v1/submissions HTTP/1.1\r\n{id}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+                )
+            }
+        };
+    }
+    let last = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    requests += last;
+    let (mut reading, mut writing) = stream.split();
+    let mut answers = Vec::new();
+    let (sent, received) = tokio::join!(
+        writing.write_all(requests.as_bytes()),
+        reading.read_to_end(&mut answers)
+    );
+    sent.unwrap();
+    received.unwrap();
+    let answers = String::from_utf8(answers).unwrap();
+    let mut heads = answers.split("HTTP/1.1 ").skip(1);
+    for number in 0..300 {
+        let head = heads.next().unwrap();
+        let expected = ["200", "404", "201"][number % 3];
+        assert!(head.starts_with(expected), "{number}: {head}");
+        assert!(head.contains(&format!("turn-{number}-")), "{number}: {head}");
+    }
+    assert!(heads.next().unwrap().starts_with("200"));
+    assert!(heads.next().is_none());
+}
+
 /// Sends the head, then one byte per second. Returns the time until the service closed the connection.
 async fn send_slowly(address: String, head: String) -> Duration {
     let mut stream = TcpStream::connect(address).await.unwrap();

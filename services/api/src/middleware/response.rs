@@ -18,6 +18,8 @@ use crate::middleware::request_metrics::RequestMetrics;
 use crate::problem::body::Context;
 use crate::problem::{Missing, Problem};
 use crate::request::request_id::{REQUEST_ID, RequestId};
+use crate::server::read_ahead::Exchange;
+use crate::server::state::Encryption;
 
 /// The time for which a connection may be idle between requests: longer than common proxies keep theirs (60 s, as in nginx
 /// and in load balancers of clouds), so that they close first.
@@ -31,6 +33,7 @@ pub(crate) async fn complete_response(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let exchange = Exchange::begin(&mut request);
     let method = request.method().clone();
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
@@ -49,7 +52,7 @@ pub(crate) async fn complete_response(
         requests.observe(&method, route.as_deref(), response.status(), took);
     }
     log_request(&method, &response, &id, took);
-    Ok(response)
+    Ok(exchange.end_with(response))
 }
 
 /// Renders the problem of a response, if it is one.
@@ -86,7 +89,8 @@ fn add_security_headers(response: &mut ServiceResponse) {
     set(response, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(response, X_FRAME_OPTIONS, "DENY");
     set(response, REFERRER_POLICY, "no-referrer");
-    if response.request().app_config().secure() {
+    let encryption = response.request().app_data::<Data<Encryption>>();
+    if encryption.is_some_and(|encryption| encryption.0) {
         // A browser that has been here uses HTTPS for a year, whatever a link says.
         set(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }

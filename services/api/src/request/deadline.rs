@@ -1,10 +1,10 @@
-//! How long a client may take to send bytes.
+//! How long a client may take to send or accept bytes.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The slowest rate, in bytes per second, at which bodies are received. A telephone with a weak signal is faster.
+/// The slowest rate, in bytes per second, at which bodies are received and responses are accepted. A telephone with a weak signal is faster.
 const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
 
 /// The time until which bytes must have arrived: a grace period, and the time that the bytes so far may take.
@@ -19,11 +19,16 @@ impl Deadline {
 
     /// Grants the time that these bytes may have taken.
     pub(crate) fn extend(&mut self, received: usize) {
-        self.0 += Duration::from_micros(received as u64 * 1_000_000 / MIN_BYTES_PER_SECOND);
+        self.0 += time_of(received);
     }
 
     /// The moment after which the client is too slow.
     pub(crate) fn instant(self) -> Instant {
         self.0
     }
+}
+
+/// The time that bytes may take.
+pub(crate) fn time_of(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64 * 1_000_000 / MIN_BYTES_PER_SECOND)
 }

@@ -1,8 +1,11 @@
 //! Listens, serves, and stops in an orderly way.
 
-mod connections;
+mod accept;
+mod connection;
 pub(crate) mod options;
+mod patience;
 pub(crate) mod proxies;
+pub(crate) mod read_ahead;
 pub(crate) mod router;
 pub(crate) mod state;
 
@@ -11,10 +14,16 @@ use std::num::NonZero;
 use std::time::Duration;
 use utoipa_actix_web::AppExt;
 
-use actix_web::dev::Server;
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppConfig, Server, ServiceResponse};
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{get, to};
-use actix_web::{App, HttpServer};
+use actix_web::{App, Error};
 use tokio_util::sync::CancellationToken;
 use tonghop_access::{Gate, GateTasks, Resource};
 use tonghop_metrics::Metrics;
@@ -24,6 +33,8 @@ use tonghop_tls::InvalidCertificate;
 use crate::middleware::authenticate::authenticate;
 use crate::middleware::cors::cors;
 use crate::middleware::response::{IDLE_TIMEOUT, complete_response};
+use crate::server::accept::Acceptor;
+use crate::server::connection::Connection;
 use crate::server::options::ServerConfig;
 use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
@@ -36,8 +47,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The files that a process may open besides its connections to clients.
 const OTHER_FILES: usize = 100;
 
-/// The time for a TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time in which a client must close a connection that the service ends.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time in seconds for requests in flight to finish after the stop.
 const STOP_TIMEOUT_S: u64 = 30;
@@ -104,42 +115,84 @@ fn start(
 ) -> Result<Server, StartError> {
     config.warn_if_readable(&listeners);
     warn_without_open_files((Resource::Connections.total() + OTHER_FILES) as u64);
-    let server = HttpServer::new(move || {
-        App::new()
-            .into_utoipa_app()
-            .configure(routes)
-            .into_app()
-            .configure(|config| shared.configure(config))
-            .route("/", get().to(get_index))
-            .route("/docs", get().to(redirect_docs))
-            .service(docs())
-            .default_service(to(fallback))
-            .wrap(from_fn(authenticate))
-            .wrap(from_fn(cors))
-            .wrap(from_fn(complete_response))
-    });
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
-    // Further ones wait to be accepted.
-    let connections = Resource::Connections.total().div_ceil(workers);
-    let (gate, proxies) = (gate.clone(), config.proxies());
-    let mut server = server
+    let mut server = Server::build()
         .workers(workers)
-        .on_connect(move |stream, held| connections::admit(stream, held, &gate, &proxies))
-        .keep_alive(IDLE_TIMEOUT)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .max_connections(connections)
-        // A handshake that waits for its client costs nothing but a connection. With a smaller number, such as the
-        // default of 256, as many slow clients would keep out all others until their handshakes time out.
-        .max_connection_rate(connections)
-        .tls_handshake_timeout(HANDSHAKE_TIMEOUT)
+        // Further ones wait to be accepted.
+        .max_concurrent_connections(Resource::Connections.total().div_ceil(workers))
         .shutdown_timeout(STOP_TIMEOUT_S)
         .disable_signals();
+    let acceptor = Acceptor {
+        gate: gate.clone(),
+        proxies: config.proxies(),
+        tls: config.tls_acceptor()?,
+        idle_timeout: IDLE_TIMEOUT + HEAD_TIMEOUT,
+    };
     for listener in listeners {
-        let listening = match config.certificate() {
-            Some(certificate) => server.listen_rustls_0_23(listener, certificate.server_config()?),
-            None => server.listen(listener),
-        };
+        let (acceptor, shared, stopping) = (
+            acceptor.clone(),
+            shared.clone(),
+            server.graceful_shutdown_signal(),
+        );
+        let listening = server.listen("api", listener, move || {
+            connections(&acceptor, &shared, &stopping)
+        });
         server = listening.map_err(StartError::Failed)?;
     }
     Ok(server.run())
+}
+
+/// Serves the connections of one listener, in one worker.
+fn connections(
+    acceptor: &Acceptor,
+    shared: &Shared,
+    stopping: &GracefulShutdownSignal,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
+{
+    let (acceptor, stopping) = (acceptor.clone(), stopping.clone());
+    let http = HttpService::build()
+        .keep_alive(IDLE_TIMEOUT)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .on_connect_ext(|connection: &Connection, held| drop(held.insert(connection.read_ahead())))
+        .h1(map_config(app(shared), |()| AppConfig::default()));
+    let open = fn_service(move |stream: TcpStream| {
+        let opening = acceptor.clone().open(stream);
+        async move {
+            let connection = opening.await.map_err(DispatchError::Io)?;
+            let peer = connection.peer();
+            Ok((connection, peer))
+        }
+    });
+    open.and_then(http)
+}
+
+/// The operations, and the middleware around them.
+fn app(
+    shared: &Shared,
+) -> impl ServiceFactory<
+    Request,
+    Config = AppConfig,
+    Response = ServiceResponse<BoxBody>,
+    Error = Error,
+    InitError = (),
+> + use<> {
+    let shared = shared.clone();
+    App::new()
+        .into_utoipa_app()
+        .configure(routes)
+        .into_app()
+        .configure(move |config| shared.configure(config))
+        .route("/", get().to(get_index))
+        .route("/docs", get().to(redirect_docs))
+        .service(docs())
+        .default_service(to(fallback))
+        .wrap(from_fn(authenticate))
+        .wrap(from_fn(cors))
+        .wrap(from_fn(complete_response))
+        .into_factory()
 }

@@ -2,9 +2,11 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio_rustls::TlsAcceptor;
 use tonghop_access::{KeyRules, RateLimits};
 use tonghop_process::ListenAddress;
 use tonghop_tls::{Certificate, InvalidCertificate};
@@ -141,8 +143,22 @@ impl ServerConfig {
         self.proxies.clone()
     }
 
-    pub(crate) fn certificate(&self) -> Option<&Certificate> {
-        self.certificate.as_ref()
+    /// Encrypts connections, if there is a certificate.
+    ///
+    /// # Errors
+    /// The certificate cannot be used.
+    pub(crate) fn tls_acceptor(&self) -> Result<Option<TlsAcceptor>, InvalidCertificate> {
+        let config = self
+            .certificate
+            .as_ref()
+            .map(Certificate::server_config)
+            .transpose()?;
+        Ok(config.map(|config| TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Whether the connections are encrypted.
+    pub(crate) fn encrypts(&self) -> bool {
+        self.certificate.is_some()
     }
 
     /// Reads the certificate again, as SIGHUP asks. An unusable one leaves the old certificate in place.

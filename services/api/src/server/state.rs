@@ -23,7 +23,11 @@ pub(crate) struct Shared {
     proxies: Data<TrustedProxies>,
     requests: Data<RequestMetrics>,
     metrics: Data<Metrics>,
+    encryption: Data<Encryption>,
 }
+
+/// Whether the service encrypts its connections itself.
+pub(crate) struct Encryption(pub(crate) bool);
 
 impl Shared {
     pub(crate) fn new(gate: &Gate, config: &ServerConfig, metrics: Metrics) -> Self {
@@ -38,6 +42,7 @@ impl Shared {
             proxies: Data::new(config.proxies()),
             requests: Data::new(requests),
             metrics: Data::new(metrics),
+            encryption: Data::new(Encryption(config.encrypts())),
         }
     }
 
@@ -50,6 +55,7 @@ impl Shared {
             .app_data(self.proxies.clone())
             .app_data(self.requests.clone())
             .app_data(self.metrics.clone())
+            .app_data(self.encryption.clone())
             .route("/metrics", get().to(get_metrics));
     }
 }

@@ -1,0 +1,302 @@
+//! A connection to a client.
+
+use std::io::{Error, ErrorKind, Result};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use actix_web::web::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tonghop_access::Share;
+
+use crate::server::patience::Patience;
+use crate::server::read_ahead::ReadAhead;
+
+/// The requests that are passed on at once. Those that their client has sent before the answers to earlier ones wait.
+const REQUESTS_AHEAD: usize = 8;
+
+/// The bytes of a connection, plain or encrypted.
+pub(crate) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A connection to a client, which reads no further than its [`ReadAhead`] allows, and nothing while the client does not
+/// accept what it is sent.
+pub(crate) struct Connection {
+    transport: Transport,
+    read_ahead: ReadAhead,
+    /// What was received, but not passed on.
+    held_back: BytesMut,
+    /// The ends of heads that can still be passed on in this turn.
+    heads_left: usize,
+    patience: Patience,
+    /// The time by which the next request must have begun, and the number of the one before.
+    idle: (Pin<Box<Sleep>>, u64),
+    idle_timeout: Duration,
+    _share: Option<Share>,
+}
+
+impl Connection {
+    /// A connection that is closed if a request does not begin within `idle_timeout` after the one before was answered.
+    pub(crate) fn new(transport: Transport, share: Option<Share>, idle_timeout: Duration) -> Self {
+        Self {
+            transport,
+            read_ahead: ReadAhead::default(),
+            held_back: BytesMut::new(),
+            heads_left: REQUESTS_AHEAD,
+            patience: Patience::new(),
+            idle: (Box::pin(sleep(idle_timeout)), 0),
+            idle_timeout,
+            _share: share,
+        }
+    }
+
+    /// What the requests of this connection know of it.
+    pub(crate) fn read_ahead(&self) -> ReadAhead {
+        self.read_ahead.clone()
+    }
+
+    /// The address of the client, or of a proxy.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match &self.transport {
+            Either::Left(plain) => plain.peer_addr().ok(),
+            Either::Right(encrypted) => encrypted.get_ref().0.peer_addr().ok(),
+        }
+    }
+
+    /// Fails if no request has begun for too long. The framework itself limits only the time for the first one, and the
+    /// time in which a connection is silent: a client could otherwise send half a head and keep the connection.
+    fn check_idle(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let Some(answered) = self.read_ahead.awaits_request() else {
+            return Ok(());
+        };
+        let (deadline, of) = &mut self.idle;
+        if *of != answered {
+            *of = answered;
+            deadline.as_mut().reset(Instant::now() + self.idle_timeout);
+        }
+        match deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(Error::new(ErrorKind::TimedOut, "no request has begun")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// The number of bytes that can be passed on in this turn.
+    fn take_turn(&mut self, received: &[u8]) -> usize {
+        let passed_on = head_ends(received).take(self.heads_left);
+        let (count, last) = passed_on.fold((0, 0), |(count, _), end| (count + 1, end));
+        self.heads_left -= count;
+        if self.heads_left == 0 {
+            last
+        } else {
+            received.len()
+        }
+    }
+
+    /// Passes on what was held back.
+    fn pass_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        let length = self.held_back.len().min(buffer.remaining());
+        let held_back = self.held_back.split_to(length);
+        let passed_on = self.take_turn(&held_back);
+        buffer.put_slice(&held_back[..passed_on]);
+        if passed_on < length {
+            let mut rest = BytesMut::from(&held_back[passed_on..]);
+            rest.unsplit(std::mem::take(&mut self.held_back));
+            self.held_back = rest;
+        }
+    }
+
+    /// Receives more, and passes on as much as it may.
+    fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
+        let passed_on = self.take_turn(&buffer.filled()[before..]);
+        self.held_back
+            .extend_from_slice(&buffer.filled()[before + passed_on..]);
+        buffer.set_filled(before + passed_on);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The positions after empty lines. A head ends with one (RFC 9112, section 2.1; section 2.2 allows a lone LF as its end);
+/// a body that contains some is passed on in more turns than necessary.
+fn head_ends(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let line_ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    line_ends.filter_map(|(at, _)| match &bytes[at + 1..] {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        let this = &mut *self;
+        ready!(this.read_ahead.poll_readable(context));
+        this.check_idle(context)?;
+        if this.patience.is_blocked() {
+            // A write that succeeds wakes the task.
+            return Poll::Pending;
+        }
+        if this.heads_left == 0 {
+            // The requests that were passed on are handled first.
+            this.heads_left = REQUESTS_AHEAD;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        if this.held_back.is_empty() {
+            ready!(this.poll_receive(context, buffer))?;
+        } else {
+            this.pass_on(buffer);
+        }
+        this.read_ahead.has_read(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        let written = Pin::new(&mut self.transport).poll_write(context, bytes);
+        match &written {
+            Poll::Pending => self.patience.check(context)?,
+            Poll::Ready(accepted) => {
+                if self.patience.accept(*accepted.as_ref().unwrap_or(&0)) {
+                    // Reading goes on.
+                    context.waker().wake_by_ref();
+                }
+            }
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    async fn connected(idle_timeout: Duration) -> (TcpStream, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let connection = Connection::new(Either::Left(accepted), None, idle_timeout);
+        (client, connection)
+    }
+
+    /// What the framework gets in each of its turns, until the client has closed the connection.
+    async fn turns(connection: &mut Connection, buffer_size: usize) -> Vec<Vec<u8>> {
+        let mut turns = vec![Vec::new()];
+        loop {
+            let mut bytes = vec![0; buffer_size];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let mut paused = false;
+            poll_fn(|context| {
+                let polled = Pin::new(&mut *connection).poll_read(context, &mut buffer);
+                paused |= polled.is_pending();
+                polled
+            })
+            .await
+            .unwrap();
+            if buffer.filled().is_empty() {
+                return turns;
+            }
+            if paused {
+                turns.push(Vec::new());
+            }
+            turns.last_mut().unwrap().extend_from_slice(buffer.filled());
+        }
+    }
+
+    fn some_lines() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => Just("GET / HTTP/1.1\r\n\r\n".to_owned()),
+            2 => Just("GET / HTTP/1.1\n\n".to_owned()),
+            1 => "[a-z\r\n]{0,300}",
+        ];
+        prop::collection::vec(piece, 0..200).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn all_bytes_are_passed_on_and_few_requests_at_once(sent in some_lines(), buffer_size in 1_usize..9_000) {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            let turns = runtime.block_on(async {
+                let (mut client, mut connection) = connected(Duration::from_secs(60)).await;
+                client.write_all(&sent).await.unwrap();
+                drop(client);
+                turns(&mut connection, buffer_size).await
+            });
+            for turn in &turns {
+                // An end that is divided between two reads is not seen.
+                let divided = turn.len() / buffer_size + 1;
+                prop_assert!(head_ends(turn).count() <= REQUESTS_AHEAD + divided);
+            }
+            prop_assert_eq!(turns.concat(), sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_begin_in_time_ends_the_connection() {
+        let (mut client, mut connection) = connected(Duration::from_millis(50)).await;
+        client.write_all(b"GET /livez HT").await.unwrap();
+        let mut buffer = [0; 100];
+        assert_eq!(connection.read(&mut buffer).await.unwrap(), 13);
+        let failed = connection.read(&mut buffer).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_the_client_does_not_accept_what_it_is_sent() {
+        let (mut client, mut connection) = connected(Duration::from_secs(60)).await;
+        let answer = vec![b'x'; 1 << 20];
+        while poll_fn(|context| Poll::Ready(Pin::new(&mut connection).poll_write(context, &answer)))
+            .await
+            .is_ready()
+        {}
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut bytes = [0; 100];
+        let read = poll_fn(|context| {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            Poll::Ready(Pin::new(&mut connection).poll_read(context, &mut buffer))
+        });
+        assert!(read.await.is_pending());
+        // The client accepts it, and what it sent is read.
+        let mut received = vec![0; 16 << 20];
+        let accepting = async {
+            loop {
+                assert!(client.read(&mut received).await.unwrap() > 0);
+            }
+        };
+        let reading = async {
+            connection.write_all(b"more").await.unwrap();
+            let mut buffer = [0; 100];
+            connection.read(&mut buffer).await.unwrap()
+        };
+        tokio::select! { read = reading => assert_eq!(read, 18), () = accepting => {} }
+    }
+}
