@@ -181,10 +181,10 @@ fn digest_of_fields(fields: &[Option<&dyn fmt::Display>]) -> String {
 
 /// The proof of a revision: the SHA-256 digest, in hexadecimal, of everything that was recorded. The audit trail contains
 /// it, so what was recorded can be compared with it later, and the salt, which the trail does not contain, keeps its
-/// readers from guessing small figures.
-pub fn revision_proof(revision: &Revision, actor: &str, salt: &str) -> String {
+/// readers from guessing small figures. The digest of the content is given, because whoever records it needs it besides.
+pub fn revision_proof(revision: &Revision, content_digest: &str, actor: &str, salt: &str) -> String {
     let SubmissionKey { form, period, unit } = &revision.key;
-    let (time, content) = (revision.received_at.timestamp_micros(), revision.content.digest());
+    let time = revision.received_at.timestamp_micros();
     digest_of_fields(&[
         Some(&salt),
         Some(&revision.id),
@@ -195,7 +195,7 @@ pub fn revision_proof(revision: &Revision, actor: &str, salt: &str) -> String {
         Some(&revision.status.as_str()),
         Some(&time),
         Some(&actor),
-        Some(&content),
+        Some(&content_digest),
     ])
 }
 
@@ -311,11 +311,12 @@ mod tests {
             |revision| revision.received_at += chrono::Duration::microseconds(1),
             |revision| Arc::make_mut(&mut revision.content).note = Some(String::new()),
         ];
-        let of = |revision: &Revision| revision_proof(revision, "8kQ2vY1c", "salt");
+        let of =
+            |revision: &Revision| revision_proof(revision, &revision.content.digest(), "8kQ2vY1c", "salt");
         let mut proofs = vec![
             of(&revision),
-            revision_proof(&revision, "local-operator", "salt"),
-            revision_proof(&revision, "8kQ2vY1c", "pepper"),
+            revision_proof(&revision, &revision.content.digest(), "local-operator", "salt"),
+            revision_proof(&revision, &revision.content.digest(), "8kQ2vY1c", "pepper"),
         ];
         for change in changes {
             let mut changed = revision.clone();

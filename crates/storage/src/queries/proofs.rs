@@ -134,16 +134,17 @@ fn comparison(row: RevisionRow, head: Option<HeadRow>) -> Comparison {
         };
     };
     let is_current = head.revision == revision.revision;
+    let content_digest = revision.content.digest();
     Comparison {
-        proof: revision_proof(&revision, &actor, &salt),
-        has_other_digest: is_current && head.digest != digest_of_head(&revision),
+        proof: revision_proof(&revision, &content_digest, &actor, &salt),
+        has_other_digest: is_current && head.digest != digest_of_head(&revision, content_digest),
     }
 }
 
 /// The digest of a head whose current revision this is.
-fn digest_of_head(revision: &Revision) -> String {
+fn digest_of_head(revision: &Revision, content_digest: String) -> String {
     match revision.status {
-        Status::Accepted => revision.content.digest(),
+        Status::Accepted => content_digest,
         Status::Withdrawn => String::new(),
     }
 }
@@ -209,7 +210,7 @@ fn head_after(rows: Vec<RevisionRow>, key: &SubmissionKey) -> Result<Option<Head
             id: revision.id,
             revision: revision.revision,
             status: revision.status,
-            digest: digest_of_head(&revision),
+            digest: digest_of_head(&revision, revision.content.digest()),
             first_received_at: reported.map_or(revision.received_at, |head| head.first_received_at),
             received_at: revision.received_at,
         });

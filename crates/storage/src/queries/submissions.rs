@@ -204,6 +204,7 @@ impl Recorded {
                 revision,
                 actor,
                 salt,
+                ..
             } = new;
             Ok(RevisionRow {
                 submission_id: revision.id.into(),

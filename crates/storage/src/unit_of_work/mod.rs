@@ -79,6 +79,8 @@ pub struct Clock {
 pub struct NewRevision {
     /// The revision.
     pub revision: Revision,
+    /// The digest of its content.
+    pub content_digest: String,
     /// Its author.
     pub actor: Actor,
     /// The salt of its proof.
@@ -87,9 +89,10 @@ pub struct NewRevision {
 
 impl NewRevision {
     /// A revision with a new salt.
-    pub(crate) fn new(revision: &Revision, actor: &Actor) -> Self {
+    pub(crate) fn new(revision: &Revision, content_digest: String, actor: &Actor) -> Self {
         Self {
             revision: revision.clone(),
+            content_digest,
             actor: actor.clone(),
             salt: Uuid::new_v4().simple().to_string(),
         }
@@ -97,7 +100,12 @@ impl NewRevision {
 
     /// The proof of the revision, for the audit trail.
     pub fn proof(&self) -> String {
-        revision_proof(&self.revision, self.actor.as_str(), &self.salt)
+        revision_proof(
+            &self.revision,
+            &self.content_digest,
+            self.actor.as_str(),
+            &self.salt,
+        )
     }
 }
 

@@ -201,8 +201,9 @@ impl Batch {
     ) -> Result<Revision, StoreError> {
         let scope = scope_of(catalogue, &write.key)?;
         let place = place_of(&scope, &write.key)?;
+        let content_digest = content.digest();
         let (status, digest) = match &write.change {
-            Change::Report(content) => (Status::Accepted, content.digest()),
+            Change::Report(_) => (Status::Accepted, content_digest.clone()),
             Change::Withdraw => (Status::Withdrawn, String::new()),
         };
         let current = self.heads.get(&write.key);
@@ -228,7 +229,7 @@ impl Batch {
             self.begun.insert(write.key.clone());
         }
         self.revisions
-            .push(NewRevision::new(&revision, &write.origin.actor));
+            .push(NewRevision::new(&revision, content_digest, &write.origin.actor));
         let SubmissionKey { form, period, .. } = write.key.clone();
         let stale = TotalKey {
             form: form.clone(),
