@@ -11,7 +11,7 @@ use crate::audit_log::AuditLog;
 use crate::key_cache::KeyCache;
 use crate::key_rules::{KeyCreations, KeyRules};
 use crate::refusal::Refusal;
-use crate::refused_lines::RefusedLines;
+use crate::refused_lines::{RefusalPace, RefusedLines};
 use crate::shares::{Holder, Resource, Share, Shares};
 use crate::waiters::Waiters;
 
@@ -31,6 +31,7 @@ pub struct AuthorizedStore {
     pub(crate) waiters: Waiters,
     pub(crate) shares: Shares,
     pub(crate) key_creations: Arc<KeyCreations>,
+    pub(crate) refusal_pace: Arc<RefusalPace>,
     pub(crate) context: AuditContext,
 }
 
@@ -135,7 +136,8 @@ impl AuthorizedStore {
 
     /// Counts the refused lines of the request's batch.
     pub fn refused_lines(&self) -> RefusedLines {
-        RefusedLines::new(self.audit.clone(), self.context.clone())
+        let (pace, key) = (self.refusal_pace.clone(), self.caller.key.clone());
+        RefusedLines::new(self.audit.clone(), self.context.clone(), pace, key)
     }
 
     /// Fails unless the unit of a submission is at or below the caller's in the tree of its period.

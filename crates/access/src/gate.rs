@@ -16,6 +16,7 @@ use crate::key_cache::KeyCache;
 use crate::key_rules::{KeyCreations, KeyRules};
 use crate::rate_limit::{Quota, RateLimits};
 use crate::refusal::{KeyRefusal, Refusal};
+use crate::refused_lines::RefusalPace;
 use crate::shares::{Holder, Resource, Share, ShareUsedUp, Shares};
 use crate::token::Token;
 use crate::waiters::Waiters;
@@ -51,6 +52,7 @@ struct Inner {
     waiters: Waiters,
     shares: Shares,
     key_creations: Arc<KeyCreations>,
+    refusal_pace: Arc<RefusalPace>,
 }
 
 /// What must run beside a gate.
@@ -70,6 +72,7 @@ impl Gate {
             waiters: Waiters::default(),
             shares: Shares::default(),
             key_creations: Arc::new(KeyCreations::new(rules)),
+            refusal_pace: Arc::new(RefusalPace::new()),
             store,
             limits,
             audit,
@@ -120,6 +123,7 @@ impl Gate {
             waiters,
             shares,
             key_creations,
+            refusal_pace,
             ..
         } = &*self.0;
         let store = AuthorizedStore {
@@ -129,6 +133,7 @@ impl Gate {
             waiters: waiters.clone(),
             shares: shares.clone(),
             key_creations: key_creations.clone(),
+            refusal_pace: refusal_pace.clone(),
             caller,
             context,
         };
@@ -199,11 +204,13 @@ impl GateTasks {
             limits,
             waiters,
             key_creations,
+            refusal_pace,
             ..
         } = &*self.gate.0;
         let forget_idle = || {
             limits.forget_idle();
             key_creations.forget_idle();
+            refusal_pace.forget_idle();
         };
         tokio::join!(
             keys.run(forget_idle, stop),

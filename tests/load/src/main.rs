@@ -16,6 +16,7 @@ mod plan;
 mod reports;
 mod results;
 mod scenarios;
+mod tunnel;
 mod usage;
 
 use std::panic::AssertUnwindSafe;

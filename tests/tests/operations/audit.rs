@@ -412,6 +412,22 @@ mod stories {
             "{}",
             audit().output
         );
+        // Nobody knows any more what was recorded, so a head does not advance by itself.
+        tamper(
+            &app.database_url,
+            &format!("UPDATE submissions SET revision = 2 WHERE submission_id = '{id}'"),
+        )
+        .await;
+        let refused = totals("rebuild");
+        assert_eq!(refused.code, Some(1), "{}", refused.output);
+        assert!(
+            refused
+                .output
+                .contains(&format!("submission {id} is left as it is: ")),
+            "{}",
+            refused.output
+        );
+        assert_eq!(totals("verify").code, Some(1));
     }
 
     pub(crate) async fn a_trail_is_sealed_every_second_and_tampering_is_named(way: Way) {

@@ -17,7 +17,7 @@ use crate::queries::{idempotency, submission_pages, submissions};
 use crate::reads;
 use crate::store::Store;
 use crate::unit_of_work::DEADLINE;
-use crate::unit_of_work::record::record;
+use crate::unit_of_work::record::rehearse;
 
 /// The lifetime of idempotency keys.
 const KEYS_KEPT: chrono::Duration = chrono::Duration::days(30);
@@ -45,14 +45,10 @@ impl Store {
         let rehearsal = async move {
             let _place = place;
             let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
-            let mut outcomes = match record(tx.conn()?, &inner.catalogue, &[write]).await {
-                Ok(outcomes) => outcomes,
-                Err(error) => return Err(tx.abort(error).await),
-            };
-            tx.rollback().await?;
-            outcomes
-                .pop()
-                .ok_or_else(|| StoreError::corrupt("a write without an outcome"))
+            match rehearse(tx.conn()?, &inner.catalogue, write).await {
+                Ok(outcome) => tx.rollback().await.map(|()| outcome),
+                Err(error) => Err(tx.abort(error).await),
+            }
         };
         let timed = async move { pools.within(DEADLINE, rehearsal).await };
         self.inner

@@ -35,6 +35,38 @@ pub async fn record(
     catalogue: &Catalogue,
     writes: &[Write],
 ) -> Result<Vec<Outcome>, StoreError> {
+    let (outcomes, batch, at) = decide_all(work, catalogue, writes).await?;
+    batch.write(work, at).await?;
+    Ok(outcomes)
+}
+
+/// The outcome of a write; the caller rolls back. The database checks the revision, but nothing is written that says more of
+/// it: PostgreSQL keeps what was rolled back until it is vacuumed.
+pub(crate) async fn rehearse(
+    work: &mut impl UnitOfWork,
+    catalogue: &Catalogue,
+    write: Write,
+) -> Result<Outcome, StoreError> {
+    let (mut outcomes, batch, at) = decide_all(work, catalogue, &[write]).await?;
+    let batch = Batch {
+        stale: BTreeMap::new(),
+        recorded: BTreeMap::new(),
+        answers: Vec::new(),
+        trail: Vec::new(),
+        ..batch
+    };
+    batch.write(work, at).await?;
+    outcomes
+        .pop()
+        .ok_or_else(|| StoreError::corrupt("a write without an outcome"))
+}
+
+/// Decides the outcomes of writes, and what must be written, at which time.
+async fn decide_all(
+    work: &mut impl UnitOfWork,
+    catalogue: &Catalogue,
+    writes: &[Write],
+) -> Result<(Vec<Outcome>, Batch, Clock), StoreError> {
     work.share_catalogue(catalogue.digest()).await?;
     let wanted: BTreeSet<&Idempotency> = writes
         .iter()
@@ -74,8 +106,7 @@ pub async fn record(
         });
         outcomes.push(outcome);
     }
-    batch.write(work, at).await?;
-    Ok(outcomes)
+    Ok((outcomes, batch, at))
 }
 
 /// The audit entry of a change.

@@ -407,6 +407,21 @@ async fn heads_only_advance_and_revoked_keys_stay_revoked() {
         );
         refused(&back, "23514").await;
     }
+    // Nothing hides a gap in the numbers, and a temporary table does not take the place of a real one.
+    for number in [5, i32::MAX] {
+        let columns = "status, received_at, figures, note, actor, salt";
+        let gap = format!(
+            "INSERT INTO revisions (submission_id, revision, {columns}) \
+             SELECT submission_id, {number}, {columns} FROM revisions WHERE revision = 3"
+        );
+        refused(&gap, "23514").await;
+        let shadowed = format!(
+            "CREATE TEMPORARY TABLE revisions AS \
+             SELECT submission_id, {number} AS revision, status FROM public.revisions WHERE revision = 3; \
+             UPDATE public.submissions SET revision = {number}"
+        );
+        refused(&shadowed, "23514").await;
+    }
     for revoked_at in ["NULL", "'2199-01-01'"] {
         refused(
             &format!("UPDATE access_keys SET revoked_at = {revoked_at}"),

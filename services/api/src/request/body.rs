@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tonghop_access::{AuthorizedStore, Refusal, Resource, Share};
 
 use crate::problem::Problem;
@@ -18,6 +18,9 @@ pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 /// The bytes of a body that are read and dropped after it is known to be too large or refused, so that a client that
 /// writes before it reads receives the response instead of a broken connection.
 const MAX_DROPPED_BYTES: usize = 32 << 20;
+
+/// The bytes per second of a body that is dropped: reading it should cost less than what others are waiting for.
+const DROPPED_BYTES_PER_SECOND: usize = 8 << 20;
 
 /// The time in which a body must arrive, besides the time that its bytes may take.
 const BODY_GRACE: Duration = Duration::from_secs(10);
@@ -130,6 +133,7 @@ impl Collector {
             DROP_GRACE
         };
         let mut deadline = Deadline::new(grace);
+        let (began, mut dropped) = (Instant::now(), 0);
         while self.received <= MAX_DROPPED_BYTES {
             let chunk = match timeout_at(deadline.instant(), payload.next()).await {
                 Ok(Some(Ok(chunk))) => chunk,
@@ -145,6 +149,12 @@ impl Collector {
             self.take(chunk.len());
             if self.refusal.is_none() {
                 self.body.extend_from_slice(&chunk);
+            } else {
+                dropped += chunk.len();
+                sleep_until(
+                    began + Duration::from_secs(1) * dropped as u32 / DROPPED_BYTES_PER_SECOND as u32,
+                )
+                .await;
             }
         }
     }

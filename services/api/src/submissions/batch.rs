@@ -303,7 +303,9 @@ impl Batch {
                 Err(problem) => (None, Err(problem)),
             };
             if let Err(problem) = &result {
-                refused.count(key.as_ref(), problem.kind().slug(), cause(problem));
+                refused
+                    .count(key.as_ref(), problem.kind().slug(), cause(problem))
+                    .await;
             }
             batch_result(line, result, &context)
         }

@@ -1,6 +1,6 @@
 //! What a well-behaved client sees while one other caller misbehaves, for each role and each kind of misbehaviour.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonghop_testkit::{TestDatabase, postgres_database_at};
-use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts};
+use tonghop_tests::{Authority, FORM, Options, PERIOD, TestApp, Way, broadcasts};
 
 use crate::client::{Ask, Target, Wanted, drive};
 use crate::ground::{Ground, bytes_of};
@@ -18,10 +18,13 @@ use crate::pace::Pace;
 use crate::plan::Arguments;
 use crate::results::{Results, Row};
 use crate::scenarios::tell;
+use crate::tunnel::Tunnel;
 
 /// The unit of the well-behaved client, and that of the other.
 const UNIT: &str = "867";
 const OTHER_UNIT: &str = "866";
+/// The address of the other client.
+const RUDE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The most memory that a process may use, in bytes.
 const MAX_MEMORY: u64 = 256 << 20;
 /// The most by which the database may grow, in bytes per second.
@@ -51,6 +54,9 @@ enum Conduct {
 const SUBMIT: &str = "POST /v1/submissions";
 const BATCH: &str = "POST /v1/submissions/batch";
 
+/// The well-behaved client alone, for comparison, with which each way of running begins.
+const NOBODY: Kind = ("nobody", 0, Conduct::Idle);
+
 const KINDS: [Kind; 10] = [
     ("idle connections", 2_500, Conduct::Idle),
     ("slow bodies", 100, Conduct::Trickle(SUBMIT)),
@@ -77,11 +83,20 @@ const KINDS: [Kind; 10] = [
 ];
 
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
-    for way in [Way::Embedded, Way::Servers] {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for (way, encrypted) in [
+        (Way::Embedded, false),
+        (Way::Servers, false),
+        (Way::Embedded, true),
+    ] {
         let mut options = Options {
             key_rate: 100,
             ..Options::default()
         };
+        if encrypted {
+            options.settings = authority.sign(&["127.0.0.1"]).write(folder.path());
+        }
         let mut _database: Option<TestDatabase> = None;
         if way == Way::Servers {
             let database = postgres_database_at(&ground.postgres_url).await;
@@ -92,18 +107,39 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
         }
         let app = TestApp::start_with(way, options).await;
         fill(&app).await;
+        let service = app.bases[0]
+            .rsplit('/')
+            .next()
+            .and_then(|address| address.parse().ok());
+        let service: SocketAddr = service.expect("an address");
+        let trust = encrypted.then(|| authority.trust());
+        let mut tunnels = Vec::new();
+        if let Some(trust) = &trust {
+            tunnels.push(Tunnel::open(Ipv4Addr::LOCALHOST, service, trust).await);
+            tunnels.push(Tunnel::open(RUDE, service, trust).await);
+        }
+        let address = |client: usize| tunnels.get(client).map_or(service, |tunnel| tunnel.address);
+        let addresses = [address(0), address(1)];
         let good = app.create_key(&["--role", "submitter", "--unit", UNIT]);
-        for (of_role, role) in (0..).zip(ROLES) {
+        for (of_role, role) in (0_u8..).zip(ROLES).take(plan.size(ROLES.len(), 2)) {
             let key = role.map(|role| app.create_key(&["--role", role, "--unit", OTHER_UNIT]));
-            let kinds = (0..).zip(KINDS).take(plan.size(KINDS.len(), 3));
-            for (of_kind, kind) in kinds {
+            let kinds = std::iter::once(NOBODY)
+                .chain(KINDS)
+                .take(1 + plan.size(KINDS.len(), 3));
+            for (of_kind, kind) in (0_u8..).zip(kinds).skip(usize::from(of_role > 0)) {
                 let case = [
                     ("embedded", f64::from(u8::from(way == Way::Embedded))),
+                    ("tls", f64::from(u8::from(encrypted))),
                     ("role", f64::from(of_role)),
                     ("kind", f64::from(of_kind)),
                 ];
-                let row = meanwhile(&app, &good, key.as_deref(), kind, &case, plan).await;
-                println!("{way:?}, {}, {}:", role.unwrap_or("no key"), kind.0);
+                let row = meanwhile(&app, addresses, [Some(&good), key.as_deref()], kind, &case, plan).await;
+                println!(
+                    "{way:?}{}, {}, {}:",
+                    if encrypted { " with TLS" } else { "" },
+                    role.unwrap_or("no key"),
+                    kind.0
+                );
                 tell(&row);
                 println!("  {}", row.notes.join("; "));
                 results.rows.push(row);
@@ -122,32 +158,29 @@ async fn fill(app: &TestApp) {
     app.settled_totals("VN").await;
 }
 
+/// Measures what the well-behaved client sees. The addresses and the keys are its own and those of the other.
 async fn meanwhile(
     app: &TestApp,
-    good: &str,
-    key: Option<&str>,
+    addresses: [SocketAddr; 2],
+    [good, key]: [Option<&str>; 2],
     (name, connections, conduct): Kind,
     case: &[(&'static str, f64)],
     plan: &Arguments,
 ) -> Row {
-    let address: SocketAddr = app.bases[0]
-        .trim_start_matches("http://")
-        .parse()
-        .expect("an address");
     let target = Target {
-        address,
-        token: good.to_owned(),
+        address: addresses[0],
+        token: good.unwrap_or_default().to_owned(),
     };
     let before = bytes_of(app).await;
     let connections = plan.size(connections, connections.div_ceil(20));
-    let rude = Rude::begin(address, key, conduct, connections, app.apis[0].id());
+    let rude = Rude::begin(addresses[1], key, conduct, connections, app.apis[0].id());
     sleep(Duration::from_secs(1)).await;
     let time = plan.time(5.0);
     let path = format!("/v1/totals?form={FORM}&period={PERIOD}&unit={UNIT}");
     let reads = drive(&target, 4, Pace::open(40.0, time), Wanted::OK, move |_| {
         Ask::get(&path)
     });
-    let offset = (case[1].1 * 10.0 + case[2].1) as i64 * 1_000;
+    let offset = (case[2].1 * 10.0 + case[3].1) as i64 * 1_000;
     let writes = drive(&target, 4, Pace::open(10.0, time), Wanted::CREATED, move |turn| {
         Ask::report(broadcasts(UNIT, offset + turn as i64 + 1).to_string())
     });
@@ -202,7 +235,7 @@ impl Rude {
                 }
                 tokio::select! {
                     most = most_memory(pid, stopped) => most,
-                    _ = all.join_next() => 0,
+                    Some(_) = all.join_next() => 0,
                 }
             })
         });
@@ -238,7 +271,7 @@ async fn misbehave(
 ) -> std::io::Result<()> {
     // From another address, since each has its share of connections.
     let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0)))?;
+    socket.bind((RUDE, 0).into())?;
     let mut stream = socket.connect(address).await?;
     let head = |request: &str, more: &str| format!("{request} HTTP/1.1\r\nHost: x\r\n{authorization}{more}");
     let report = broadcasts(OTHER_UNIT, number as i64).to_string();
