@@ -26,10 +26,14 @@ async fn no_answer_is_cached_framed_or_interpreted_as_another_type() {
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
         let policy = answer.header("content-security-policy");
-        assert!(
-            policy.contains("default-src") && policy.contains("frame-ancestors 'none'"),
-            "{path}: {policy}"
-        );
+        for directive in [
+            "default-src",
+            "base-uri 'none'",
+            "object-src 'none'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.contains(directive), "{path}: {policy}");
+        }
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
     }
     let etag = app.get(&totals).await.header("etag").to_owned();

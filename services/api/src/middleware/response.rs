@@ -98,7 +98,7 @@ fn add_security_headers(response: &mut ServiceResponse) {
         (CACHE_CONTROL, "no-store"),
         (
             CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
+            "default-src 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
         ),
     ] {
         if !response.headers().contains_key(&name) {
