@@ -1,20 +1,33 @@
-//! What holds of every body and batch, whatever its bytes: for `fuzz/` and for the property tests.
+//! What holds of every body, batch and connection, whatever its bytes: for `fuzz/` and for the property tests.
 #![expect(clippy::expect_used, reason = "it is only compiled to find what breaks")]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use actix_web::web::Bytes;
+use actix_service::{Service, ServiceFactory};
+use actix_web::App;
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::web::{Bytes, to};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::LocalSet;
+use tokio::time::timeout;
+use tokio_util::either::Either;
 use tonghop_domain::{Catalogue, FieldError, FieldErrorKind, Submission};
 
+use crate::middleware::response::complete_response;
 use crate::problem::Problem;
 use crate::problem::json_pointer::json_pointer;
 use crate::request::body::MAX_BODY_BYTES;
 use crate::request::json::{self, BYTE_ORDER_MARK, Unread};
 use crate::request::json_number::{is_beyond_floats, number_places};
 use crate::request::ndjson::{LineError, NdjsonLine, lines};
+use crate::server::connection::Connection;
+use crate::server::http;
 use crate::submissions::figure::FigureBody;
 use crate::submissions::parse::read_submission;
 
@@ -127,4 +140,58 @@ fn cut(chunks: Vec<Bytes>) -> Vec<NdjsonLine> {
     runtime
         .expect("a runtime can be made")
         .block_on(lines(body, std::future::pending()).collect())
+}
+
+/// Serves a client that sends these bytes, in pieces of these sizes, and then nothing more. Panics when the service does not
+/// end the connection, or when the statuses depend on the sizes. The number of responses.
+pub fn connection(sent: &[u8], sizes: &[u8]) -> usize {
+    let mut rest = sent;
+    let mut pieces = Vec::new();
+    for size in sizes {
+        let (piece, after) = rest.split_at(rest.len().min(usize::from(*size)));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces.push(rest);
+    let found = statuses(&pieces);
+    assert_eq!(found, statuses(&[sent]));
+    found.len()
+}
+
+/// The statuses of the responses to a client that sends these pieces.
+fn statuses(pieces: &[&[u8]]) -> Vec<String> {
+    let served = async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let (accepted, _) = listener.accept().await.expect("the client connects");
+        let connection = Connection::new(Either::Left(accepted), None, Duration::from_secs(60));
+        let app = App::new()
+            .default_service(to(async |body: Bytes| body.len().to_string()))
+            .wrap(from_fn(complete_response));
+        let stopping = Server::build().graceful_shutdown_signal();
+        let service = http(app, &stopping)
+            .new_service(())
+            .await
+            .expect("it needs nothing");
+        let serving = async { drop(service.call((connection, None)).await) };
+        let mut received = Vec::new();
+        let asking = async {
+            for piece in pieces {
+                // The service may have closed the connection.
+                client.write_all(piece).await.ok();
+                tokio::task::yield_now().await;
+            }
+            client.shutdown().await.ok();
+            client.read_to_end(&mut received).await.ok();
+        };
+        let both = timeout(Duration::from_secs(20), async { tokio::join!(serving, asking) });
+        both.await.expect("the service ends the connection");
+        received
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let received = LocalSet::new().block_on(&runtime.expect("a runtime can be made"), served);
+    let received = String::from_utf8_lossy(&received);
+    let starts = received.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 "));
+    starts.map(str::to_owned).collect()
 }

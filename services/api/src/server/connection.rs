@@ -259,6 +259,32 @@ mod tests {
         }
     }
 
+    fn some_requests() -> impl Strategy<Value = Vec<u8>> {
+        let head = "Host: x\r\n";
+        let request = prop_oneof![
+            4 => Just(format!("GET / HTTP/1.1\r\n{head}\r\n")),
+            2 => (0_usize..200).prop_map(move |length| {
+                let body = "\n".repeat(length);
+                format!("POST / HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}")
+            }),
+            2 => Just(format!("POST / HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n3\r\n\n\n\n\r\n0\r\n\r\n")),
+            1 => "[a-z\r\n]{0,30}",
+        ];
+        prop::collection::vec(request, 0..30).prop_map(|requests| requests.concat().into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn responses_do_not_depend_on_the_pieces_in_which_requests_arrive(
+            sent in some_requests(),
+            sizes in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            crate::fuzzing::connection(&sent, &sizes);
+        }
+    }
+
     #[tokio::test]
     async fn a_request_that_does_not_begin_in_time_ends_the_connection() {
         let (mut client, mut connection) = connected(Duration::from_millis(50)).await;

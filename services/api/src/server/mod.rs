@@ -1,7 +1,7 @@
 //! Listens, serves, and stops in an orderly way.
 
 mod accept;
-mod connection;
+pub(crate) mod connection;
 pub(crate) mod options;
 mod patience;
 pub(crate) mod proxies;
@@ -9,7 +9,7 @@ pub(crate) mod read_ahead;
 pub(crate) mod router;
 pub(crate) mod state;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::time::Duration;
 use utoipa_actix_web::AppExt;
@@ -18,7 +18,7 @@ use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_web::body::BoxBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, Server, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
@@ -149,17 +149,8 @@ fn connections(
     stopping: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = DispatchError, InitError = ()> + use<>
 {
-    let (acceptor, stopping) = (acceptor.clone(), stopping.clone());
-    let http = HttpService::build()
-        .keep_alive(IDLE_TIMEOUT)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .graceful_shutdown_signal(move || {
-            let stopping = stopping.clone();
-            async move { stopping.notified().await }
-        })
-        .on_connect_ext(|connection: &Connection, held| drop(held.insert(connection.read_ahead())))
-        .h1(map_config(app(shared), |()| AppConfig::default()));
+    let acceptor = acceptor.clone();
+    let http = http(app(shared), stopping);
     let open = fn_service(move |stream: TcpStream| {
         let opening = acceptor.clone().open(stream);
         async move {
@@ -169,6 +160,41 @@ fn connections(
         }
     });
     open.and_then(http)
+}
+
+/// Serves HTTP/1.1 on connections.
+pub(crate) fn http<I, S, B>(
+    app: I,
+    stopping: &GracefulShutdownSignal,
+) -> impl ServiceFactory<
+    (Connection, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> + use<I, S, B>
+where
+    I: IntoServiceFactory<S, Request>,
+    S: ServiceFactory<
+            Request,
+            Config = AppConfig,
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let stopping = stopping.clone();
+    HttpService::build()
+        .keep_alive(IDLE_TIMEOUT)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .on_connect_ext(|connection: &Connection, held| drop(held.insert(connection.read_ahead())))
+        .h1(map_config(app, |()| AppConfig::default()))
 }
 
 /// The operations, and the middleware around them.
