@@ -1,4 +1,4 @@
-//! The refused lines of a batch: counted by the code of the refusal, recorded once per code, and taken more slowly when a key
+//! The refused lines of a batch: counted by the code of the refusal, recorded once per code, and read more slowly when a key
 //! sends too many.
 
 use std::collections::HashMap;
@@ -67,6 +67,8 @@ struct Inner {
     counted: Mutex<Counted>,
     pace: Arc<RefusalPace>,
     key: KeyId,
+    /// Held by the one line that waits: the others would all wake with it.
+    turn: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl RefusedLines {
             counted: Mutex::new(counted),
             pace,
             key,
+            turn: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -95,6 +98,7 @@ impl RefusedLines {
     /// trail names the submission of the first line with each code.
     pub async fn count(&self, submission: Option<&SubmissionKey>, code: &str, cause: RefusalCause) {
         self.note(submission, code, cause);
+        let _turn = self.0.turn.lock().await;
         self.0.pace.wait(&self.0.key).await;
     }
 

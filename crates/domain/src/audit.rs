@@ -181,7 +181,7 @@ fn digest_of_fields(fields: &[Option<&dyn fmt::Display>]) -> String {
 
 /// The proof of a revision: the SHA-256 digest, in hexadecimal, of everything that was recorded. The audit trail contains
 /// it, so what was recorded can be compared with it later, and the salt, which the trail does not contain, keeps its
-/// readers from guessing small figures. The digest of the content is given, because whoever records it needs it besides.
+/// readers from guessing small figures. The caller gives the digest of the content, because recording needs it as well.
 pub fn revision_proof(revision: &Revision, content_digest: &str, actor: &str, salt: &str) -> String {
     let SubmissionKey { form, period, unit } = &revision.key;
     let time = revision.received_at.timestamp_micros();

@@ -110,10 +110,13 @@ fn add_security_headers(response: &mut ServiceResponse) {
 /// Tells clients and proxies of HTTP/1 how long a connection may be idle (RFC 2068, section 19.7.1.1), so that they close
 /// it before the service does: a request that crosses the closing would be lost.
 fn announce_keep_alive(response: &mut ServiceResponse) {
+    let version = response.request().head().version;
+    // The framework takes used heads for new responses and leaves their version: after HTTP/1.0, that means to close.
+    response.response_mut().head_mut().version = version;
     let head = response.request().head();
     let is_kept = head.connection_type() == ConnectionType::KeepAlive
         && response.response().head().connection_type() != ConnectionType::Close;
-    if is_kept && head.version <= Version::HTTP_11 {
+    if is_kept && version <= Version::HTTP_11 {
         set(
             response,
             KEEP_ALIVE,

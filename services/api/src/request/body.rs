@@ -17,9 +17,9 @@ pub(crate) const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The bytes of a body that are read and dropped after it is known to be too large or refused, so that a client that
 /// writes before it reads receives the response instead of a broken connection.
-const MAX_DROPPED_BYTES: usize = 32 << 20;
+pub(crate) const MAX_DROPPED_BYTES: usize = 32 << 20;
 
-/// The bytes per second of a body that is dropped: reading it should cost less than what others are waiting for.
+/// The bytes per second of a body that is dropped, so that it does not delay other requests.
 const DROPPED_BYTES_PER_SECOND: usize = 8 << 20;
 
 /// The time in which a body must arrive, besides the time that its bytes may take.
