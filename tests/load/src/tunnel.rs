@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tonghop_tls::Trust;
 
-/// Encrypts connections on a thread of its own, until it is dropped.
+/// Encrypts connections on a separate thread, until it is dropped.
 pub(crate) struct Tunnel {
     /// Where clients connect to.
     pub(crate) address: SocketAddr,

@@ -24,7 +24,7 @@ const REQUESTS_AHEAD: usize = 1;
 /// The bytes of a connection, plain or encrypted.
 pub(crate) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-/// A connection to a client, which reads no further than its [`ReadAhead`] allows, and nothing while the client does not
+/// A connection to a client. It reads no further than its [`ReadAhead`] allows, and no next request while the client does not
 /// accept what it is sent.
 pub(crate) struct Connection {
     transport: Transport,
