@@ -23,10 +23,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The database stalls this long, runs this long, and stalls again.
 const STALLED: Duration = Duration::from_secs(3);
 const RUNNING: Duration = Duration::from_secs(1);
-/// An answer that took longer had waited in a queue; a faster rejection came at once.
-const WAITED: Duration = Duration::from_secs(2);
-/// The 99th percentile of rejections at once. They take milliseconds, but test machines are slow.
-const REFUSED_WITHIN: Duration = Duration::from_secs(1);
+/// A rejection that took longer had waited in a queue, or for a session that did not respond within a second. The others
+/// came at once: they take milliseconds, but test machines are slow.
+const WAITED: Duration = Duration::from_millis(900);
+/// The rejections that may have waited. The first ones of each stall do, as many as there are places in the queues.
+const WAITED_PERCENT: usize = 10;
 /// The deadline for any answer on a machine as busy as this.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// The service closes a connection that waits 10 seconds for the processor, and does not answer its request.
@@ -121,7 +122,7 @@ async fn is_survived(app: TestApp, log: &Log, stall: impl FnMut(bool) + Send + '
     app.wait_until_ready().await;
     app.settled_totals_within("VN", WELL_WITHIN).await;
     println!("the totals include them after {:?}", over.elapsed());
-    refusals_were_quick(&log.refusals());
+    refusals_came_at_once(&log.refusals());
     tell(&seen);
     memory_stayed_flat(&before, &samples);
     nothing_is_lost(&app, &seen).await;
@@ -239,7 +240,7 @@ impl Log {
     }
 }
 
-fn refusals_were_quick(refusals: &[Duration]) {
+fn refusals_came_at_once(refusals: &[Duration]) {
     let (mut at_once, waited): (Vec<Duration>, Vec<Duration>) = refusals
         .iter()
         .copied()
@@ -252,7 +253,7 @@ fn refusals_were_quick(refusals: &[Duration]) {
     );
     let percentile = |share: usize| at_once[(at_once.len() - 1) * share / 100];
     println!(
-        "{} refused at once, {} after waiting in a queue",
+        "{} refused at once, {} after waiting",
         at_once.len(),
         waited.len()
     );
@@ -262,9 +263,10 @@ fn refusals_were_quick(refusals: &[Duration]) {
         percentile(50)
     );
     assert!(
-        percentile(99) < REFUSED_WITHIN,
-        "p99 of refusals: {:?}",
-        percentile(99)
+        waited.len() * 100 <= refusals.len() * WAITED_PERCENT,
+        "{} of {} refusals came late",
+        waited.len(),
+        refusals.len()
     );
 }
 

@@ -21,6 +21,10 @@ use crate::server::read_ahead::ReadAhead;
 /// and the wish to close of the last one for those of all.
 const REQUESTS_AHEAD: usize = 1;
 
+/// The bytes that are received at once while a request is expected. What arrives with its head is held back until the length
+/// of its body is known.
+const RECEIVED_AT_ONCE: usize = 4 * 1024;
+
 /// The bytes of a connection, plain or encrypted.
 pub(crate) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
@@ -118,6 +122,10 @@ impl Connection {
         buffer.put_slice(&held_back[..passed_on]);
         self.held_back = held_back;
         self.held_back.advance(passed_on);
+        if self.held_back.is_empty() {
+            // Most connections are idle: they keep no memory for it.
+            self.held_back = BytesMut::new();
+        }
     }
 
     /// Fails when the client takes too long to accept what it is sent.
@@ -142,12 +150,23 @@ impl Connection {
 
     /// Receives more, and passes on as much as it may.
     fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
-        let passed_on = self.take_turn(&buffer.filled()[before..]);
-        self.held_back
-            .extend_from_slice(&buffer.filled()[before + passed_on..]);
-        buffer.set_filled(before + passed_on);
+        if self.read_ahead.awaits_request().is_some() {
+            let mut bytes = [0; RECEIVED_AT_ONCE];
+            let size = bytes.len().min(buffer.remaining());
+            let mut received = ReadBuf::new(&mut bytes[..size]);
+            ready!(Pin::new(&mut self.transport).poll_read(context, &mut received))?;
+            let passed_on = self.take_turn(received.filled());
+            let (now, later) = received.filled().split_at(passed_on);
+            buffer.put_slice(now);
+            self.held_back.extend_from_slice(later);
+        } else {
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
+            let passed_on = self.take_turn(&buffer.filled()[before..]);
+            self.held_back
+                .extend_from_slice(&buffer.filled()[before + passed_on..]);
+            buffer.set_filled(before + passed_on);
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -22,7 +22,7 @@ use futures_util::Stream;
 use crate::request::body::MAX_DROPPED_BYTES;
 
 /// The bytes of a body that are read before its handler asks for more.
-const BODY_AHEAD: usize = 64 * 1024;
+const BODY_AHEAD: usize = 32 * 1024;
 
 /// The bytes of an answer that are encoded at once. Further ones follow when the client has accepted these.
 const PIECE: usize = 32 * 1024;
