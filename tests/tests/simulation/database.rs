@@ -68,6 +68,8 @@ pub(crate) struct World {
     /// The number of commits.
     pub(crate) commits: u64,
     locks: HashMap<Lock, u64>,
+    /// When the open transactions that record announced themselves.
+    announced: HashMap<u64, DateTime<Utc>>,
     waiting: Vec<Waker>,
     transactions: u64,
     numbers: i64,
@@ -91,6 +93,7 @@ impl Database {
             faults,
             commits: 0,
             locks: HashMap::new(),
+            announced: HashMap::new(),
             waiting: Vec::new(),
             transactions: 0,
             numbers: 0,
@@ -101,6 +104,15 @@ impl Database {
             world: Arc::new(Mutex::new(world)),
             one_writer,
         }
+    }
+
+    /// The watermark: the earliest announcement of a transaction that records, or the time at which it was looked for.
+    pub(crate) async fn watermark(&self) -> DateTime<Utc> {
+        let now = self.world().now();
+        yield_now().await;
+        let world = self.world();
+        let earliest = world.announced.values().min();
+        earliest.map_or(now, |earliest| now.min(*earliest))
     }
 
     /// A failed simulation still ends its transactions.
@@ -195,6 +207,15 @@ impl Transactions for Database {
         Ok(transaction)
     }
 
+    async fn begin_recording(&self, hurry: bool) -> Result<Transaction, StoreError> {
+        let transaction = self.begin(hurry).await?;
+        let mut world = self.world();
+        let now = world.now();
+        world.announced.insert(transaction.id, now);
+        drop(world);
+        Ok(transaction)
+    }
+
     fn locks_rows(&self) -> bool {
         !self.one_writer
     }
@@ -286,6 +307,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let mut world = self.database.world();
         world.locks.retain(|_, holder| *holder != self.id);
+        world.announced.remove(&self.id);
         let waiting = std::mem::take(&mut world.waiting);
         drop(world);
         waiting.into_iter().for_each(Waker::wake);

@@ -6,7 +6,8 @@
 //! time is paused while any task can run; statements stall, statements and commits fail, responses to commits are lost;
 //! messages are lost, duplicated, corrupted, delayed and reordered; connections break, clients disconnect, and
 //! processes are killed between any two steps and restarted. An oracle that knows only the requests and their responses
-//! says what must be true in the end, and a recount says what must be true of every unmarked total after every commit.
+//! says what must be true in the end, and a recount says what must be true of every unmarked total after every commit. A
+//! client that follows the reports must see all of them.
 //!
 //! `SIMULATION_SEEDS=1000000` runs more seeds; `SIMULATION_SEED=17` runs one.
 
@@ -15,6 +16,7 @@ mod database;
 mod executor;
 mod oracle;
 mod processes;
+mod reader;
 mod unit_of_work;
 mod world;
 
@@ -32,6 +34,7 @@ use database::{Database, Faults};
 use executor::Executor;
 use oracle::assert_unmarked_totals_are_right;
 use processes::{Request, Role, Simulation};
+use reader::Reader;
 use world::REPORTING;
 
 /// The number of seeds of one test run.
@@ -110,7 +113,10 @@ fn simulate(seed: u64) -> Story {
         }
         let storm = Duration::from_millis(random.u64(50..10_000));
         send_requests(&simulation, &mut executor, &mut random, storm);
+        let reader = Reader::new(simulation.database.clone());
+        executor.spawn(None, Box::pin(reader.clone().follow()));
         let steps = weather(&simulation, &mut executor, &mut random, roles, storm).await;
+        reader.assert_nothing_was_missed();
         let scope = world::scope(&simulation.catalogue);
         let world = simulation.database.world();
         let oracle = simulation.oracle.lock().unwrap_or_else(PoisonError::into_inner);
