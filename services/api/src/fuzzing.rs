@@ -182,17 +182,17 @@ fn responses(pieces: &[&[u8]]) -> Option<Vec<String>> {
         let serving = async { drop(service.call((connection, None)).await) };
         let mut received = Vec::new();
         let asking = async {
+            let mut sent = Ok(());
             for piece in pieces {
-                // The service may have closed the connection.
-                client.write_all(piece).await.ok();
+                sent = sent.and(client.write_all(piece).await);
                 tokio::task::yield_now().await;
             }
-            client.shutdown().await.ok();
-            client.read_to_end(&mut received).await
+            sent = sent.and(client.shutdown().await);
+            client.read_to_end(&mut received).await.and(sent)
         };
         let both = timeout(Duration::from_secs(20), async { tokio::join!(serving, asking) });
         let ((), read) = both.await.expect("the service ends the connection");
-        read.ok().map(|_| received)
+        read.ok().map(|()| received)
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let received = LocalSet::new().block_on(&runtime.expect("a runtime can be made"), served)?;

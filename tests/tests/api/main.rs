@@ -7,6 +7,7 @@ mod authorization;
 mod batch;
 mod catalogue;
 mod completeness;
+mod connections;
 mod contributions;
 mod cors;
 mod document;

@@ -36,7 +36,8 @@ pub(crate) async fn create_key(
     payload: Payload,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &store, store.require_administrator()).await?;
+    store.require_administrator()?;
+    let body = read_body(&request, payload, &store).await?;
     Query::of(&request).finish()?;
     accepted(request.headers(), &[JSON])?;
     check_content_type(request.headers(), &[JSON])?;

@@ -24,6 +24,8 @@ use crate::server::state::Encryption;
 /// The time for which a connection may be idle between requests: longer than common proxies keep theirs (60 s, as in nginx
 /// and in load balancers of clouds), so that they close first.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+const IDLE_TIMEOUT_TEXT: &str = "timeout=75";
+const _: () = assert!(IDLE_TIMEOUT.as_secs() == 75);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
@@ -33,7 +35,7 @@ pub(crate) async fn complete_response(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let exchange = Exchange::begin(&mut request);
+    let mut exchange = Exchange::begin(&mut request);
     let method = request.method().clone();
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
@@ -43,9 +45,18 @@ pub(crate) async fn complete_response(
     }
     let response = next.call(request).await?.map_into_boxed_body();
     let mut response = render_problem(response);
-    set(&mut response, REQUEST_ID, &id.0);
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
     add_security_headers(&mut response);
-    announce_keep_alive(&mut response);
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
+    if is_refused && !exchange.drop_body().await {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    announce_keep_alive(&mut response, exchange.is_body_incomplete());
     let took = started.elapsed();
     if let Some(requests) = response.request().app_data::<Data<RequestMetrics>>() {
         let route = response.request().match_pattern();
@@ -109,24 +120,20 @@ fn add_security_headers(response: &mut ServiceResponse) {
 
 /// Tells clients and proxies of HTTP/1 how long a connection may be idle (RFC 2068, section 19.7.1.1), so that they close
 /// it before the service does: a request that crosses the closing would be lost.
-fn announce_keep_alive(response: &mut ServiceResponse) {
+fn announce_keep_alive(response: &mut ServiceResponse, is_body_incomplete: bool) {
     let version = response.request().head().version;
     // The framework takes used heads for new responses and leaves their version: after HTTP/1.0, that means to close.
     response.response_mut().head_mut().version = version;
     let head = response.request().head();
     let is_kept = head.connection_type() == ConnectionType::KeepAlive
         && response.response().head().connection_type() != ConnectionType::Close;
-    if is_kept && version <= Version::HTTP_11 {
-        set(
-            response,
-            KEEP_ALIVE,
-            &format!("timeout={}", IDLE_TIMEOUT.as_secs()),
-        );
+    if is_kept && !is_body_incomplete && version <= Version::HTTP_11 {
+        set(response, KEEP_ALIVE, IDLE_TIMEOUT_TEXT);
     }
 }
 
-fn set(response: &mut ServiceResponse, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
-    }
+fn set(response: &mut ServiceResponse, name: HeaderName, value: &'static str) {
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
 }

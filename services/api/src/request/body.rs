@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Payload};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tonghop_access::{AuthorizedStore, Refusal, Resource, Share};
+use tonghop_access::{AuthorizedStore, Resource, Share};
 
 use crate::problem::Problem;
 use crate::request::deadline::Deadline;
@@ -39,7 +40,7 @@ pub(crate) struct Body {
     _share: Share,
 }
 
-/// Reads the whole body of a request that is allowed, up to [`MAX_BODY_BYTES`]. Without permission, drops the body.
+/// Reads the whole body of a request, up to [`MAX_BODY_BYTES`].
 ///
 /// # Errors
 /// As for [`read_body_up_to`].
@@ -47,56 +48,36 @@ pub(crate) async fn read_body(
     request: &HttpRequest,
     payload: Payload,
     store: &AuthorizedStore,
-    allowed: Result<(), Refusal>,
 ) -> Result<Body, Problem> {
-    read_body_up_to(MAX_BODY_BYTES, request, payload, store, allowed).await
+    read_body_up_to(MAX_BODY_BYTES, request, payload, store).await
 }
 
-/// Reads the whole body of a request that is allowed, up to a size. Without permission, drops the body.
+/// Reads the whole body of a request, up to a size.
 ///
 /// # Errors
-/// The request is not allowed, the body is too large, incomplete or too slow, the caller's share of memory is used up,
-/// or the key became invalid meanwhile.
+/// The body is too large, incomplete or too slow, the caller's share of memory is used up, or the key became invalid
+/// meanwhile.
 pub(crate) async fn read_body_up_to(
     max_bytes: usize,
     request: &HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
     store: &AuthorizedStore,
-    allowed: Result<(), Refusal>,
 ) -> Result<Body, Problem> {
-    let mut collector = Collector {
-        body: BytesMut::new(),
-        received: 0,
-        max_bytes,
-        share: store.share(Resource::BodyBytes),
-        refusal: allowed.map_err(Problem::from).err(),
-    };
-    if collector.refusal.is_none() {
-        let announced = announced(request);
-        collector.take(REQUEST_BYTES);
-        collector.body.reserve(announced.min(REQUEST_BYTES));
-        if announced > MAX_DROPPED_BYTES {
-            return Err(Problem::BodyTooLarge);
-        }
+    let announced = announced(request);
+    if announced > max_bytes {
+        return Err(Problem::BodyTooLarge);
     }
+    let mut share = store.share(Resource::BodyBytes);
+    share.take(REQUEST_BYTES)?;
+    let body = BytesMut::with_capacity(announced.min(REQUEST_BYTES));
     tokio::select! {
-        () = collector.collect(&mut payload) => {}
-        refusal = store.until_invalid() => return Err(refusal.into()),
+        // Most bodies are here at once: then the key is not watched.
+        biased;
+        collected = collect(body, max_bytes, payload, &mut share) => {
+            Ok(Body { bytes: collected?, _share: share })
+        }
+        refusal = store.until_invalid() => Err(refusal.into()),
     }
-    collector.finish()
-}
-
-/// Drops the body of a request that is refused, and returns the refusal.
-pub(crate) async fn drop_body(mut payload: Payload, store: &AuthorizedStore, refusal: Problem) -> Problem {
-    let mut collector = Collector {
-        body: BytesMut::new(),
-        received: 0,
-        max_bytes: 0,
-        share: store.share(Resource::BodyBytes),
-        refusal: Some(refusal),
-    };
-    collector.collect(&mut payload).await;
-    collector.finish().err().unwrap_or(Problem::BrokenBody)
 }
 
 /// The length that a request announces.
@@ -106,71 +87,44 @@ fn announced(request: &HttpRequest) -> usize {
     length.unwrap_or_default()
 }
 
-/// Keeps a body, unless there is a reason to drop it.
-struct Collector {
-    body: BytesMut,
-    received: usize,
+async fn collect(
+    mut body: BytesMut,
     max_bytes: usize,
-    share: Share,
-    refusal: Option<Problem>,
+    mut payload: Payload,
+    share: &mut Share,
+) -> Result<Bytes, Problem> {
+    let mut deadline = Deadline::new(BODY_GRACE);
+    loop {
+        let chunk = match timeout_at(deadline.instant(), payload.next()).await {
+            Ok(Some(Ok(chunk))) => chunk,
+            Ok(None) => return Ok(body.freeze()),
+            Ok(Some(Err(_))) => return Err(Problem::BrokenBody),
+            Err(_) => return Err(Problem::BodyTimeout),
+        };
+        deadline.extend(chunk.len());
+        if body.len() + chunk.len() > max_bytes {
+            return Err(Problem::BodyTooLarge);
+        }
+        share.take(chunk.len())?;
+        body.extend_from_slice(&chunk);
+    }
 }
 
-impl Collector {
-    /// Counts bytes against the caller's share.
-    fn take(&mut self, bytes: usize) {
-        if self.refusal.is_none()
-            && let Err(refusal) = self.share.take(bytes)
-        {
-            self.refuse(refusal.into());
-        }
-    }
-
-    /// Receives the body. What goes wrong is the refusal, unless there is one already.
-    async fn collect(&mut self, payload: &mut Payload) {
-        let grace = if self.refusal.is_none() {
-            BODY_GRACE
-        } else {
-            DROP_GRACE
-        };
-        let mut deadline = Deadline::new(grace);
-        let (began, mut dropped) = (Instant::now(), 0);
-        while self.received <= MAX_DROPPED_BYTES {
-            let chunk = match timeout_at(deadline.instant(), payload.next()).await {
-                Ok(Some(Ok(chunk))) => chunk,
-                Ok(None) => return,
-                Ok(Some(Err(_))) => return self.refuse(Problem::BrokenBody),
-                Err(_) => return self.refuse(Problem::BodyTimeout),
-            };
-            deadline.extend(chunk.len());
-            self.received += chunk.len();
-            if self.received > self.max_bytes {
-                self.refuse(Problem::BodyTooLarge);
-            }
-            self.take(chunk.len());
-            if self.refusal.is_none() {
-                self.body.extend_from_slice(&chunk);
-            } else {
+/// Receives and drops the rest of a body, at a limited rate. Returns whether it was received to its end.
+pub(crate) async fn drop_body(body: &mut (impl Stream<Item = Result<Bytes, PayloadError>> + Unpin)) -> bool {
+    let mut deadline = Deadline::new(DROP_GRACE);
+    let (began, mut dropped) = (Instant::now(), 0);
+    while dropped <= MAX_DROPPED_BYTES {
+        match timeout_at(deadline.instant(), body.next()).await {
+            Ok(Some(Ok(chunk))) => {
+                deadline.extend(chunk.len());
                 dropped += chunk.len();
-                sleep_until(
-                    began + Duration::from_secs(1) * dropped as u32 / DROPPED_BYTES_PER_SECOND as u32,
-                )
-                .await;
             }
+            Ok(None) => return true,
+            Ok(Some(Err(_))) | Err(_) => return false,
         }
+        let pace = Duration::from_secs(1) * dropped as u32 / DROPPED_BYTES_PER_SECOND as u32;
+        sleep_until(began + pace).await;
     }
-
-    fn refuse(&mut self, problem: Problem) {
-        self.body = BytesMut::new();
-        self.refusal.get_or_insert(problem);
-    }
-
-    fn finish(self) -> Result<Body, Problem> {
-        match self.refusal {
-            Some(problem) => Err(problem),
-            None => Ok(Body {
-                bytes: self.body.freeze(),
-                _share: self.share,
-            }),
-        }
-    }
+    false
 }

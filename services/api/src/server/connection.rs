@@ -3,7 +3,7 @@
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -14,36 +14,69 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonghop_access::Share;
 
+use crate::server::framing::Head;
 use crate::server::patience::Patience;
 use crate::server::read_ahead::ReadAhead;
-
-/// The requests that are passed on at once. The framework answers several at once wrongly: it takes the method, the version
-/// and the wish to close of the last one for those of all.
-const REQUESTS_AHEAD: usize = 1;
 
 /// The bytes that are received at once while a request is expected. What arrives with its head is held back until the length
 /// of its body is known.
 const RECEIVED_AT_ONCE: usize = 4 * 1024;
 
+/// The most bytes that are taken off the operating system before a connection is closed.
+const MAX_DISCARDED: usize = 128 * 1024;
+
 /// The bytes of a connection, plain or encrypted.
 pub(crate) type Transport = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// A connection to a client. It reads no further than its [`ReadAhead`] allows, and no next request while the client does not
-/// accept what it is sent.
+/// accept what it is sent. It passes on one request at a time: the framework answers several at once wrongly, since it takes
+/// the method, the version and the wish to close of the last one for those of all.
 pub(crate) struct Connection {
     transport: Transport,
     read_ahead: ReadAhead,
     /// What was received, but not passed on.
     held_back: BytesMut,
-    /// The ends of heads that can still be passed on in this turn.
-    heads_left: usize,
-    /// Whether the line that is being passed on is empty so far.
-    is_line_empty: bool,
+    /// The head that is being passed on.
+    head: Head,
+    /// Whether the end of a head was passed on, and the framework has not seen it yet.
+    has_head: bool,
     patience: Patience,
-    /// The time by which the next request must have begun, and the number of the one before.
-    idle: (Pin<Box<Sleep>>, u64),
-    idle_timeout: Duration,
+    idle: Idle,
     _share: Option<Share>,
+}
+
+/// The time in which a request must begin.
+struct Idle {
+    timeout: Duration,
+    /// The number of requests that were answered before, and since when the next one is awaited.
+    since: (u64, Instant),
+    /// It is set anew only when it goes off: that is rarer than a request.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            since: (0, Instant::now()),
+            timer: Box::pin(sleep(timeout)),
+        }
+    }
+
+    /// Whether the time is over, after so many requests were answered. Wakes the task when it will be.
+    fn is_over(&mut self, answered: u64, context: &mut Context<'_>) -> bool {
+        if self.since.0 != answered {
+            self.since = (answered, Instant::now());
+        }
+        let end = self.since.1 + self.timeout;
+        while self.timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= end {
+                return true;
+            }
+            self.timer.as_mut().reset(end);
+        }
+        false
+    }
 }
 
 impl Connection {
@@ -53,11 +86,10 @@ impl Connection {
             transport,
             read_ahead: ReadAhead::default(),
             held_back: BytesMut::new(),
-            heads_left: REQUESTS_AHEAD,
-            is_line_empty: false,
+            head: Head::default(),
+            has_head: false,
             patience: Patience::new(),
-            idle: (Box::pin(sleep(idle_timeout)), 0),
-            idle_timeout,
+            idle: Idle::new(idle_timeout),
             _share: share,
         }
     }
@@ -81,44 +113,28 @@ impl Connection {
         let Some(answered) = self.read_ahead.awaits_request() else {
             return Ok(());
         };
-        let (deadline, of) = &mut self.idle;
-        if *of != answered {
-            *of = answered;
-            deadline.as_mut().reset(Instant::now() + self.idle_timeout);
+        if self.idle.is_over(answered, context) {
+            return Err(Error::new(ErrorKind::TimedOut, "no request has begun"));
         }
-        match deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(Error::new(ErrorKind::TimedOut, "no request has begun")),
-            Poll::Pending => Ok(()),
-        }
+        Ok(())
     }
 
-    /// The number of bytes that can be passed on in this turn, which ends after an empty line. A head ends with one (RFC 9112,
-    /// section 2.1; section 2.2 allows a lone LF as its end), and so does a chunked body; another body that contains some is
-    /// passed on in more turns than necessary.
-    fn take_turn(&mut self, received: &[u8]) -> usize {
-        let allowed = received.len().min(self.read_ahead.allowed());
-        for (at, byte) in received[..allowed].iter().enumerate() {
-            match byte {
-                b'\n' if self.is_line_empty => {
-                    self.is_line_empty = false;
-                    self.heads_left -= 1;
-                    if self.heads_left == 0 {
-                        return at + 1;
-                    }
-                }
-                b'\n' => self.is_line_empty = true,
-                b'\r' => {}
-                _ => self.is_line_empty = false,
-            }
+    /// The number of bytes that can be passed on: up to the end of a head or a body.
+    fn take(&mut self, received: &[u8]) -> usize {
+        if self.read_ahead.awaits_head() {
+            let (taken, is_complete) = self.head.take(received);
+            self.has_head = is_complete;
+            taken
+        } else {
+            self.read_ahead.take(received)
         }
-        allowed
     }
 
     /// Passes on what was held back.
     fn pass_on(&mut self, buffer: &mut ReadBuf<'_>) {
         let length = self.held_back.len().min(buffer.remaining());
         let held_back = std::mem::take(&mut self.held_back);
-        let passed_on = self.take_turn(&held_back[..length]);
+        let passed_on = self.take(&held_back[..length]);
         buffer.put_slice(&held_back[..passed_on]);
         self.held_back = held_back;
         self.held_back.advance(passed_on);
@@ -150,24 +166,40 @@ impl Connection {
 
     /// Receives more, and passes on as much as it may.
     fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        if self.read_ahead.awaits_request().is_some() {
+        if self.read_ahead.awaits_head() {
             let mut bytes = [0; RECEIVED_AT_ONCE];
             let size = bytes.len().min(buffer.remaining());
             let mut received = ReadBuf::new(&mut bytes[..size]);
             ready!(Pin::new(&mut self.transport).poll_read(context, &mut received))?;
-            let passed_on = self.take_turn(received.filled());
+            let passed_on = self.take(received.filled());
             let (now, later) = received.filled().split_at(passed_on);
             buffer.put_slice(now);
             self.held_back.extend_from_slice(later);
         } else {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
-            let passed_on = self.take_turn(&buffer.filled()[before..]);
+            let passed_on = self.take(&buffer.filled()[before..]);
             self.held_back
                 .extend_from_slice(&buffer.filled()[before + passed_on..]);
             buffer.set_filled(before + passed_on);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Connection {
+    /// Takes what has arrived off the operating system. If some were left when the connection is closed, the client would get
+    /// a reset, and perhaps not the last response (RFC 9112, section 9.6).
+    fn drop(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut bytes = [0; RECEIVED_AT_ONCE];
+        for _ in 0..MAX_DISCARDED / RECEIVED_AT_ONCE {
+            let mut received = ReadBuf::new(&mut bytes);
+            let polled = Pin::new(&mut self.transport).poll_read(&mut context, &mut received);
+            if !matches!(polled, Poll::Ready(Ok(()))) || received.filled().is_empty() {
+                return;
+            }
+        }
     }
 }
 
@@ -184,18 +216,21 @@ impl AsyncRead for Connection {
             // A write that succeeds wakes the task.
             return Poll::Pending;
         }
-        if this.heads_left == 0 {
-            this.heads_left = REQUESTS_AHEAD;
-            this.read_ahead.pause(context);
+        if std::mem::take(&mut this.has_head) && this.read_ahead.awaits_head() {
+            // The framework looks at the head first.
+            context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let before = buffer.filled().len();
-        if this.held_back.is_empty() {
-            ready!(this.poll_receive(context, buffer))?;
-        } else {
-            this.pass_on(buffer);
+        if this.head.is_too_large() {
+            // The framework has a higher limit. When it has got as much, it responds with 431 and closes the connection.
+            buffer.initialize_unfilled().fill(b'x');
+            buffer.set_filled(buffer.capacity());
+            return Poll::Ready(Ok(()));
         }
-        this.read_ahead.has_read(buffer.filled().len() - before);
+        if this.held_back.is_empty() {
+            return this.poll_receive(context, buffer);
+        }
+        this.pass_on(buffer);
         Poll::Ready(Ok(()))
     }
 }
@@ -283,8 +318,9 @@ mod tests {
             });
             for turn in &turns {
                 let plain: Vec<u8> = turn.iter().copied().filter(|byte| *byte != b'\r').collect();
-                let ends = plain.windows(2).filter(|two| two == b"\n\n").count();
-                prop_assert!(ends <= REQUESTS_AHEAD);
+                let is_end = |three: &&[u8]| three[0] != b'\n' && three[1..] == *b"\n\n";
+                let ends = plain.windows(3).filter(is_end).count();
+                prop_assert!(ends <= 1);
             }
             prop_assert_eq!(turns.concat(), sent);
         }

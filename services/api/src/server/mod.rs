@@ -2,6 +2,7 @@
 
 mod accept;
 pub(crate) mod connection;
+mod framing;
 pub(crate) mod options;
 mod patience;
 pub(crate) mod proxies;

@@ -5,7 +5,7 @@
 //! answer. Instead, a connection is read only while its client can be expected to send something: between an answer and the
 //! next request, and while the handler of a request waits for more of the body.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{Error, Result};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -15,14 +15,16 @@ use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_web::web::Bytes;
 use futures_util::Stream;
 
-use crate::request::body::MAX_DROPPED_BYTES;
+use crate::request::body::{MAX_DROPPED_BYTES, drop_body};
+use crate::server::framing::{Chunks, Rest};
 
 /// The bytes of a body that are read before its handler asks for more.
-const BODY_AHEAD: usize = 32 * 1024;
+const BODY_AHEAD: usize = 16 * 1024;
 
 /// The bytes of an answer that are encoded at once. Further ones follow when the client has accepted these.
 const PIECE: usize = 32 * 1024;
@@ -38,6 +40,8 @@ struct State {
     answered: Cell<u64>,
     /// Wakes the connection, which waits until it may read.
     reader: Cell<Option<Waker>>,
+    /// Wakes the handler, which waits for more of the body.
+    handler: Cell<Option<Waker>>,
 }
 
 /// What the client can be expected to send next.
@@ -46,12 +50,12 @@ enum Expected {
     /// The next request.
     #[default]
     Request,
-    /// At most so many further bytes of a body before its handler asks for more, and so many until its end, if that is known.
-    Body { ahead: usize, left: usize },
+    /// More of a body: so many bytes before its handler asks for more.
+    Body { ahead: usize, rest: Rest },
     /// Nothing, until the request is answered.
     Nothing,
     /// At most so many further bytes of a body that no handler reads any more, and then the next request.
-    RestOfBody(usize),
+    RestOfBody { allowed: usize, rest: Rest },
 }
 
 impl ReadAhead {
@@ -61,63 +65,69 @@ impl ReadAhead {
     /// The client goes on sending a body that was refused.
     pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<Result<()>> {
         match self.0.expected.get() {
-            Expected::Request
-            | Expected::Body {
-                ahead: 1..,
-                left: 1..,
+            Expected::Body { ahead, rest } if rest.is_complete() || ahead == 0 => {
+                self.0.reader.set(Some(context.waker().clone()));
+                // Perhaps nothing of what was read is for the handler, such as the line before a chunk: then it has nothing to
+                // wake for, and would not ask for more.
+                if let Some(handler) = self.0.handler.take() {
+                    handler.wake();
+                }
+                Poll::Pending
             }
-            | Expected::RestOfBody(1..) => Poll::Ready(Ok(())),
-            Expected::RestOfBody(0) => Poll::Ready(Err(Error::other("the body is too large"))),
-            Expected::Body { .. } | Expected::Nothing => {
+            Expected::Nothing => {
                 self.0.reader.set(Some(context.waker().clone()));
                 Poll::Pending
             }
-        }
-    }
-
-    /// Lets what was read be handled first: reading goes on in the next turn, or when a handler asks for more of the body.
-    pub(crate) fn pause(&self, context: &Context<'_>) {
-        match self.0.expected.get() {
-            Expected::Request | Expected::RestOfBody(_) => context.waker().wake_by_ref(),
-            Expected::Body { left, .. } => {
-                self.0.expected.set(Expected::Body { ahead: 0, left });
-                self.0.reader.set(Some(context.waker().clone()));
+            Expected::RestOfBody { allowed: 0, .. } => {
+                Poll::Ready(Err(Error::other("the body is too large")))
             }
-            Expected::Nothing => self.0.reader.set(Some(context.waker().clone())),
+            _ => Poll::Ready(Ok(())),
         }
     }
 
-    /// The bytes that may be passed on before the end of a body.
-    pub(crate) fn allowed(&self) -> usize {
-        match self.0.expected.get() {
-            Expected::Body { left, .. } => left,
-            _ => usize::MAX,
-        }
+    /// Notes that some bytes of a body have been received, and returns how many of them belong to it.
+    pub(crate) fn take(&self, received: &[u8]) -> usize {
+        let mut expected = self.0.expected.get();
+        let taken = match &mut expected {
+            Expected::Body { ahead, rest } => {
+                let taken = rest.take(received);
+                *ahead = ahead.saturating_sub(taken);
+                taken
+            }
+            Expected::RestOfBody { allowed, rest } => {
+                let taken = rest.take(received);
+                *allowed = allowed.saturating_sub(taken);
+                if rest.is_complete() {
+                    expected = Expected::Request;
+                }
+                taken
+            }
+            Expected::Request | Expected::Nothing => received.len(),
+        };
+        self.0.expected.set(expected);
+        taken
     }
 
-    /// Notes that the connection has read some bytes.
-    pub(crate) fn has_read(&self, bytes: usize) {
-        self.0.expected.update(|expected| match expected {
-            Expected::Body { ahead, left } => Expected::Body {
-                ahead: ahead.saturating_sub(bytes),
-                left: left.saturating_sub(bytes),
-            },
-            Expected::RestOfBody(allowed) => Expected::RestOfBody(allowed.saturating_sub(bytes)),
-            other => other,
-        });
+    /// Whether the next bytes are those of a head.
+    pub(crate) fn awaits_head(&self) -> bool {
+        self.0.expected.get() == Expected::Request
     }
 
     /// The number of requests that have been answered, if the next one is expected.
     pub(crate) fn awaits_request(&self) -> Option<u64> {
-        let is_awaited = matches!(self.0.expected.get(), Expected::Request | Expected::RestOfBody(_));
+        let expected = self.0.expected.get();
+        let is_awaited = matches!(expected, Expected::Request | Expected::RestOfBody { .. });
         is_awaited.then(|| self.0.answered.get())
     }
 
-    fn ask_for_body(&self) {
-        if let Expected::Body { left, .. } = self.0.expected.get() {
+    fn ask_for_body(&self, context: &Context<'_>) {
+        self.0.handler.set(Some(context.waker().clone()));
+        if let Expected::Body { ahead: 0, rest } = self.0.expected.get()
+            && !rest.is_complete()
+        {
             self.expect(Expected::Body {
                 ahead: BODY_AHEAD,
-                left,
+                rest,
             });
         }
     }
@@ -133,72 +143,122 @@ impl ReadAhead {
 }
 
 /// A request that is being answered. The next one is read when this is dropped.
-pub(crate) struct Exchange(Option<ReadAhead>);
+pub(crate) struct Exchange {
+    read_ahead: Option<ReadAhead>,
+    body: Option<Body>,
+}
 
 impl Exchange {
     /// Stops reading ahead of a request: at once, or after its body.
     pub(crate) fn begin(request: &mut ServiceRequest) -> Self {
-        let Some(read_ahead) = request.request().conn_data::<ReadAhead>().cloned() else {
-            return Self(None);
-        };
-        match request.take_payload() {
-            Payload::None => read_ahead.expect(Expected::Nothing),
-            payload => {
-                let length = request.headers().get(CONTENT_LENGTH);
-                let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-                read_ahead.expect(Expected::Body {
-                    ahead: BODY_AHEAD,
-                    left: length.unwrap_or(usize::MAX),
-                });
-                let body = Body {
-                    payload,
-                    read_ahead: read_ahead.clone(),
-                };
-                request.set_payload(Payload::Stream {
-                    payload: Box::pin(body),
-                });
+        let read_ahead = request.request().conn_data::<ReadAhead>().cloned();
+        let mut body = None;
+        if let Some(read_ahead) = &read_ahead {
+            match request.take_payload() {
+                Payload::None => read_ahead.expect(Expected::Nothing),
+                payload => {
+                    read_ahead.expect(Expected::Body {
+                        ahead: BODY_AHEAD,
+                        rest: rest_of(request),
+                    });
+                    let shared = Body {
+                        payload: Rc::new(RefCell::new(payload)),
+                        read_ahead: read_ahead.clone(),
+                    };
+                    body = Some(shared.clone());
+                    request.set_payload(Payload::Stream {
+                        payload: Box::pin(shared),
+                    });
+                }
             }
         }
-        Self(Some(read_ahead))
+        Self { read_ahead, body }
+    }
+
+    /// Receives and drops what its handler has not read of the body, so that a client that writes before it reads gets the
+    /// response. Returns false if the client sends too much or too slowly: then the connection must be closed.
+    pub(crate) async fn drop_body(&mut self) -> bool {
+        let Some(mut body) = self.body.take() else {
+            return true;
+        };
+        let is_acceptable = match body.read_ahead.0.expected.get() {
+            Expected::Body {
+                rest: Rest::Bytes(missing),
+                ..
+            } => missing <= MAX_DROPPED_BYTES,
+            Expected::Body { .. } => true,
+            _ => return true,
+        };
+        is_acceptable && drop_body(&mut body).await
+    }
+
+    /// Whether more of the body is expected. The framework then closes the connection after the response.
+    pub(crate) fn is_body_incomplete(&self) -> bool {
+        let expected = self
+            .read_ahead
+            .as_ref()
+            .map(|read_ahead| read_ahead.0.expected.get());
+        matches!(expected, Some(Expected::Body { rest, .. }) if !rest.is_complete())
     }
 
     /// Ends when the response has been sent, except for what fits into buffers.
-    pub(crate) fn end_with(self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
-        response.map_body(|_, body| {
-            BoxBody::new(Answer {
-                body,
-                rest: Bytes::new(),
-                _exchange: self,
-            })
+    pub(crate) fn end_with(mut self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+        // The handler may still read it.
+        self.body = None;
+        response.map_body(|_, body| match body.try_into_bytes() {
+            // The framework encodes it at once.
+            Ok(bytes) if bytes.len() <= PIECE => BoxBody::new(bytes),
+            Ok(bytes) => Answer::of(BoxBody::new(bytes), self),
+            Err(body) => Answer::of(body, self),
         })
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if let Some(read_ahead) = &self.0 {
+        if let Some(read_ahead) = &self.read_ahead {
             read_ahead.0.answered.update(|answered| answered + 1);
+            read_ahead.0.handler.take();
             read_ahead.expect(match read_ahead.0.expected.get() {
-                Expected::Body { .. } => Expected::RestOfBody(MAX_DROPPED_BYTES),
+                Expected::Body { rest, .. } if !rest.is_complete() => Expected::RestOfBody {
+                    allowed: MAX_DROPPED_BYTES,
+                    rest,
+                },
                 _ => Expected::Request,
             });
         }
     }
 }
 
-/// The body of a request.
+/// The body of a request that has one, as the framework delimits it.
+fn rest_of(request: &ServiceRequest) -> Rest {
+    let field = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let is_chunked =
+        field(TRANSFER_ENCODING).is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"));
+    let is_websocket =
+        field(UPGRADE).is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
+    let length = field(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok());
+    match length {
+        _ if is_chunked => Rest::Chunks(Chunks::Size(0)),
+        Some(length) if !is_websocket && request.method() != Method::CONNECT => Rest::Bytes(length),
+        _ => Rest::Endless,
+    }
+}
+
+/// The body of a request. Clones share it.
+#[derive(Clone)]
 struct Body {
-    payload: Payload,
+    payload: Rc<RefCell<Payload>>,
     read_ahead: ReadAhead,
 }
 
 impl Stream for Body {
     type Item = std::result::Result<Bytes, PayloadError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = Pin::new(&mut self.payload).poll_next(context);
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
         match polled {
-            Poll::Pending => self.read_ahead.ask_for_body(),
+            Poll::Pending => self.read_ahead.ask_for_body(context),
             Poll::Ready(None | Some(Err(_))) => self.read_ahead.expect(Expected::Nothing),
             Poll::Ready(Some(Ok(_))) => {}
         }
@@ -211,6 +271,16 @@ struct Answer {
     body: BoxBody,
     rest: Bytes,
     _exchange: Exchange,
+}
+
+impl Answer {
+    fn of(body: BoxBody, exchange: Exchange) -> BoxBody {
+        BoxBody::new(Self {
+            body,
+            rest: Bytes::new(),
+            _exchange: exchange,
+        })
+    }
 }
 
 impl MessageBody for Answer {

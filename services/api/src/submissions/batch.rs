@@ -24,7 +24,7 @@ use crate::openapi::problem_responses::{
 use crate::problem::Problem;
 use crate::problem::body::{Context, ProblemBody};
 use crate::problem::text::localized;
-use crate::request::body::{Body, MAX_BODY_BYTES, drop_body, read_body_up_to};
+use crate::request::body::{Body, MAX_BODY_BYTES, read_body_up_to};
 use crate::request::caller::Authorized;
 use crate::request::idempotency::BatchIdempotencyKeyHeader;
 use crate::request::media_type::{JSON, NDJSON_NAMES, accepted, check_content_type};
@@ -114,13 +114,10 @@ pub(crate) async fn create_submission_batch(
     payload: Payload,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let (mut batch, format) = match begin(&request, &store) {
-        Ok(begun) => begun,
-        Err(problem) => return Err(drop_body(payload, &store, problem).await),
-    };
+    let (mut batch, format) = begin(&request, &store)?;
     match format {
         Format::Json => {
-            let body = read_body_up_to(MAX_BATCH_BYTES, &request, payload, &store, Ok(())).await?;
+            let body = read_body_up_to(MAX_BATCH_BYTES, &request, payload, &store).await?;
             let lines = numbered(submission_texts(&body.bytes)?);
             batch.body = Some(body);
             let results = as_list(results(batch, iter(lines)));

@@ -61,7 +61,8 @@ pub(crate) async fn create_submission(
     payload: Payload,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let body = read_body(&request, payload, &store, store.require_submitter()).await?;
+    store.require_submitter()?;
+    let body = read_body(&request, payload, &store).await?;
     let mut query = Query::of(&request);
     let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;

@@ -1,0 +1,190 @@
+//! Where the head and the body of a request end.
+
+use memchr::memchr_iter;
+
+/// The longest head of a request, in bytes. It has at most 96 fields; one with a key needs some 200 bytes.
+pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
+
+/// A head that is being received. It ends with an empty line after one that is not (RFC 9112, section 2.1; section 2.2 allows
+/// a lone LF as the end of a line, and empty lines before a head).
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    bytes: usize,
+    has_text: bool,
+    line_has_text: bool,
+}
+
+impl Head {
+    /// The number of bytes up to the end of the head, which is among them if the second value is true.
+    pub(crate) fn take(&mut self, received: &[u8]) -> (usize, bool) {
+        let mut start = 0;
+        for at in memchr_iter(b'\n', received) {
+            self.line_has_text |= has_text(&received[start..at]);
+            self.has_text |= self.line_has_text;
+            if self.has_text && !self.line_has_text && self.bytes + at < MAX_HEAD_BYTES {
+                *self = Self::default();
+                return (at + 1, true);
+            }
+            self.line_has_text = false;
+            start = at + 1;
+        }
+        self.line_has_text |= has_text(&received[start..]);
+        self.has_text |= self.line_has_text;
+        self.bytes += received.len();
+        (received.len(), false)
+    }
+
+    /// Whether it is longer than [`MAX_HEAD_BYTES`].
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.bytes > MAX_HEAD_BYTES
+    }
+}
+
+fn has_text(line: &[u8]) -> bool {
+    line.iter().any(|byte| *byte != b'\r')
+}
+
+/// What is missing of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// So many bytes.
+    Bytes(usize),
+    /// Chunks.
+    Chunks(Chunks),
+    /// Everything that the client sends.
+    Endless,
+}
+
+/// A place in a chunked body (RFC 9112, section 7.1). The framework rejects what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chunks {
+    /// In the size of a chunk, which is so large so far.
+    Size(usize),
+    /// After it, in the same line.
+    Extension(usize),
+    /// So many bytes before the end of its data.
+    Data(usize),
+    /// After its data, before the end of the line.
+    DataEnd,
+    /// In the fields after the last chunk.
+    Trailer { line_has_text: bool },
+    /// After the body.
+    End,
+}
+
+impl Rest {
+    /// Whether the body is complete.
+    pub(crate) fn is_complete(self) -> bool {
+        matches!(self, Self::Bytes(0) | Self::Chunks(Chunks::End))
+    }
+
+    /// The number of bytes that belong to the body.
+    pub(crate) fn take(&mut self, received: &[u8]) -> usize {
+        match self {
+            Self::Bytes(missing) => {
+                let taken = received.len().min(*missing);
+                *missing -= taken;
+                taken
+            }
+            Self::Chunks(chunks) => chunks.take(received),
+            Self::Endless => received.len(),
+        }
+    }
+}
+
+impl Chunks {
+    fn take(&mut self, received: &[u8]) -> usize {
+        let mut at = 0;
+        while at < received.len() && *self != Self::End {
+            if let Self::Data(missing) = self {
+                let taken = (received.len() - at).min(*missing);
+                *missing -= taken;
+                at += taken;
+                if *missing == 0 {
+                    *self = Self::DataEnd;
+                }
+            } else {
+                *self = self.after(received[at]);
+                at += 1;
+            }
+        }
+        at
+    }
+
+    /// The place after a byte that is not data.
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Size(0) | Self::Extension(0), b'\n') => Self::Trailer { line_has_text: false },
+            (Self::Size(size) | Self::Extension(size), b'\n') => Self::Data(size),
+            (Self::Size(size), _) => match char::from(byte).to_digit(16) {
+                Some(digit) => Self::Size(size.saturating_mul(16).saturating_add(digit as usize)),
+                None => Self::Extension(size),
+            },
+            (Self::DataEnd, b'\n') => Self::Size(0),
+            (Self::Trailer { line_has_text: false }, b'\n') => Self::End,
+            (Self::Trailer { .. }, b'\n') => Self::Trailer { line_has_text: false },
+            (Self::Trailer { .. }, byte) if byte != b'\r' => Self::Trailer { line_has_text: true },
+            (same, _) => same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The first part of some bytes that come in pieces, as `take` cuts it.
+    fn cut(sent: &[u8], size: usize, mut take: impl FnMut(&[u8]) -> (usize, bool)) -> Option<usize> {
+        let mut before = 0;
+        for piece in sent.chunks(size) {
+            let (taken, has_ended) = take(piece);
+            before += taken;
+            if has_ended {
+                return Some(before);
+            }
+            assert_eq!(taken, piece.len());
+        }
+        None
+    }
+
+    fn chunked() -> impl Strategy<Value = Vec<u8>> {
+        let chunk = ("[\r\n0a]{1,40}", "(;[a-z]{0,3})?")
+            .prop_map(|(data, extension)| format!("{:x}{extension}\r\n{data}\r\n", data.len()));
+        let chunks = prop::collection::vec(chunk, 0..5);
+        (chunks, "0{1,3}", "([a-z]: [0-9]\r\n){0,2}").prop_map(|(chunks, last, trailer)| {
+            format!("{}{last}\r\n{trailer}\r\n", chunks.concat()).into_bytes()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_chunked_body_ends_where_it_ends(body in chunked(), after in "[\r\nG0]{0,20}", size in 1_usize..50) {
+            let mut rest = Rest::Chunks(Chunks::Size(0));
+            let sent = [body.as_slice(), after.as_bytes()].concat();
+            let found = cut(&sent, size, |piece| (rest.take(piece), rest.is_complete()));
+            prop_assert_eq!(found, Some(body.len()));
+        }
+
+        #[test]
+        fn a_head_ends_with_an_empty_line(
+            before in "(\r?\n){0,3}", lines in "([a-z: ]{1,9}\r?\n){1,4}", end in "\r?\n", after in "[\r\nG]{0,20}",
+            size in 1_usize..50,
+        ) {
+            let mut head = Head::default();
+            let sent = format!("{before}{lines}{end}{after}");
+            let found = cut(sent.as_bytes(), size, |piece| head.take(piece));
+            prop_assert_eq!(found, Some(before.len() + lines.len() + end.len()));
+        }
+    }
+
+    #[test]
+    fn empty_lines_alone_are_no_head_and_count_as_its_bytes() {
+        let mut head = Head::default();
+        assert_eq!(head.take(&[b'\n'; MAX_HEAD_BYTES]), (MAX_HEAD_BYTES, false));
+        assert!(!head.is_too_large());
+        assert_eq!(head.take(b"\n"), (1, false));
+        assert!(head.is_too_large());
+    }
+}
