@@ -88,7 +88,7 @@ async fn a_refusal_does_not_wait_for_a_body_that_is_too_large_to_drop() {
 async fn a_head_that_is_too_large_is_refused() {
     let app = TestApp::start(Way::InProcess).await;
     let field = format!("X-Padding: {}\r\n", "x".repeat(3_000));
-    for (fields, status) in [(9, "200"), (12, "431")] {
+    for (fields, status) in [(9, "200"), (11, "431"), (30, "431")] {
         let mut stream = connect(&app).await;
         // The second of two requests of a connection, too.
         let padded = format!(
@@ -97,15 +97,53 @@ async fn a_head_that_is_too_large_is_refused() {
         );
         let sent = format!("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n{padded}");
         stream.write_all(sent.as_bytes()).await.unwrap();
-        let last = format!("HTTP/1.1 {status}");
         let answers = read_until(&mut stream, "the end").await;
-        assert!(answers.starts_with("HTTP/1.1 200"), "{answers}");
-        assert!(answers.contains(&last), "{answers}");
+        let statuses = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]);
+        assert_eq!(statuses.collect::<Vec<_>>(), ["200", status], "{answers}");
     }
     let mut stream = connect(&app).await;
     stream.write_all(&[b'\n'; 40_000]).await.unwrap();
     let refused = read_until(&mut stream, "\r\n\r\n").await;
     assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
+}
+
+/// What follows a body that was not read is a head that is too large, or the end of a body that is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_bytes_after_a_body_end_the_connection_and_others_are_served() {
+    let app = TestApp::start(Way::InProcess).await;
+    let padding = "z".repeat(40_000);
+    let post = "POST /v1/submissions HTTP/1.1\r\nHost: x\r\n";
+    for sent in [
+        format!(
+            "GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{:100}{padding}",
+            ""
+        ),
+        format!("GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n{padding}"),
+        format!("{post}Transfer-Encoding: chunked\r\n\r\n0\r\n\n{padding}"),
+        format!("{post}Upgrade: a\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\r\nhello{padding}"),
+        format!("CONNECT / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello{padding}"),
+    ] {
+        let mut streams = Vec::new();
+        // More than there are workers.
+        for _ in 0..16 {
+            let mut stream = connect(&app).await;
+            stream.write_all(sent.as_bytes()).await.unwrap();
+            streams.push(stream);
+        }
+        for _ in 0..16 {
+            let mut stream = connect(&app).await;
+            stream
+                .write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            let served = read_until(&mut stream, "\r\n\r\n").await;
+            assert!(served.starts_with("HTTP/1.1 200"), "{sent:.60}: {served}");
+        }
+        for stream in &mut streams {
+            stream.shutdown().await.ok();
+            read_until(stream, "the end").await;
+        }
+    }
 }
 
 /// Many clients send the end of a chunk on its own, or a chunk byte by byte.

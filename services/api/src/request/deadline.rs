@@ -7,7 +7,11 @@ use tokio::time::Instant;
 /// The slowest rate, in bytes per second, at which bodies are received and responses are accepted. A telephone with a weak signal is faster.
 const MIN_BYTES_PER_SECOND: u64 = 4 << 10;
 
-/// The time until which bytes must have arrived: a grace period, and the time that the bytes so far may take.
+/// The longest time without any bytes, however fast the client was before.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
+
+/// The time until which bytes must have arrived: a grace period, and the time that the bytes so far may take, but not too
+/// much of it at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
@@ -19,7 +23,7 @@ impl Deadline {
 
     /// Grants the time that these bytes may have taken.
     pub(crate) fn extend(&mut self, received: usize) {
-        self.0 += time_of(received);
+        self.0 = (self.0 + time_of(received)).min(Instant::now() + MAX_SILENCE);
     }
 
     /// The moment after which the client is too slow.

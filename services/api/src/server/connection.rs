@@ -22,6 +22,9 @@ use crate::server::read_ahead::ReadAhead;
 /// of its body is known.
 const RECEIVED_AT_ONCE: usize = 4 * 1024;
 
+/// The longest head that the framework accepts.
+const FRAMEWORK_HEAD_BYTES: usize = 128 * 1024;
+
 /// The most bytes that are taken off the operating system before a connection is closed.
 const MAX_DISCARDED: usize = 128 * 1024;
 
@@ -38,6 +41,8 @@ pub(crate) struct Connection {
     held_back: BytesMut,
     /// The head that is being passed on.
     head: Head,
+    /// The bytes that were passed on instead of the rest of a head that is too large.
+    filled: usize,
     /// Whether the end of a head was passed on, and the framework has not seen it yet.
     has_head: bool,
     patience: Patience,
@@ -87,6 +92,7 @@ impl Connection {
             read_ahead: ReadAhead::default(),
             held_back: BytesMut::new(),
             head: Head::default(),
+            filled: 0,
             has_head: false,
             patience: Patience::new(),
             idle: Idle::new(idle_timeout),
@@ -164,6 +170,15 @@ impl Connection {
         polled
     }
 
+    /// Passes on a filling instead of a head that is too large, and then the end. The framework has a higher limit: when it has
+    /// got as much, it responds with 431 and closes the connection.
+    fn fill(&mut self, buffer: &mut ReadBuf<'_>) {
+        let size = buffer.remaining().min(FRAMEWORK_HEAD_BYTES - self.filled);
+        buffer.initialize_unfilled_to(size).fill(b'x');
+        buffer.advance(size);
+        self.filled += size;
+    }
+
     /// Receives more, and passes on as much as it may.
     fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         if self.read_ahead.awaits_head() {
@@ -222,9 +237,7 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         }
         if this.head.is_too_large() {
-            // The framework has a higher limit. When it has got as much, it responds with 431 and closes the connection.
-            buffer.initialize_unfilled().fill(b'x');
-            buffer.set_filled(buffer.capacity());
+            this.fill(buffer);
             return Poll::Ready(Ok(()));
         }
         if this.held_back.is_empty() {

@@ -15,13 +15,14 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The number of bytes up to the end of the head, which is among them if the second value is true.
+    /// The number of bytes up to the end of the head, which is among them if the second value is true, or up to the limit.
     pub(crate) fn take(&mut self, received: &[u8]) -> (usize, bool) {
+        let received = &received[..received.len().min(MAX_HEAD_BYTES - self.bytes)];
         let mut start = 0;
         for at in memchr_iter(b'\n', received) {
             self.line_has_text |= has_text(&received[start..at]);
             self.has_text |= self.line_has_text;
-            if self.has_text && !self.line_has_text && self.bytes + at < MAX_HEAD_BYTES {
+            if self.has_text && !self.line_has_text {
                 *self = Self::default();
                 return (at + 1, true);
             }
@@ -34,9 +35,9 @@ impl Head {
         (received.len(), false)
     }
 
-    /// Whether it is longer than [`MAX_HEAD_BYTES`].
+    /// Whether it does not end within [`MAX_HEAD_BYTES`].
     pub(crate) fn is_too_large(&self) -> bool {
-        self.bytes > MAX_HEAD_BYTES
+        self.bytes == MAX_HEAD_BYTES
     }
 }
 
@@ -55,7 +56,8 @@ pub(crate) enum Rest {
     Endless,
 }
 
-/// A place in a chunked body (RFC 9112, section 7.1). The framework rejects what is wrong with it.
+/// A place in a chunked body (RFC 9112, section 7.1). The framework rejects what is wrong with it, and ends what is right at
+/// the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Chunks {
     /// In the size of a chunk, which is so large so far.
@@ -66,8 +68,14 @@ pub(crate) enum Chunks {
     Data(usize),
     /// After its data, before the end of the line.
     DataEnd,
-    /// In the fields after the last chunk.
-    Trailer { line_has_text: bool },
+    /// At the start of a line after the last chunk.
+    LastLine,
+    /// After a carriage return at the start of such a line.
+    LastLineEnd,
+    /// In a field after the last chunk.
+    Field,
+    /// After a carriage return in it.
+    FieldEnd,
     /// After the body.
     End,
 }
@@ -114,16 +122,18 @@ impl Chunks {
     /// The place after a byte that is not data.
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
-            (Self::Size(0) | Self::Extension(0), b'\n') => Self::Trailer { line_has_text: false },
+            (Self::Size(0) | Self::Extension(0), b'\n') => Self::LastLine,
             (Self::Size(size) | Self::Extension(size), b'\n') => Self::Data(size),
             (Self::Size(size), _) => match char::from(byte).to_digit(16) {
                 Some(digit) => Self::Size(size.saturating_mul(16).saturating_add(digit as usize)),
                 None => Self::Extension(size),
             },
             (Self::DataEnd, b'\n') => Self::Size(0),
-            (Self::Trailer { line_has_text: false }, b'\n') => Self::End,
-            (Self::Trailer { .. }, b'\n') => Self::Trailer { line_has_text: false },
-            (Self::Trailer { .. }, byte) if byte != b'\r' => Self::Trailer { line_has_text: true },
+            (Self::LastLine, b'\r') => Self::LastLineEnd,
+            (Self::LastLineEnd, b'\n') => Self::End,
+            (Self::Field, b'\r') => Self::FieldEnd,
+            (Self::FieldEnd, b'\n') => Self::LastLine,
+            (Self::LastLine | Self::LastLineEnd | Self::FieldEnd, _) => Self::Field,
             (same, _) => same,
         }
     }
@@ -182,9 +192,12 @@ mod tests {
     #[test]
     fn empty_lines_alone_are_no_head_and_count_as_its_bytes() {
         let mut head = Head::default();
-        assert_eq!(head.take(&[b'\n'; MAX_HEAD_BYTES]), (MAX_HEAD_BYTES, false));
+        assert_eq!(
+            head.take(&[b'\n'; MAX_HEAD_BYTES - 1]),
+            (MAX_HEAD_BYTES - 1, false)
+        );
         assert!(!head.is_too_large());
-        assert_eq!(head.take(b"\n"), (1, false));
+        assert_eq!(head.take(b"\n\n"), (1, false));
         assert!(head.is_too_large());
     }
 }

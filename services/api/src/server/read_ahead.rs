@@ -15,7 +15,7 @@ use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
-use actix_web::http::Method;
+use actix_web::http::Version;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_web::web::Bytes;
 use futures_util::Stream;
@@ -38,6 +38,8 @@ struct State {
     expected: Cell<Expected>,
     /// The requests that have been answered.
     answered: Cell<u64>,
+    /// Whether the connection is closed after the current response.
+    closes: Cell<bool>,
     /// Wakes the connection, which waits until it may read.
     reader: Cell<Option<Waker>>,
     /// Wakes the handler, which waits for more of the body.
@@ -69,7 +71,9 @@ impl ReadAhead {
                 self.0.reader.set(Some(context.waker().clone()));
                 // Perhaps nothing of what was read is for the handler, such as the line before a chunk: then it has nothing to
                 // wake for, and would not ask for more.
-                if let Some(handler) = self.0.handler.take() {
+                if !rest.is_complete()
+                    && let Some(handler) = self.0.handler.take()
+                {
                     handler.wake();
                 }
                 Poll::Pending
@@ -98,7 +102,7 @@ impl ReadAhead {
                 let taken = rest.take(received);
                 *allowed = allowed.saturating_sub(taken);
                 if rest.is_complete() {
-                    expected = Expected::Request;
+                    expected = self.next();
                 }
                 taken
             }
@@ -106,6 +110,15 @@ impl ReadAhead {
         };
         self.0.expected.set(expected);
         taken
+    }
+
+    /// What is expected after a request.
+    fn next(&self) -> Expected {
+        if self.0.closes.get() {
+            Expected::Nothing
+        } else {
+            Expected::Request
+        }
     }
 
     /// Whether the next bytes are those of a head.
@@ -186,13 +199,15 @@ impl Exchange {
                 rest: Rest::Bytes(missing),
                 ..
             } => missing <= MAX_DROPPED_BYTES,
-            Expected::Body { .. } => true,
+            Expected::Body { rest, .. } => rest != Rest::Endless,
             _ => return true,
         };
-        is_acceptable && drop_body(&mut body).await
+        let is_dropped = is_acceptable && drop_body(&mut body).await;
+        body.read_ahead.0.closes.set(!is_dropped);
+        is_dropped
     }
 
-    /// Whether more of the body is expected. The framework then closes the connection after the response.
+    /// Whether more of the body is expected. If no handler reads it, the framework closes the connection after the response.
     pub(crate) fn is_body_incomplete(&self) -> bool {
         let expected = self
             .read_ahead
@@ -224,7 +239,7 @@ impl Drop for Exchange {
                     allowed: MAX_DROPPED_BYTES,
                     rest,
                 },
-                _ => Expected::Request,
+                _ => read_ahead.next(),
             });
         }
     }
@@ -232,15 +247,19 @@ impl Drop for Exchange {
 
 /// The body of a request that has one, as the framework delimits it.
 fn rest_of(request: &ServiceRequest) -> Rest {
-    let field = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let is_chunked =
-        field(TRANSFER_ENCODING).is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"));
-    let is_websocket =
-        field(UPGRADE).is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
-    let length = field(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok());
-    match length {
-        _ if is_chunked => Rest::Chunks(Chunks::Size(0)),
-        Some(length) if !is_websocket && request.method() != Method::CONNECT => Rest::Bytes(length),
+    let headers = request.headers();
+    let is = |name, value: &str| {
+        let mut fields = headers.get_all(name).filter_map(|field| field.to_str().ok());
+        fields.any(|field| field.trim().eq_ignore_ascii_case(value))
+    };
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    match length.and_then(|length| length.trim().parse().ok()) {
+        _ if request.version() == Version::HTTP_11 && is(TRANSFER_ENCODING, "chunked") => {
+            Rest::Chunks(Chunks::Size(0))
+        }
+        Some(length @ 1..) if !is(UPGRADE, "websocket") => Rest::Bytes(length),
         _ => Rest::Endless,
     }
 }
