@@ -63,14 +63,15 @@ async fn deadlocks_lose_nothing_and_block_nothing() {
         };
         let (sent, ended) = tokio::join!(ledger.round(&app), ending);
         taken += sent;
-        broken += i32::from(ended);
+        broken += i64::from(ended);
     }
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let deadlocks: i64 = other_session.query_one(deadlocks, &[]).await.unwrap().get(0);
+    // Sessions report what they counted at most once a second, and not while they are idle.
+    let reported: i64 = other_session.query_one(deadlocks, &[]).await.unwrap().get(0);
     println!(
-        "{deadlocks} deadlocks, {broken} of them ended the other session; {taken} reports accepted meanwhile"
+        "{reported} deadlocks reported, {broken} ended the other session; {taken} reports accepted meanwhile"
     );
-    assert!(deadlocks > 0 && taken > 0);
+    assert!(reported.max(broken) > 0 && taken > 0);
     ledger.recovers(&app).await;
     ledger.is_kept(&mut app, Way::Servers).await;
 }
