@@ -9,12 +9,12 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonghop_access::Share;
 
 use crate::server::framing::Head;
+use crate::server::idle::Idle;
 use crate::server::patience::Patience;
 use crate::server::read_ahead::ReadAhead;
 
@@ -48,40 +48,6 @@ pub(crate) struct Connection {
     patience: Patience,
     idle: Idle,
     _share: Option<Share>,
-}
-
-/// The time in which a request must begin.
-struct Idle {
-    timeout: Duration,
-    /// The number of requests that were answered before, and since when the next one is awaited.
-    since: (u64, Instant),
-    /// It is set anew only when it goes off: that is rarer than a request.
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Idle {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            since: (0, Instant::now()),
-            timer: Box::pin(sleep(timeout)),
-        }
-    }
-
-    /// Whether the time is over, after so many requests were answered. Wakes the task when it will be.
-    fn is_over(&mut self, answered: u64, context: &mut Context<'_>) -> bool {
-        if self.since.0 != answered {
-            self.since = (answered, Instant::now());
-        }
-        let end = self.since.1 + self.timeout;
-        while self.timer.as_mut().poll(context).is_ready() {
-            if Instant::now() >= end {
-                return true;
-            }
-            self.timer.as_mut().reset(end);
-        }
-        false
-    }
 }
 
 impl Connection {

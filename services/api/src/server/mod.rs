@@ -3,6 +3,7 @@
 mod accept;
 pub(crate) mod connection;
 mod framing;
+mod idle;
 pub(crate) mod options;
 mod patience;
 pub(crate) mod proxies;
