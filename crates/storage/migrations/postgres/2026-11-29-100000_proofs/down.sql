@@ -1,5 +1,5 @@
-DROP TRIGGER reject_head ON submissions;
-DROP FUNCTION reject_head;
+DROP TRIGGER check_head_advances ON submissions;
+DROP FUNCTION check_head_advances;
 DROP POLICY reached ON submissions;
 CREATE POLICY reached ON submissions FOR SELECT USING (
     (SELECT current_setting('tonghop.key', true)) = '*'

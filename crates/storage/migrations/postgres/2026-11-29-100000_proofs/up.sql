@@ -141,14 +141,23 @@ END $$;
 -- Temporary tables of the same names must not take the place of the real ones.
 ALTER FUNCTION check_heads() SET search_path = public, pg_temp;
 
--- A head advances. The owner may repair a head without advancing it. A condition of
--- the trigger costs much less than a function that is called with all rows. That a head lags behind its revisions cannot be
--- prevented, since nothing forces a process to advance it; `verify` reports it.
-CREATE FUNCTION reject_head() RETURNS TRIGGER LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+-- A head advances, to the last revision.
+CREATE FUNCTION check_head_advances() RETURNS TRIGGER LANGUAGE plpgsql
+SET search_path = public, pg_temp SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+DECLARE
+    wrong UUID;
 BEGIN
-    RAISE EXCEPTION 'submission % does not advance', OLD.submission_id USING ERRCODE = 'check_violation';
+    SELECT c.submission_id INTO wrong FROM changed c JOIN before b USING (submission_id)
+    -- The owner may repair a head without advancing it.
+    WHERE c.revision < b.revision OR (c.revision = b.revision AND row_security_active('submissions')) OR (c.form, c.period, c.unit_id) <> (b.form, b.period, b.unit_id)
+        OR EXISTS (
+            SELECT FROM revisions v WHERE v.submission_id = c.submission_id AND v.revision > c.revision
+        )
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'submission % does not advance to its last revision', wrong USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NULL;
 END $$;
-CREATE TRIGGER reject_head AFTER UPDATE ON submissions FOR EACH ROW WHEN (
-    NEW.revision < OLD.revision
-    OR (NEW.revision = OLD.revision AND row_security_active('submissions'))
-) EXECUTE FUNCTION reject_head();
+CREATE TRIGGER check_head_advances AFTER UPDATE ON submissions
+REFERENCING OLD TABLE AS before NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION check_head_advances();
