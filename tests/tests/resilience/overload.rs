@@ -26,6 +26,8 @@ const RUNNING: Duration = Duration::from_secs(1);
 /// A rejection that took longer had waited in a queue, or for a session that did not respond within a second. The others
 /// came at once: they take milliseconds, but test machines are slow.
 const WAITED: Duration = Duration::from_millis(900);
+/// The 99th percentile of rejections at once.
+const REFUSED_WITHIN: Duration = Duration::from_millis(500);
 /// The rejections that may have waited. The first ones of each stall do, as many as there are places in the queues.
 const WAITED_PERCENT: usize = 10;
 /// The deadline for any answer on a machine as busy as this.
@@ -261,6 +263,11 @@ fn refusals_came_at_once(refusals: &[Duration]) {
         "p99 of rejections at once: {:?}; p50 {:?}",
         percentile(99),
         percentile(50)
+    );
+    assert!(
+        percentile(99) < REFUSED_WITHIN,
+        "p99 of refusals: {:?}",
+        percentile(99)
     );
     assert!(
         waited.len() * 100 <= refusals.len() * WAITED_PERCENT,
