@@ -43,18 +43,16 @@ async fn deadlocks_lose_nothing_and_block_nothing() {
         .await
         .unwrap();
     let (mut broken, mut taken) = (0, 0);
-    let lock = |order: &str| {
-        format!(
-            "SELECT * FROM submissions ORDER BY form {order}, period {order}, unit_id {order} LIMIT 1 FOR UPDATE"
-        )
-    };
+    let last = "SELECT * FROM submissions ORDER BY form DESC, period DESC, unit_id DESC LIMIT 1 FOR UPDATE";
+    // All of them, since the first report of a round may have been recorded in a transaction of its own.
+    let all = "SELECT * FROM submissions ORDER BY form, period, unit_id FOR UPDATE";
     for _ in 0..8 {
         other_session.batch_execute("BEGIN").await.unwrap();
-        other_session.batch_execute(&lock("DESC")).await.unwrap();
+        other_session.batch_execute(last).await.unwrap();
         let against = async {
-            // By now the service waits for the last lock and holds the first.
+            // By now the service waits for the last lock and holds others.
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-            other_session.batch_execute(&lock("ASC")).await.is_err()
+            other_session.batch_execute(all).await.is_err()
         };
         let ending = async {
             let ended = against.await;
