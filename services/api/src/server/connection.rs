@@ -1,6 +1,7 @@
 //! A connection to a client.
 
 use std::io::{Error, ErrorKind, Result};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -9,11 +10,12 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonghop_access::Share;
 
-use crate::server::framing::Head;
+use crate::server::framing::{Head, plain_length};
 use crate::server::idle::Idle;
 use crate::server::patience::Patience;
 use crate::server::read_ahead::ReadAhead;
@@ -55,7 +57,7 @@ impl Connection {
     pub(crate) fn new(transport: Transport, share: Option<Share>, idle_timeout: Duration) -> Self {
         Self {
             transport,
-            read_ahead: ReadAhead::default(),
+            read_ahead: ReadAhead::new(),
             held_back: BytesMut::new(),
             head: Head::default(),
             filled: 0,
@@ -82,21 +84,28 @@ impl Connection {
     /// Fails if no request has begun for too long. The framework itself limits only the time for the first one, and the
     /// time in which a connection is silent: a client could otherwise send half a head and keep the connection.
     fn check_idle(&mut self, context: &mut Context<'_>) -> Result<()> {
-        let Some(answered) = self.read_ahead.awaits_request() else {
-            return Ok(());
-        };
-        if self.idle.is_over(answered, context) {
+        // While a request is answered the timer stays set, since nothing may call this again afterwards.
+        let since = self.read_ahead.awaits_request().unwrap_or_else(Instant::now);
+        if self.idle.is_over(since, context) {
             return Err(Error::new(ErrorKind::TimedOut, "no request has begun"));
         }
         Ok(())
     }
 
-    /// The number of bytes that can be passed on: up to the end of a head or a body.
+    /// The number of bytes that can be passed on: up to the end of a head or a body. What arrived of a body together with its
+    /// head is passed on with it where that is certainly all that belongs to it: most requests then need one turn, not two.
     fn take(&mut self, received: &[u8]) -> usize {
         if self.read_ahead.awaits_head() {
+            let is_start = self.head.is_empty();
             let (taken, is_complete) = self.head.take(received);
             self.has_head = is_complete;
-            taken
+            let (head, after) = received.split_at(taken);
+            if !is_complete || !is_start || after.is_empty() {
+                return taken;
+            }
+            let length = plain_length(head).unwrap_or(0).min(after.len());
+            self.read_ahead.pass_with_head(length);
+            taken + length
         } else {
             self.read_ahead.take(received)
         }
@@ -145,17 +154,20 @@ impl Connection {
         self.filled += size;
     }
 
+    /// Receives the start of what the client sends next, and holds it back.
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut bytes = [MaybeUninit::uninit(); RECEIVED_AT_ONCE];
+        let mut received = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut self.transport).poll_read(context, &mut received))?;
+        self.held_back.extend_from_slice(received.filled());
+        Poll::Ready(Ok(()))
+    }
+
     /// Receives more, and passes on as much as it may.
     fn poll_receive(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         if self.read_ahead.awaits_head() {
-            let mut bytes = [0; RECEIVED_AT_ONCE];
-            let size = bytes.len().min(buffer.remaining());
-            let mut received = ReadBuf::new(&mut bytes[..size]);
-            ready!(Pin::new(&mut self.transport).poll_read(context, &mut received))?;
-            let passed_on = self.take(received.filled());
-            let (now, later) = received.filled().split_at(passed_on);
-            buffer.put_slice(now);
-            self.held_back.extend_from_slice(later);
+            ready!(self.poll_next(context))?;
+            self.pass_on(buffer);
         } else {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut self.transport).poll_read(context, buffer))?;
@@ -191,8 +203,17 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let this = &mut *self;
-        ready!(this.read_ahead.poll_readable(context))?;
+        let readable = this.read_ahead.poll_readable(context)?;
         this.check_idle(context)?;
+        if readable.is_pending() {
+            let has_none = this.read_ahead.awaits_answer() && this.held_back.is_empty();
+            if has_none && this.poll_next(context).is_pending() {
+                // The operating system wakes the task when something arrives; the end of the request need not. An end and an
+                // error are found again.
+                this.read_ahead.forget_reader();
+            }
+            return Poll::Pending;
+        }
         if this.patience.is_blocked() && this.read_ahead.awaits_request().is_some() {
             // A write that succeeds wakes the task.
             return Poll::Pending;
@@ -314,6 +335,7 @@ mod tests {
                 format!("POST / HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}")
             }),
             2 => Just(format!("POST / HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n3\r\n\n\n\n\r\n0\r\n\r\n")),
+            1 => Just(format!("GET /livez HTTP/1.1\r\n{head}Content-Length: 3\r\n\r\nabc")),
             1 => Just(format!("HEAD / HTTP/1.1\r\n{head}\r\n")),
             1 => Just(format!("GET / HTTP/1.0\r\n{head}Connection: keep-alive\r\n\r\n")),
             1 => "[a-z\r\n]{0,30}",

@@ -1,6 +1,6 @@
 //! Where the head and the body of a request end.
 
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 /// The longest head of a request, in bytes. It has at most 96 fields; one with a key needs some 200 bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -35,6 +35,11 @@ impl Head {
         (received.len(), false)
     }
 
+    /// Whether nothing of it was received.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Whether it does not end within [`MAX_HEAD_BYTES`].
     pub(crate) fn is_too_large(&self) -> bool {
         self.bytes == MAX_HEAD_BYTES
@@ -43,6 +48,41 @@ impl Head {
 
 fn has_text(line: &[u8]) -> bool {
     line.iter().any(|byte| *byte != b'\r')
+}
+
+/// The length of the body that follows a head, if the head leaves no doubt about it. A head that a reader could take
+/// otherwise than the framework, or that makes the framework wait for something else first, has none here; nor one of a method
+/// whose handlers respond before a body could be read.
+pub(crate) fn plain_length(head: &[u8]) -> Option<usize> {
+    let mut lines = head
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let request_line = lines.next()?;
+    let is_written = request_line.starts_with(b"POST ") || request_line.starts_with(b"PUT ");
+    if !is_written || !request_line.ends_with(b" HTTP/1.1") {
+        return None;
+    }
+    let mut length = None;
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_at(memchr(b':', line)?);
+        match name.len() {
+            6 | 7 if name.eq_ignore_ascii_case(b"expect") || name.eq_ignore_ascii_case(b"upgrade") => {
+                return None;
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let digits = str::from_utf8(value[1..].trim_ascii()).ok()?;
+                let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+                if !is_plain || length.is_some() {
+                    return None;
+                }
+                length = Some(digits.parse().ok()?);
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return None,
+            _ if name.first().is_none_or(u8::is_ascii_whitespace) => return None,
+            _ => {}
+        }
+    }
+    length
 }
 
 /// What is missing of a body.
@@ -186,6 +226,33 @@ mod tests {
             let sent = format!("{before}{lines}{end}{after}");
             let found = cut(sent.as_bytes(), size, |piece| head.take(piece));
             prop_assert_eq!(found, Some(before.len() + lines.len() + end.len()));
+        }
+    }
+
+    #[test]
+    fn a_length_is_known_only_from_a_head_without_doubt() {
+        let length = |fields: &str| plain_length(format!("POST /x HTTP/1.1\r\n{fields}\r\n").as_bytes());
+        assert_eq!(length("Host: x\r\ncontent-LENGTH:  12 \r\nA:\r\n"), Some(12));
+        assert_eq!(length("Content-Length: 0\n"), Some(0));
+        for doubtful in [
+            "",
+            "Content-Length: +1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length:\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length : 1\r\n",
+            "Content-Length: 1\r\n 2: 3\r\n",
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 1\r\nUpgrade: websocket\r\n",
+            "Expect: 100-continue\r\nContent-Length: 1\r\n",
+            "Content-Length: 1\r\nno field\r\n",
+        ] {
+            assert_eq!(length(doubtful), None, "{doubtful}");
+        }
+        for request_line in ["POST /x HTTP/1.0", "GET /x HTTP/1.1", "", "POST /x HTTP/1.1 "] {
+            let head = format!("{request_line}\r\nContent-Length: 1\r\n\r\n");
+            assert_eq!(plain_length(head.as_bytes()), None, "{request_line}");
         }
     }
 

@@ -19,6 +19,7 @@ use actix_web::http::Version;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use actix_web::web::Bytes;
 use futures_util::Stream;
+use tokio::time::Instant;
 
 use crate::request::body::{MAX_DROPPED_BYTES, drop_body};
 use crate::server::framing::{Chunks, Rest};
@@ -30,14 +31,15 @@ const BODY_AHEAD: usize = 16 * 1024;
 const PIECE: usize = 32 * 1024;
 
 /// What a connection and its current request know of each other. Clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct ReadAhead(Rc<State>);
 
-#[derive(Default)]
 struct State {
     expected: Cell<Expected>,
-    /// The requests that have been answered.
-    answered: Cell<u64>,
+    /// The bytes of a body that were passed on together with the head of a request.
+    with_head: Cell<usize>,
+    /// When the last request was answered, or the connection was made.
+    answered_at: Cell<Instant>,
     /// Whether the connection is closed after the current response.
     closes: Cell<bool>,
     /// Wakes the connection, which waits until it may read.
@@ -61,6 +63,17 @@ enum Expected {
 }
 
 impl ReadAhead {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(State {
+            expected: Cell::default(),
+            with_head: Cell::default(),
+            answered_at: Cell::new(Instant::now()),
+            closes: Cell::default(),
+            reader: Cell::default(),
+            handler: Cell::default(),
+        }))
+    }
+
     /// Waits until the connection may read.
     ///
     /// # Errors
@@ -126,11 +139,30 @@ impl ReadAhead {
         self.0.expected.get() == Expected::Request
     }
 
-    /// The number of requests that have been answered, if the next one is expected.
-    pub(crate) fn awaits_request(&self) -> Option<u64> {
+    /// Since when the next request is expected, if it is.
+    pub(crate) fn awaits_request(&self) -> Option<Instant> {
         let expected = self.0.expected.get();
         let is_awaited = matches!(expected, Expected::Request | Expected::RestOfBody { .. });
-        is_awaited.then(|| self.0.answered.get())
+        is_awaited.then(|| self.0.answered_at.get())
+    }
+
+    /// Whether nothing is read until the request is answered.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        match self.0.expected.get() {
+            Expected::Body { rest, .. } => rest.is_complete(),
+            Expected::Nothing => true,
+            Expected::Request | Expected::RestOfBody { .. } => false,
+        }
+    }
+
+    /// Does not wake the connection when the request is answered: the operating system will, when something arrives.
+    pub(crate) fn forget_reader(&self) {
+        self.0.reader.take();
+    }
+
+    /// Notes that so many bytes of a body were passed on together with the head of its request.
+    pub(crate) fn pass_with_head(&self, bytes: usize) {
+        self.0.with_head.set(bytes);
     }
 
     fn ask_for_body(&self, context: &Context<'_>) {
@@ -167,12 +199,21 @@ impl Exchange {
         let read_ahead = request.request().conn_data::<ReadAhead>().cloned();
         let mut body = None;
         if let Some(read_ahead) = &read_ahead {
+            let with_head = read_ahead.0.with_head.take();
             match request.take_payload() {
-                Payload::None => read_ahead.expect(Expected::Nothing),
+                Payload::None => {
+                    debug_assert_eq!(with_head, 0, "a request without a body");
+                    read_ahead.expect(Expected::Nothing);
+                }
                 payload => {
+                    let mut rest = rest_of(request);
+                    if let Rest::Bytes(missing) = &mut rest {
+                        debug_assert!(with_head <= *missing, "more than a body");
+                        *missing = missing.saturating_sub(with_head);
+                    }
                     read_ahead.expect(Expected::Body {
                         ahead: BODY_AHEAD,
-                        rest: rest_of(request),
+                        rest,
                     });
                     let shared = Body {
                         payload: Rc::new(RefCell::new(payload)),
@@ -232,7 +273,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(read_ahead) = &self.read_ahead {
-            read_ahead.0.answered.update(|answered| answered + 1);
+            read_ahead.0.answered_at.set(Instant::now());
             read_ahead.0.handler.take();
             read_ahead.expect(match read_ahead.0.expected.get() {
                 Expected::Body { rest, .. } if !rest.is_complete() => Expected::RestOfBody {
