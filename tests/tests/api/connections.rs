@@ -85,6 +85,24 @@ async fn a_refusal_does_not_wait_for_a_body_that_is_too_large_to_drop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_hardly_data_ends_the_connection() {
+    let app = TestApp::start(Way::InProcess).await;
+    let mut stream = connect(&app).await;
+    let head = "POST /v1/submissions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("1;{}\r\nx\r\n", "x".repeat(60_000));
+    let mut chunks = 0;
+    let sending = async {
+        while chunks < 1_000 && stream.write_all(chunk.as_bytes()).await.is_ok() {
+            chunks += 1;
+        }
+    };
+    timeout(WITHIN, sending).await.unwrap();
+    // The buffers of the operating system take some MiB.
+    assert!(chunks < 500, "{chunks} chunks were received");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_is_too_large_is_refused() {
     let app = TestApp::start(Way::InProcess).await;
     let field = format!("X-Padding: {}\r\n", "x".repeat(3_000));
@@ -143,6 +161,30 @@ async fn invalid_bytes_after_a_body_end_the_connection_and_others_are_served() {
             stream.shutdown().await.ok();
             read_until(stream, "the end").await;
         }
+    }
+}
+
+/// The response to a batch begins before its body is read, also when that arrived with the head.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_in_one_segment_is_answered_before_its_end() {
+    let app = TestApp::start(Way::InProcess).await;
+    let line = broadcasts("866", 1).to_string();
+    let request = format!(
+        "POST /v1/submissions/batch?dry_run=true HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n{line}",
+        app.admin_key,
+        line.len()
+    );
+    for _ in 0..10 {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let results = read_until(&mut stream, "\r\n0\r\n\r\n").await;
+        assert!(results.contains(r#"{"line":1,"status":200"#), "{results}");
+        let is_kept = results.contains("keep-alive: timeout=");
+        assert_ne!(is_kept, results.contains("connection: close"), "{results}");
+        stream.write_all(request.as_bytes()).await.ok();
+        let more = read_until(&mut stream, "\r\n0\r\n\r\n").await;
+        assert_eq!(is_kept, more.starts_with("HTTP/1.1 200"), "{more}");
     }
 }
 

@@ -29,6 +29,9 @@ const BODY_GRACE: Duration = Duration::from_secs(10);
 /// The same for a body that is dropped.
 const DROP_GRACE: Duration = Duration::from_secs(2);
 
+/// The longest time for which a body is dropped: then the connection is closed.
+const MAX_DROP_TIME: Duration = Duration::from_secs(30);
+
 /// The bytes that count for a request besides its body.
 const REQUEST_BYTES: usize = 4 << 10;
 
@@ -115,7 +118,8 @@ pub(crate) async fn drop_body(body: &mut (impl Stream<Item = Result<Bytes, Paylo
     let mut deadline = Deadline::new(DROP_GRACE);
     let (began, mut dropped) = (Instant::now(), 0);
     while dropped <= MAX_DROPPED_BYTES {
-        match timeout_at(deadline.instant(), body.next()).await {
+        let end = deadline.instant().min(began + MAX_DROP_TIME);
+        match timeout_at(end, body.next()).await {
             Ok(Some(Ok(chunk))) => {
                 deadline.extend(chunk.len());
                 dropped += chunk.len();

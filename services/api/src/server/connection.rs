@@ -95,20 +95,20 @@ impl Connection {
     /// The number of bytes that can be passed on: up to the end of a head or a body. What arrived of a body together with its
     /// head is passed on with it where that is certainly all that belongs to it: most requests then need one turn, not two.
     fn take(&mut self, received: &[u8]) -> usize {
-        if self.read_ahead.awaits_head() {
-            let is_start = self.head.is_empty();
-            let (taken, is_complete) = self.head.take(received);
-            self.has_head = is_complete;
-            let (head, after) = received.split_at(taken);
-            if !is_complete || !is_start || after.is_empty() {
-                return taken;
-            }
-            let length = plain_length(head).unwrap_or(0).min(after.len());
-            self.read_ahead.pass_with_head(length);
-            taken + length
-        } else {
-            self.read_ahead.take(received)
+        if !self.read_ahead.awaits_head() {
+            return self.read_ahead.take(received);
         }
+        let is_start = self.head.is_empty();
+        let (taken, is_complete) = self.head.take(received);
+        self.has_head = is_complete;
+        if !is_complete {
+            return taken;
+        }
+        let (head, after) = received.split_at(taken);
+        let length = plain_length(head).filter(|_| is_start);
+        let length = length.map_or(0, |length| length.min(after.len()));
+        self.read_ahead.pass_with_head(length);
+        taken + length
     }
 
     /// Passes on what was held back.
@@ -207,9 +207,10 @@ impl AsyncRead for Connection {
         this.check_idle(context)?;
         if readable.is_pending() {
             let has_none = this.read_ahead.awaits_answer() && this.held_back.is_empty();
-            if has_none && this.poll_next(context).is_pending() {
+            let is_plain = matches!(this.transport, Either::Left(_));
+            if has_none && is_plain && this.poll_next(context).is_pending() {
                 // The operating system wakes the task when something arrives; the end of the request need not. An end and an
-                // error are found again.
+                // error are found again, but not those of TLS.
                 this.read_ahead.forget_reader();
             }
             return Poll::Pending;

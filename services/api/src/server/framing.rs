@@ -5,6 +5,10 @@ use memchr::{memchr, memchr_iter};
 /// The longest head of a request, in bytes. It has at most 96 fields; one with a key needs some 200 bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 32 * 1024;
 
+/// The most bytes of a chunked body that are not data before any data, and for each byte of data: a chunk of one byte needs 5.
+const CHUNK_ALLOWANCE: usize = 64 * 1024;
+const ALLOWED_PER_DATA_BYTE: usize = 8;
+
 /// A head that is being received. It ends with an empty line after one that is not (RFC 9112, section 2.1; section 2.2 allows
 /// a lone LF as the end of a line, and empty lines before a head).
 #[derive(Debug, Default)]
@@ -52,7 +56,7 @@ fn has_text(line: &[u8]) -> bool {
 
 /// The length of the body that follows a head, if the head leaves no doubt about it. A head that a reader could take
 /// otherwise than the framework, or that makes the framework wait for something else first, has none here; nor one of a method
-/// whose handlers respond before a body could be read.
+/// whose handlers read no body.
 pub(crate) fn plain_length(head: &[u8]) -> Option<usize> {
     let mut lines = head
         .split(|byte| *byte == b'\n')
@@ -91,15 +95,22 @@ pub(crate) enum Rest {
     /// So many bytes.
     Bytes(usize),
     /// Chunks.
-    Chunks(Chunks),
+    Chunks(Chunked),
     /// Everything that the client sends.
     Endless,
 }
 
-/// A place in a chunked body (RFC 9112, section 7.1). The framework rejects what is wrong with it, and ends what is right at
-/// the same place.
+/// A chunked body (RFC 9112, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Chunks {
+pub(crate) struct Chunked {
+    place: Place,
+    /// The bytes that may follow and not be data.
+    allowance: usize,
+}
+
+/// A place in a chunked body. The framework rejects what is wrong with it, and ends what is right at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
     /// In the size of a chunk, which is so large so far.
     Size(usize),
     /// After it, in the same line.
@@ -123,7 +134,17 @@ pub(crate) enum Chunks {
 impl Rest {
     /// Whether the body is complete.
     pub(crate) fn is_complete(self) -> bool {
-        matches!(self, Self::Bytes(0) | Self::Chunks(Chunks::End))
+        match self {
+            Self::Bytes(missing) => missing == 0,
+            Self::Chunks(chunks) => chunks.place == Place::End,
+            Self::Endless => false,
+        }
+    }
+
+    /// Whether much more than its data was received: rates and limits count data, so sizes, extensions and trailers must not
+    /// evade them (RFC 9112, section 7.1.1).
+    pub(crate) fn is_wasteful(self) -> bool {
+        matches!(self, Self::Chunks(Chunked { allowance: 0, .. })) && !self.is_complete()
     }
 
     /// The number of bytes that belong to the body.
@@ -140,25 +161,45 @@ impl Rest {
     }
 }
 
-impl Chunks {
+impl Chunked {
+    /// A body of which nothing was received.
+    pub(crate) fn new() -> Self {
+        Self {
+            place: Place::Size(0),
+            allowance: CHUNK_ALLOWANCE,
+        }
+    }
+
     fn take(&mut self, received: &[u8]) -> usize {
         let mut at = 0;
-        while at < received.len() && *self != Self::End {
-            if let Self::Data(missing) = self {
+        while at < received.len() && self.place != Place::End {
+            if let Place::Data(missing) = &mut self.place {
                 let taken = (received.len() - at).min(*missing);
                 *missing -= taken;
                 at += taken;
                 if *missing == 0 {
-                    *self = Self::DataEnd;
+                    self.place = Place::DataEnd;
                 }
+                self.allow(taken);
             } else {
-                *self = self.after(received[at]);
+                self.place = self.place.after(received[at]);
                 at += 1;
+                self.allowance = self.allowance.saturating_sub(1);
             }
         }
         at
     }
 
+    /// Allows more that is not data.
+    fn allow(&mut self, data: usize) {
+        if self.allowance > 0 {
+            let earned = data.saturating_mul(ALLOWED_PER_DATA_BYTE);
+            self.allowance = self.allowance.saturating_add(earned).min(CHUNK_ALLOWANCE);
+        }
+    }
+}
+
+impl Place {
     /// The place after a byte that is not data.
     fn after(self, byte: u8) -> Self {
         match (self, byte) {
@@ -211,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_chunked_body_ends_where_it_ends(body in chunked(), after in "[\r\nG0]{0,20}", size in 1_usize..50) {
-            let mut rest = Rest::Chunks(Chunks::Size(0));
+            let mut rest = Rest::Chunks(Chunked::new());
             let sent = [body.as_slice(), after.as_bytes()].concat();
             let found = cut(&sent, size, |piece| (rest.take(piece), rest.is_complete()));
             prop_assert_eq!(found, Some(body.len()));
@@ -227,6 +268,27 @@ mod tests {
             let found = cut(sent.as_bytes(), size, |piece| head.take(piece));
             prop_assert_eq!(found, Some(before.len() + lines.len() + end.len()));
         }
+    }
+
+    #[test]
+    fn a_chunked_body_consists_of_data() {
+        let is_wasteful = |chunk: &str, times: usize| {
+            let mut rest = Rest::Chunks(Chunked::new());
+            rest.take(chunk.repeat(times).as_bytes());
+            rest.is_wasteful()
+        };
+        assert!(!is_wasteful("1\r\nx\r\n", 1 << 20));
+        assert!(!is_wasteful(
+            &format!("400;{}\r\n{}\r\n", "x".repeat(4_000), "x".repeat(0x400)),
+            1_000
+        ));
+        assert!(is_wasteful(&format!("1;{}\r\nx\r\n", "x".repeat(60)), 2_000));
+        assert!(is_wasteful(&"0".repeat(CHUNK_ALLOWANCE), 1));
+        assert!(!is_wasteful(&"0".repeat(CHUNK_ALLOWANCE - 1), 1));
+        assert!(is_wasteful(
+            &format!("1\r\nx\r\n0\r\n{}", "a: b\r\n".repeat(20_000)),
+            1
+        ));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 
 use crate::request::body::{MAX_DROPPED_BYTES, drop_body};
-use crate::server::framing::{Chunks, Rest};
+use crate::server::framing::{Chunked, Rest};
 
 /// The bytes of a body that are read before its handler asks for more.
 const BODY_AHEAD: usize = 16 * 1024;
@@ -36,7 +36,7 @@ pub(crate) struct ReadAhead(Rc<State>);
 
 struct State {
     expected: Cell<Expected>,
-    /// The bytes of a body that were passed on together with the head of a request.
+    /// The bytes of a body that were passed on together with the head of its request, until the framework has decoded them.
     with_head: Cell<usize>,
     /// When the last request was answered, or the connection was made.
     answered_at: Cell<Instant>,
@@ -77,9 +77,13 @@ impl ReadAhead {
     /// Waits until the connection may read.
     ///
     /// # Errors
-    /// The client goes on sending a body that was refused.
+    /// The client goes on sending a body that was refused, or one that is hardly data.
     pub(crate) fn poll_readable(&self, context: &Context<'_>) -> Poll<Result<()>> {
+        self.settle();
         match self.0.expected.get() {
+            Expected::Body { rest, .. } | Expected::RestOfBody { rest, .. } if rest.is_wasteful() => {
+                Poll::Ready(Err(Error::other("the body is hardly data")))
+            }
             Expected::Body { ahead, rest } if rest.is_complete() || ahead == 0 => {
                 self.0.reader.set(Some(context.waker().clone()));
                 // Perhaps nothing of what was read is for the handler, such as the line before a chunk: then it has nothing to
@@ -99,6 +103,22 @@ impl ReadAhead {
                 Poll::Ready(Err(Error::other("the body is too large")))
             }
             _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Counts what was passed on together with a head, once its request has begun. The framework decodes it after that.
+    fn settle(&self) {
+        if let Expected::Body {
+            ahead,
+            rest: Rest::Bytes(missing),
+        } = self.0.expected.get()
+        {
+            let passed_on = self.0.with_head.take();
+            debug_assert!(passed_on <= missing, "more than a body");
+            self.0.expected.set(Expected::Body {
+                ahead,
+                rest: Rest::Bytes(missing.saturating_sub(passed_on)),
+            });
         }
     }
 
@@ -199,21 +219,15 @@ impl Exchange {
         let read_ahead = request.request().conn_data::<ReadAhead>().cloned();
         let mut body = None;
         if let Some(read_ahead) = &read_ahead {
-            let with_head = read_ahead.0.with_head.take();
             match request.take_payload() {
                 Payload::None => {
-                    debug_assert_eq!(with_head, 0, "a request without a body");
+                    debug_assert_eq!(read_ahead.0.with_head.get(), 0, "a request without a body");
                     read_ahead.expect(Expected::Nothing);
                 }
                 payload => {
-                    let mut rest = rest_of(request);
-                    if let Rest::Bytes(missing) = &mut rest {
-                        debug_assert!(with_head <= *missing, "more than a body");
-                        *missing = missing.saturating_sub(with_head);
-                    }
                     read_ahead.expect(Expected::Body {
                         ahead: BODY_AHEAD,
-                        rest,
+                        rest: rest_of(request),
                     });
                     let shared = Body {
                         payload: Rc::new(RefCell::new(payload)),
@@ -274,6 +288,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if let Some(read_ahead) = &self.read_ahead {
             read_ahead.0.answered_at.set(Instant::now());
+            read_ahead.settle();
             read_ahead.0.handler.take();
             read_ahead.expect(match read_ahead.0.expected.get() {
                 Expected::Body { rest, .. } if !rest.is_complete() => Expected::RestOfBody {
@@ -298,7 +313,7 @@ fn rest_of(request: &ServiceRequest) -> Rest {
         .and_then(|length| length.to_str().ok());
     match length.and_then(|length| length.trim().parse().ok()) {
         _ if request.version() == Version::HTTP_11 && is(TRANSFER_ENCODING, "chunked") => {
-            Rest::Chunks(Chunks::Size(0))
+            Rest::Chunks(Chunked::new())
         }
         Some(length @ 1..) if !is(UPGRADE, "websocket") => Rest::Bytes(length),
         _ => Rest::Endless,
