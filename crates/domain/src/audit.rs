@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::access::{Actor, Key, TokenDigest};
 use crate::code::{FormCode, UnitId};
+use crate::digest::base64url;
 use crate::period::Period;
 use crate::submission::{Revision, SubmissionKey};
 
@@ -100,7 +101,7 @@ impl AuditEntry {
         }
     }
 
-    /// The SHA-256 digest, in hexadecimal, of the entry and its position in the trail: the batch of entries that one
+    /// The SHA-256 digest, in base64url, of the entry and its position in the trail: the batch of entries that one
     /// transaction wrote, its time, and the entry's number in the batch.
     pub fn digest(&self, batch: Uuid, at: DateTime<Utc>, number: i32) -> String {
         let (time, unit) = (at.timestamp_micros(), self.unit.map(|unit| unit.0));
@@ -123,11 +124,11 @@ impl AuditEntry {
         digest_of_fields(&fields)
     }
 
-    /// The SHA-256 digest, in hexadecimal, of the digests of a batch's entries.
+    /// The SHA-256 digest, in base64url, of the digests of a batch's entries.
     pub fn digest_of_batch(entry_digests: &[String]) -> String {
         let mut hash = Sha256::new();
         entry_digests.iter().for_each(|digest| hash.update(digest));
-        hexadecimal(hash)
+        base64url(hash.finalize())
     }
 }
 
@@ -136,7 +137,7 @@ impl AuditEntry {
 pub struct SealHead {
     /// The number of the seal, counted from 1.
     pub number: i64,
-    /// The SHA-256 digest, in hexadecimal, of the previous head, the seal's number and time, and the digests of the sealed
+    /// The SHA-256 digest, in base64url, of the previous head, the seal's number and time, and the digests of the sealed
     /// batches.
     pub digest: String,
 }
@@ -150,7 +151,7 @@ impl SealHead {
         hash.update(sealed);
         Self {
             number,
-            digest: hexadecimal(hash),
+            digest: base64url(hash.finalize()),
         }
     }
 }
@@ -159,7 +160,7 @@ fn optional<T: fmt::Display>(field: &Option<T>) -> Option<&dyn fmt::Display> {
     field.as_ref().map(|field| field as _)
 }
 
-/// The SHA-256 digest, in hexadecimal, of some fields.
+/// The SHA-256 digest, in base64url, of some fields.
 fn digest_of_fields(fields: &[Option<&dyn fmt::Display>]) -> String {
     let (mut hash, mut text) = (Sha256::new(), String::with_capacity(64));
     for field in fields {
@@ -176,10 +177,10 @@ fn digest_of_fields(fields: &[Option<&dyn fmt::Display>]) -> String {
             }
         }
     }
-    hexadecimal(hash)
+    base64url(hash.finalize())
 }
 
-/// The proof of a revision: the SHA-256 digest, in hexadecimal, of everything that was recorded. The audit trail contains
+/// The proof of a revision: the SHA-256 digest, in base64url, of everything that was recorded. The audit trail contains
 /// it, so what was recorded can be compared with it later, and the salt, which the trail does not contain, keeps its
 /// readers from guessing small figures. The caller gives the digest of the content, because recording needs it as well.
 pub fn revision_proof(revision: &Revision, content_digest: &str, actor: &str, salt: &str) -> String {
@@ -199,7 +200,12 @@ pub fn revision_proof(revision: &Revision, content_digest: &str, actor: &str, sa
     ])
 }
 
-/// The proof of a key: the SHA-256 digest, in hexadecimal, of everything about it that never changes.
+/// A new salt of a revision's proof: 122 random bits, in base64url.
+pub fn new_salt() -> String {
+    base64url(Uuid::new_v4().as_bytes())
+}
+
+/// The proof of a key: the SHA-256 digest, in base64url, of everything about it that never changes.
 pub fn key_proof(key: &Key, token: &TokenDigest) -> String {
     let within: Vec<String> = key.within.iter().map(|unit| unit.0.to_string()).collect();
     let (within, created_at, expires_at) = (
@@ -218,10 +224,6 @@ pub fn key_proof(key: &Key, token: &TokenDigest) -> String {
         Some(&key.created_by),
         optional(&expires_at),
     ])
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    base16ct::lower::encode_string(&hash.finalize())
 }
 
 #[cfg(test)]
@@ -283,7 +285,7 @@ mod tests {
     fn the_digest_of_an_entry_is_stable() {
         assert_eq!(
             entry().digest(Uuid::nil(), DateTime::UNIX_EPOCH, 1),
-            "841d0251e17b7aa5f4266905586fb2bc1513248d333257ae557a85c4f01d2ffe"
+            "hB0CUeF7eqX0JmkFWG-yvBUTJI0zMleuVXqFxPAdL_4"
         );
     }
 

@@ -4,6 +4,7 @@ use compact_str::ToCompactString;
 use sha2::{Digest, Sha256};
 
 use crate::code::{CategoryCode, DimensionCode, IndicatorCode};
+use crate::digest::base64url;
 
 /// The largest magnitude of a value.
 pub const MAX_VALUE: i64 = 1_000_000_000_000;
@@ -82,7 +83,7 @@ pub struct Content {
 }
 
 impl Content {
-    /// The SHA-256 digest in hexadecimal. It does not depend on the order of figures and cells.
+    /// The SHA-256 digest, in base64url. It does not depend on the order of figures and cells.
     pub fn digest(&self) -> String {
         let mut figures: Vec<&Figure> = self.figures.iter().collect();
         figures.sort_by(|a, b| a.indicator.cmp(&b.indicator));
@@ -108,7 +109,7 @@ impl Content {
         if let Some(note) = &self.note {
             text(&mut hash, "note", note);
         }
-        base16ct::lower::encode_string(&hash.finalize())
+        base64url(hash.finalize())
     }
 }
 
@@ -159,7 +160,7 @@ mod tests {
             ],
             note: Some("Sửa số".to_owned()),
         };
-        let digest = "a9dd9bed1e560b8e5db1d5f71421a2e1b06a5d3fdf253025755dbae2785f88fe";
+        let digest = "qd2b7R5WC45dsdX3FCGi4bBqXT_fJTAldV264nhfiP4";
         assert_eq!(content.digest(), digest);
         content.figures.reverse();
         content.figures[3].cells.reverse();

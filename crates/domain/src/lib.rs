@@ -13,6 +13,7 @@ mod catalogue_rules;
 mod check;
 mod code;
 mod completeness;
+mod digest;
 mod field_error;
 mod figure;
 mod form;
@@ -32,7 +33,7 @@ pub use access::{
     MAX_LABEL_CHARS, Role, TokenDigest, label_error,
 };
 pub use announcement::{Announcement, Envelope, Outbox, RecordedRevision};
-pub use audit::{AuditEntry, Origin, SealHead, key_proof, revision_proof};
+pub use audit::{AuditEntry, Origin, SealHead, key_proof, new_salt, revision_proof};
 pub use calendar::Calendar;
 pub use catalogue::{Catalogue, Scope};
 pub use catalogue_rules::{CatalogueError, Entry};

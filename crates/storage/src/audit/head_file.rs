@@ -63,7 +63,8 @@ fn end_of_line(file: &mut File) -> std::io::Result<&'static str> {
 
 fn head(line: &str) -> Option<SealHead> {
     let (number, digest) = line.split_once(' ')?;
-    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let is_digest = digest.len() == 43 && digest.bytes().all(is_of_base64url);
     Some(SealHead {
         number: number.parse().ok()?,
         digest: is_digest.then(|| digest.to_owned())?,
@@ -81,7 +82,7 @@ mod tests {
         assert_eq!(file.heads().unwrap(), []);
         let of = |number: i64| SealHead {
             number,
-            digest: format!("{number:064x}"),
+            digest: format!("{number:0>43}"),
         };
         file.note(&of(1)).unwrap();
         let mut cut = OpenOptions::new().append(true).open(file.path()).unwrap();

@@ -6,9 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
     Actor, Announcement, AuditEntry, Form, FormCode, Head, Period, Report, Revision, SubmissionId,
-    SubmissionKey, Total, TotalKey, UnitId, revision_proof,
+    SubmissionKey, Total, TotalKey, UnitId, new_salt, revision_proof,
 };
-use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::model::Idempotency;
@@ -94,7 +93,7 @@ impl NewRevision {
             revision: revision.clone(),
             content_digest,
             actor: actor.clone(),
-            salt: Uuid::new_v4().simple().to_string(),
+            salt: new_salt(),
         }
     }
 

@@ -7,6 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::CONTENT_LENGTH;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::{Stream, StreamExt};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonghop_access::{AuthorizedStore, Resource, Share};
 
@@ -73,8 +74,10 @@ pub(crate) async fn read_body_up_to(
     let mut share = store.share(Resource::BodyBytes);
     share.take(REQUEST_BYTES)?;
     let body = BytesMut::with_capacity(announced.min(REQUEST_BYTES));
+    // The framework decodes a body after its head has been passed to a handler. Most bodies are here then.
+    yield_now().await;
     tokio::select! {
-        // Most bodies are here at once: then the key is not watched.
+        // Then no timer is set, and the key is not watched.
         biased;
         collected = collect(body, max_bytes, payload, &mut share) => {
             Ok(Body { bytes: collected?, _share: share })

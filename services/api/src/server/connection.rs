@@ -10,7 +10,6 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonghop_access::Share;
@@ -85,8 +84,7 @@ impl Connection {
     /// time in which a connection is silent: a client could otherwise send half a head and keep the connection.
     fn check_idle(&mut self, context: &mut Context<'_>) -> Result<()> {
         // While a request is answered the timer stays set, since nothing may call this again afterwards.
-        let since = self.read_ahead.awaits_request().unwrap_or_else(Instant::now);
-        if self.idle.is_over(since, context) {
+        if self.idle.is_over(self.read_ahead.awaits_request(), context) {
             return Err(Error::new(ErrorKind::TimedOut, "no request has begun"));
         }
         Ok(())

@@ -11,6 +11,8 @@ pub(crate) struct Idle {
     timeout: Duration,
     /// It is set anew only when it goes off: that is rarer than a request.
     timer: Pin<Box<Sleep>>,
+    /// Whether it wakes the task, which is always the same.
+    is_set: bool,
 }
 
 impl Idle {
@@ -19,18 +21,24 @@ impl Idle {
         Self {
             timeout,
             timer: Box::pin(sleep(timeout)),
+            is_set: false,
         }
     }
 
-    /// Whether the time is over for a request that is awaited since then. Wakes the task when it will be.
-    pub(crate) fn is_over(&mut self, since: Instant, context: &mut Context<'_>) -> bool {
-        let end = since + self.timeout;
+    /// Whether the time is over for a request that is awaited since then; never if none is awaited. Wakes the task when it will
+    /// be.
+    pub(crate) fn is_over(&mut self, since: Option<Instant>, context: &mut Context<'_>) -> bool {
+        if self.is_set && !self.timer.is_elapsed() {
+            return false;
+        }
         while self.timer.as_mut().poll(context).is_ready() {
+            let end = since.unwrap_or_else(Instant::now) + self.timeout;
             if Instant::now() >= end {
                 return true;
             }
             self.timer.as_mut().reset(end);
         }
+        self.is_set = true;
         false
     }
 }
