@@ -93,6 +93,17 @@ impl Gate {
         share.take(1).map(|()| share)
     }
 
+    /// Admits a request for a document that needs no key: waits for the turn of its address.
+    ///
+    /// # Errors
+    /// The clients of the address have asked for more than they may.
+    pub async fn admit_document(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
+        match address {
+            Some(address) => self.0.limits.wait_for_document(&Holder::at(address)).await,
+            None => Ok(()),
+        }
+    }
+
     /// Admits a request: checks its key, and counts it against the key's quota if there is a limit.
     ///
     /// # Errors

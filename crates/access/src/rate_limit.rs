@@ -1,7 +1,9 @@
 //! How many requests each caller may make.
 //!
 //! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
-//! Attempts with unknown keys are limited per IP address, because each costs a database lookup.
+//! Attempts with unknown keys are limited per IP address, because each costs a database lookup. The documents that need no
+//! key are sent at the same rate to each address as responses to a key; beyond that they wait, and are not refused at once,
+//! since a browser asks for many of them together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use governor::{DefaultKeyedRateLimiter, RateLimiter};
 use tonghop_domain::KeyId;
 
 use crate::refusal::Refusal;
+use crate::shares::Holder;
 
 /// The seconds of its rate that a key may save up.
 const BURST_S: NonZeroU32 = NonZeroU32::new(2).unwrap();
@@ -25,11 +28,17 @@ const UNKNOWN_KEYS_RATE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// The time for which an address that exceeded this limit may try no unknown key.
 const PENALTY: Duration = Duration::from_secs(1);
 
+/// The longest time that a document waits for its turn.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
+/// The time after which a document that waits looks again: many may wait, and each look costs a little.
+const TURN_STEP: Duration = Duration::from_millis(100);
+
 /// The rate limits of a process.
 #[derive(Debug)]
 pub struct RateLimits {
     keys: Option<KeyLimits>,
     unknown_keys: DefaultKeyedRateLimiter<IpAddr>,
+    documents: Option<DefaultKeyedRateLimiter<Holder>>,
     /// When the penalty of each penalized address ends.
     penalties: Mutex<HashMap<IpAddr, Instant>>,
     clock: DefaultClock,
@@ -54,18 +63,22 @@ pub struct Quota {
 }
 
 impl RateLimits {
-    /// Limits of `key_rate` requests per second for each key on average; 0 means no limit.
+    /// Limits of `key_rate` requests per second for each key on average, and as many documents for each address; 0 means no
+    /// limit.
     pub fn new(key_rate: u32) -> Self {
-        let keys = NonZeroU32::new(key_rate).map(|rate| {
-            let burst = rate.saturating_mul(BURST_S);
-            let quota = governor::Quota::per_second(rate).allow_burst(burst);
-            let limiter = RateLimiter::keyed(quota).with_middleware();
-            KeyLimits { limiter, rate, burst }
+        let rate = NonZeroU32::new(key_rate);
+        let quota =
+            |rate: NonZeroU32| governor::Quota::per_second(rate).allow_burst(rate.saturating_mul(BURST_S));
+        let keys = rate.map(|rate| KeyLimits {
+            limiter: RateLimiter::keyed(quota(rate)).with_middleware(),
+            rate,
+            burst: rate.saturating_mul(BURST_S),
         });
         let unknown_keys = governor::Quota::per_second(UNKNOWN_KEYS_RATE).allow_burst(UNKNOWN_KEYS_BURST);
         Self {
             keys,
             unknown_keys: RateLimiter::keyed(unknown_keys),
+            documents: rate.map(|rate| RateLimiter::keyed(quota(rate))),
             penalties: Mutex::default(),
             clock: DefaultClock::default(),
         }
@@ -86,6 +99,22 @@ impl RateLimits {
                 retry_after: until.wait_time_from(self.clock.now()),
             }),
         }
+    }
+
+    /// Waits for the turn of a document that needs no key.
+    pub(crate) async fn wait_for_document(&self, holder: &Holder) -> Result<(), Refusal> {
+        let Some(documents) = &self.documents else {
+            return Ok(());
+        };
+        let end = tokio::time::Instant::now() + LONGEST_TURN;
+        while let Err(until) = documents.check_key(holder) {
+            let retry_after = until.wait_time_from(self.clock.now());
+            if tokio::time::Instant::now() >= end {
+                return Err(Refusal::RateLimited { retry_after });
+            }
+            tokio::time::sleep(retry_after.max(TURN_STEP)).await;
+        }
+        Ok(())
     }
 
     /// Fails while an address is penalized for attempts with unknown keys.
@@ -115,6 +144,9 @@ impl RateLimits {
             keys.limiter.retain_recent();
         }
         self.unknown_keys.retain_recent();
+        if let Some(documents) = &self.documents {
+            documents.retain_recent();
+        }
         self.with_penalties(|penalties| penalties.retain(|_, until| *until > Instant::now()));
     }
 }
@@ -146,5 +178,36 @@ mod tests {
         assert!(refused > 30, "{refused} of 50 refused");
         assert!(limits.count_request(&other).is_ok());
         assert!(RateLimits::new(0).count_request(&one).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn documents_of_one_address_wait_and_those_of_others_do_not() {
+        let limits = RateLimits::new(10);
+        let at = |address: &str| Holder::at(address.parse().unwrap());
+        let (one, other) = (at("192.0.2.1"), at("192.0.2.2"));
+        let start = Instant::now();
+        for _ in 0..20 {
+            limits.wait_for_document(&one).await.unwrap();
+        }
+        assert!(start.elapsed() < TURN_STEP, "a burst does not wait");
+        for _ in 0..5 {
+            limits.wait_for_document(&one).await.unwrap();
+        }
+        assert!(start.elapsed() > TURN_STEP * 4, "{:?}", start.elapsed());
+        limits.wait_for_document(&other).await.unwrap();
+        let mut together = tokio::task::JoinSet::new();
+        let limits = std::sync::Arc::new(limits);
+        for _ in 0..60 {
+            let (limits, one) = (limits.clone(), one.clone());
+            together.spawn(async move { limits.wait_for_document(&one).await.is_ok() });
+        }
+        let start = Instant::now();
+        let sent = together.join_all().await.into_iter().filter(|sent| *sent).count();
+        assert!((15..=25).contains(&sent), "{sent} of 60 in two seconds");
+        assert!(start.elapsed() < LONGEST_TURN * 2, "{:?}", start.elapsed());
+        let free = RateLimits::new(0);
+        for _ in 0..1_000 {
+            free.wait_for_document(&other).await.unwrap();
+        }
     }
 }

@@ -200,5 +200,14 @@ fn responses(pieces: &[&[u8]]) -> Option<Vec<String>> {
     let differs = |line: &&str| line.starts_with("date: ") || line.starts_with("x-request-id: ");
     let same: Vec<&str> = received.lines().filter(|line| !differs(line)).collect();
     let same = same.join("\n");
-    Some(same.split("HTTP/1.").skip(1).map(str::to_owned).collect())
+    Some(same.split("HTTP/1.").skip(1).map(in_order).collect())
+}
+
+/// A response with its fields in order, and without the id of its request at the end of a problem.
+fn in_order(response: &str) -> String {
+    let (head, body) = response.split_once("\n\n").unwrap_or((response, ""));
+    let mut fields: Vec<&str> = head.lines().collect();
+    fields.sort_unstable();
+    let (body, _) = body.split_once(r#""request_id""#).unwrap_or((body, ""));
+    format!("{}\n\n{body}", fields.join("\n"))
 }

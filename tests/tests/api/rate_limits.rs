@@ -1,4 +1,4 @@
-//! The rate limit of a key.
+//! The rate limits of a key, and of documents without one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +29,52 @@ async fn by_default_a_key_may_send_fifty_reports_per_second_at_once() {
             assert!(status < 300, "{status}");
         }
         tokio::time::sleep(Duration::from_secs(1).saturating_sub(start.elapsed())).await;
+    }
+}
+
+/// Whoever asks for many documents waits, and health is not one of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_without_a_key_wait_for_their_turn() {
+    let options = Options {
+        key_rate: 10,
+        ..Options::default()
+    };
+    let app = TestApp::start_with(Way::InProcess, options).await;
+    let start = Instant::now();
+    for path in ["/openapi.json", "/docs/index.html", "/problems"].repeat(10) {
+        assert_eq!(app.ask(Method::GET, path, &[], None).await.status, 200, "{path}");
+    }
+    let took = start.elapsed();
+    assert!(
+        took > Duration::from_millis(600),
+        "30 documents, 20 at once: {took:?}"
+    );
+    let asks = || (0..80).map(|_| app.ask(Method::GET, "/openapi.json", &[], None));
+    let both = async {
+        let documents = futures_util::future::join_all(asks());
+        let health = async {
+            let start = Instant::now();
+            for _ in 0..40 {
+                assert_eq!(app.ask(Method::GET, "/livez", &[], None).await.status, 200);
+            }
+            start.elapsed()
+        };
+        tokio::join!(documents, health)
+    };
+    let (documents, health) = both.await;
+    assert!(health < Duration::from_secs(2), "{health:?}");
+    let refused: Vec<_> = documents.iter().filter(|answer| answer.status != 200).collect();
+    assert!(
+        (40..=75).contains(&refused.len()),
+        "{} of 80 refused",
+        refused.len()
+    );
+    for answer in refused {
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (429, "1"),
+            "{answer:?}"
+        );
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio_postgres::{Client, NoTls};
 use tonghop_domain::{
     Actor, AuditEntry, Change, Content, Figure, KeyId, Origin, Precondition, Reported, Role, SubmissionKey,
     TokenDigest, UnitId,
 };
-use tonghop_testkit::{TestDatabase, sqlite_database};
+use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
 
 use crate::database::clock::tests::OFFSET;
 use crate::database::url::DatabaseUrl;
@@ -16,17 +17,58 @@ use crate::queries::access_keys::NewKey;
 use crate::store::Store;
 
 /// The histories that a run tries; `AUDIT_HISTORIES` sets another number.
-const HISTORIES: u64 = 200;
+const ON_SQLITE: u64 = 200;
+const ON_POSTGRES: u64 = 25;
 
 /// The histories of one database, after which another one begins.
 const PER_DATABASE: u64 = 25;
 
 const SECOND: i64 = 1_000_000;
 
+/// What replaces the clock of a PostgreSQL server in one database.
+const JUMPING_CLOCK: &str = "
+    CREATE SCHEMA jumping;
+    CREATE TABLE jumping.clock (ahead INTERVAL NOT NULL);
+    INSERT INTO jumping.clock VALUES ('0');
+    CREATE FUNCTION jumping.clock_timestamp() RETURNS TIMESTAMPTZ LANGUAGE sql VOLATILE AS
+        'SELECT pg_catalog.clock_timestamp() + ahead FROM jumping.clock';
+    DO $$ BEGIN
+        EXECUTE format('ALTER DATABASE %I SET search_path = jumping, pg_catalog, public', current_database());
+    END $$";
+
+/// The clock by which the service orders changes.
+enum Clock {
+    OfProcess,
+    OfServer(Client),
+}
+
+impl Clock {
+    /// A clock of a server that can be set, for sessions that begin later.
+    async fn of_server(url: &str) -> Self {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(JUMPING_CLOCK).await.unwrap();
+        Self::OfServer(client)
+    }
+
+    async fn advance(&self, microseconds: i64) {
+        match self {
+            Self::OfProcess => {
+                OFFSET.fetch_add(microseconds, Ordering::Relaxed);
+            }
+            Self::OfServer(client) => {
+                let moved = format!("UPDATE jumping.clock SET ahead = ahead + '{microseconds} microseconds'");
+                client.batch_execute(&moved).await.unwrap();
+            }
+        }
+    }
+}
+
 struct Service {
     _database: TestDatabase,
     url: DatabaseUrl,
     store: Store,
+    clock: Clock,
     units: Vec<UnitId>,
     keys: Vec<KeyId>,
     known: Vec<tonghop_domain::SealHead>,
@@ -36,11 +78,14 @@ struct Service {
 }
 
 impl Service {
-    async fn new(seed: u64) -> Self {
-        let database = sqlite_database();
+    async fn new(database: TestDatabase, seed: u64) -> Self {
         let url: DatabaseUrl = database.url().parse().unwrap();
         let catalogue = tonghop_catalogue::built_in().unwrap();
         Store::migrate(&url, &catalogue).await.unwrap();
+        let clock = match url {
+            DatabaseUrl::Postgres(_) => Clock::of_server(database.url()).await,
+            DatabaseUrl::Sqlite(_) => Clock::OfProcess,
+        };
         let store = Store::open(&url, catalogue).await.unwrap();
         let scope = store
             .catalogue()
@@ -55,6 +100,7 @@ impl Service {
             _database: database,
             url,
             store,
+            clock,
             units,
             keys: Vec::new(),
             known: Vec::new(),
@@ -139,10 +185,10 @@ impl Service {
     /// About a second of a service, at whose end it usually seals.
     async fn lives_a_second(&mut self) {
         let step = self.random.i64(SECOND / 10..SECOND * 2);
-        OFFSET.fetch_add(step, Ordering::Relaxed);
+        self.clock.advance(step).await;
         if self.chance(10) {
             let jump = self.random.i64(-7_200 * SECOND..3_600 * SECOND);
-            OFFSET.fetch_add(jump, Ordering::Relaxed);
+            self.clock.advance(jump).await;
         }
         for _ in 0..self.random.u32(0..4) {
             match self.random.u32(0..5) {
@@ -164,11 +210,23 @@ impl Service {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_reported_of_honest_histories() {
+async fn nothing_is_reported_of_honest_histories_on_sqlite() {
+    nothing_is_reported_of_honest_histories(ON_SQLITE, async || sqlite_database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_reported_of_honest_histories_on_postgres() {
+    nothing_is_reported_of_honest_histories(ON_POSTGRES, postgres_database).await;
+}
+
+async fn nothing_is_reported_of_honest_histories(
+    unless_told: u64,
+    new_database: impl AsyncFn() -> TestDatabase,
+) {
     let text = std::env::var("AUDIT_HISTORIES").ok();
-    let histories = text.map_or(HISTORIES, |text| text.parse().unwrap());
+    let histories = text.map_or(unless_told, |text| text.parse().unwrap());
     for first in (0..histories).step_by(PER_DATABASE as usize) {
-        let mut service = Service::new(first).await;
+        let mut service = Service::new(new_database().await, first).await;
         for history in first..(first + PER_DATABASE).min(histories) {
             for _ in 0..8 {
                 service.lives_a_second().await;

@@ -11,7 +11,7 @@ use tonghop_access::{AuthorizedStore, Client, Credentials, Gate, Operation, Quot
 use crate::middleware::audit::record_refusal;
 use crate::middleware::rate_limit_headers::add_rate_limit;
 use crate::openapi::operations::Operations;
-use crate::openapi::public_paths::is_public;
+use crate::openapi::public_paths::{is_document, is_public};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::client_address::client_address;
@@ -22,6 +22,11 @@ pub(crate) async fn authenticate(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    if is_document(request.path())
+        && let Err(problem) = admit_document(&request).await
+    {
+        return Ok(request.error_response(problem));
+    }
     if is_public(request.path()) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
@@ -38,9 +43,19 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-async fn admit(request: &ServiceRequest) -> Result<(AuthorizedStore, Option<Quota>), Problem> {
+fn gate_of(request: &ServiceRequest) -> Result<&Gate, Problem> {
     let gate = request.app_data::<Data<Gate>>();
-    let gate = gate.ok_or_else(|| Problem::Internal("the service has no gate".into()))?;
+    gate.map(|gate| &***gate)
+        .ok_or_else(|| Problem::Internal("the service has no gate".into()))
+}
+
+async fn admit_document(request: &ServiceRequest) -> Result<(), Problem> {
+    let address = client_address(request.request());
+    Ok(gate_of(request)?.admit_document(address).await?)
+}
+
+async fn admit(request: &ServiceRequest) -> Result<(AuthorizedStore, Option<Quota>), Problem> {
+    let gate = gate_of(request)?;
     let id = request.extensions().get::<RequestId>().cloned();
     let client = Client {
         address: client_address(request.request()),

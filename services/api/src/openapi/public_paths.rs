@@ -1,11 +1,14 @@
 //! The paths that need no key.
 
-/// What needs no key: health, documentation, and pages about problems.
+/// What needs no key: health and documents.
 pub(crate) fn is_public(path: &str) -> bool {
-    matches!(
-        path,
-        "/" | "/docs" | "/openapi.json" | "/problems" | "/livez" | "/readyz"
-    ) || path.starts_with("/docs/")
+    matches!(path, "/livez" | "/readyz") || is_document(path)
+}
+
+/// Documentation, and pages about problems.
+pub(crate) fn is_document(path: &str) -> bool {
+    matches!(path, "/" | "/docs" | "/openapi.json" | "/problems")
+        || path.starts_with("/docs/")
         || path.starts_with("/problems/")
 }
 

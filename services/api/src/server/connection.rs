@@ -334,6 +334,7 @@ mod tests {
                 format!("POST / HTTP/1.1\r\n{head}Content-Length: {length}\r\n\r\n{body}")
             }),
             2 => Just(format!("POST / HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n3\r\n\n\n\n\r\n0\r\n\r\n")),
+            1 => Just(format!("POST / HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n")),
             1 => Just(format!("GET /livez HTTP/1.1\r\n{head}Content-Length: 3\r\n\r\nabc")),
             1 => Just(format!("HEAD / HTTP/1.1\r\n{head}\r\n")),
             1 => Just(format!("GET / HTTP/1.0\r\n{head}Connection: keep-alive\r\n\r\n")),
