@@ -28,6 +28,9 @@ const UNKNOWN_KEYS_RATE: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// The time for which an address that exceeded this limit may try no unknown key.
 const PENALTY: Duration = Duration::from_secs(1);
 
+/// The documents that an address may have per second, however few requests a key may make: a page of documentation
+/// consists of several.
+const MIN_DOCUMENTS: NonZeroU32 = NonZeroU32::new(20).unwrap();
 /// The longest time that a document waits for its turn.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// The time after which a document that waits looks again: many may wait, and each look costs a little.
@@ -78,7 +81,7 @@ impl RateLimits {
         Self {
             keys,
             unknown_keys: RateLimiter::keyed(unknown_keys),
-            documents: rate.map(|rate| RateLimiter::keyed(quota(rate))),
+            documents: rate.map(|rate| RateLimiter::keyed(quota(rate.max(MIN_DOCUMENTS)))),
             penalties: Mutex::default(),
             clock: DefaultClock::default(),
         }
@@ -182,28 +185,28 @@ mod tests {
 
     #[tokio::test]
     async fn documents_of_one_address_wait_and_those_of_others_do_not() {
-        let limits = RateLimits::new(10);
+        let limits = RateLimits::new(1);
         let at = |address: &str| Holder::at(address.parse().unwrap());
         let (one, other) = (at("192.0.2.1"), at("192.0.2.2"));
         let start = Instant::now();
-        for _ in 0..20 {
+        for _ in 0..40 {
             limits.wait_for_document(&one).await.unwrap();
         }
         assert!(start.elapsed() < TURN_STEP, "a burst does not wait");
-        for _ in 0..5 {
+        for _ in 0..10 {
             limits.wait_for_document(&one).await.unwrap();
         }
         assert!(start.elapsed() > TURN_STEP * 4, "{:?}", start.elapsed());
         limits.wait_for_document(&other).await.unwrap();
         let mut together = tokio::task::JoinSet::new();
         let limits = std::sync::Arc::new(limits);
-        for _ in 0..60 {
+        for _ in 0..120 {
             let (limits, one) = (limits.clone(), one.clone());
             together.spawn(async move { limits.wait_for_document(&one).await.is_ok() });
         }
         let start = Instant::now();
         let sent = together.join_all().await.into_iter().filter(|sent| *sent).count();
-        assert!((15..=25).contains(&sent), "{sent} of 60 in two seconds");
+        assert!((30..=50).contains(&sent), "{sent} of 120 in two seconds");
         assert!(start.elapsed() < LONGEST_TURN * 2, "{:?}", start.elapsed());
         let free = RateLimits::new(0);
         for _ in 0..1_000 {

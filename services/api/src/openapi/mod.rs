@@ -16,7 +16,7 @@ use utoipa::{IntoResponses, PartialSchema, ToSchema};
 use crate::openapi::constraints::add_constraints;
 use crate::openapi::nullability::remove_null_from_optional;
 use crate::openapi::problem_responses::{Denied, Failed, TooMany, Unauthorized, header, problems};
-use crate::openapi::public_paths::is_public;
+use crate::openapi::public_paths::{is_document, is_public};
 use crate::problem::body::ProblemBody;
 
 const DESCRIPTION: &str = "\
@@ -98,19 +98,21 @@ pub(crate) fn complete(document: &mut OpenApi) {
     add_constraints(document);
     let items = document.paths.paths.iter_mut();
     let operations = items.flat_map(|(path, item)| {
-        let needs_key = !is_public(path);
-        [&mut item.get, &mut item.post, &mut item.delete].map(|operation| (needs_key, operation))
+        let (needs_key, is_limited) = (!is_public(path), !is_public(path) || is_document(path));
+        [&mut item.get, &mut item.post, &mut item.delete].map(|operation| (needs_key, is_limited, operation))
     });
-    for (needs_key, operation) in operations {
+    for (needs_key, is_limited, operation) in operations {
         let Some(operation) = operation else { continue };
         if needs_key {
             operation.responses.responses.extend(Unauthorized::responses());
             operation.responses.responses.extend(Denied::responses());
+        } else {
+            operation.security = Some(Vec::new());
+        }
+        if is_limited {
             for (status, response) in TooMany::responses() {
                 operation.responses.responses.entry(status).or_insert(response);
             }
-        } else {
-            operation.security = Some(Vec::new());
         }
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {

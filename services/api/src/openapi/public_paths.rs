@@ -1,13 +1,13 @@
 //! The paths that need no key.
 
-/// What needs no key: health and documents.
+/// What needs no key: the name of the service, health, and documents.
 pub(crate) fn is_public(path: &str) -> bool {
-    matches!(path, "/livez" | "/readyz") || is_document(path)
+    matches!(path, "/" | "/livez" | "/readyz") || is_document(path)
 }
 
 /// Documentation, and pages about problems.
 pub(crate) fn is_document(path: &str) -> bool {
-    matches!(path, "/" | "/docs" | "/openapi.json" | "/problems")
+    matches!(path, "/docs" | "/openapi.json" | "/problems")
         || path.starts_with("/docs/")
         || path.starts_with("/problems/")
 }

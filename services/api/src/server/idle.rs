@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// The time in which a request must begin.
@@ -38,7 +39,8 @@ impl Idle {
             }
             self.timer.as_mut().reset(end);
         }
-        self.is_set = true;
+        // Without a budget the timer does not set itself.
+        self.is_set = has_budget_remaining();
         false
     }
 }

@@ -292,7 +292,11 @@ impl Drop for Exchange {
             read_ahead.0.handler.take();
             read_ahead.expect(match read_ahead.0.expected.get() {
                 Expected::Body { rest, .. } if !rest.is_complete() => Expected::RestOfBody {
-                    allowed: MAX_DROPPED_BYTES,
+                    allowed: if read_ahead.0.closes.get() {
+                        BODY_AHEAD
+                    } else {
+                        MAX_DROPPED_BYTES
+                    },
                     rest,
                 },
                 _ => read_ahead.next(),
