@@ -32,7 +32,7 @@ async fn by_default_a_key_may_send_fifty_reports_per_second_at_once() {
     }
 }
 
-/// Whoever asks for many documents waits, and health is not one of them.
+/// An address that asks for many documents waits for them. Health checks are not limited.
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_without_a_key_wait_for_their_turn() {
     let options = Options {
