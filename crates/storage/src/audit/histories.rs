@@ -64,6 +64,16 @@ impl Clock {
     }
 }
 
+/// Asserts that the service seals by the clock that is set, not by that of the server.
+async fn assert_sealed_by(clock: &Clock) {
+    if let Clock::OfServer(client) = clock {
+        let apart = "SELECT abs(extract(epoch FROM max(sealed_at) - pg_catalog.clock_timestamp() AT TIME ZONE 'UTC'))::float8 \
+            FROM public.audit_seals";
+        let apart: f64 = client.query_one(apart, &[]).await.unwrap().get(0);
+        assert!(apart > 60.0, "{apart} s apart");
+    }
+}
+
 struct Service {
     _database: TestDatabase,
     url: DatabaseUrl,
@@ -243,5 +253,6 @@ async fn nothing_is_reported_of_honest_histories(
         service.known.extend(service.store.seal().await.unwrap());
         let found = service.store.verify_audit(service.known.clone()).await.unwrap();
         assert_eq!((found.unsealed, found.faults), (0, vec![]));
+        assert_sealed_by(&service.clock).await;
     }
 }
