@@ -1,9 +1,9 @@
 //! How many requests each caller may make.
 //!
 //! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
-//! Attempts with unknown keys are limited per IP address, because each costs a database lookup. The documents that need no
-//! key are sent at the same rate to each address as responses to a key; beyond that they wait, and are not refused at once,
-//! since a browser asks for many of them together.
+//! Attempts with unknown keys are limited per IP address, because each costs a database lookup. Documents that need no
+//! key have the rate of a key for each address. Beyond it they wait for their turn and are not refused at once, since a
+//! browser asks for many of them together.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
