@@ -50,6 +50,9 @@ pub(crate) struct Arguments {
     /// The units that report in ingest, aggregators and embedded
     #[arg(long, value_enum, default_value = "districts")]
     pub(crate) reporters: Reporters,
+    /// The kinds of misbehaviour to measure, such as "unread answers" [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) kinds: Vec<String>,
     /// Serve the no-op handler, in a separate process
     #[arg(long, hide = true)]
     pub(crate) serve_no_op: Option<SocketAddr>,

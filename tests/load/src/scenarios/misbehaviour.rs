@@ -82,7 +82,23 @@ const KINDS: [Kind; 10] = [
     ),
 ];
 
+/// The kinds to measure, with their numbers in the results; the first is nobody.
+///
+/// # Panics
+/// For a name that is not among the kinds, before anything is measured.
+fn kinds(plan: &Arguments) -> impl Iterator<Item = (u8, Kind)> + Clone + use<> {
+    let asked = plan.kinds.clone();
+    for name in &asked {
+        let known = KINDS.map(|(name, ..)| name);
+        assert!(known.contains(&name.as_str()), "{name:?} is not one of {known:?}");
+    }
+    let kinds = (1_u8..).zip(KINDS).take(plan.size(KINDS.len(), 3));
+    let wanted = kinds.filter(move |(_, kind)| asked.is_empty() || asked.iter().any(|name| name == kind.0));
+    std::iter::once((0, NOBODY)).chain(wanted)
+}
+
 pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results) {
+    let kinds = kinds(plan);
     let authority = Authority::new();
     let folder = tempfile::tempdir().expect("a folder can be made");
     for (way, encrypted) in [
@@ -123,10 +139,7 @@ pub(super) async fn run(ground: &Ground, plan: &Arguments, results: &mut Results
         let good = app.create_key(&["--role", "submitter", "--unit", UNIT]);
         for (of_role, role) in (0_u8..).zip(ROLES).take(plan.size(ROLES.len(), 2)) {
             let key = role.map(|role| app.create_key(&["--role", role, "--unit", OTHER_UNIT]));
-            let kinds = std::iter::once(NOBODY)
-                .chain(KINDS)
-                .take(1 + plan.size(KINDS.len(), 3));
-            for (of_kind, kind) in (0_u8..).zip(kinds).skip(usize::from(of_role > 0)) {
+            for (of_kind, kind) in kinds.clone().skip(usize::from(of_role > 0)) {
                 let case = [
                     ("embedded", f64::from(u8::from(way == Way::Embedded))),
                     ("tls", f64::from(u8::from(encrypted))),
