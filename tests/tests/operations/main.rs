@@ -1,6 +1,7 @@
 //! What an operator of the service meets: first steps, commands, backups, the audit trail, metrics, TLS, containers.
 
 mod audit;
+mod audit_verification;
 mod backup;
 mod broker_users;
 mod commands;

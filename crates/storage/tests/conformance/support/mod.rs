@@ -3,6 +3,7 @@
 pub(crate) mod catalogue;
 pub(crate) mod figures;
 pub(crate) mod session;
+pub(crate) mod site;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
