@@ -15,6 +15,7 @@ use crate::database::acting_as::ActingAs;
 use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
 use crate::database::url::DatabaseUrl;
+use crate::database::watermark;
 use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
 use crate::fair_queue::{FairQueue, Place};
@@ -30,6 +31,9 @@ mod outbox;
 mod status;
 mod submissions;
 mod totals;
+
+/// The most time to wait for the watermark, which is easy to read.
+const WATERMARK_WAIT: Duration = Duration::from_secs(2);
 
 /// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
 /// it is called from.
@@ -193,19 +197,29 @@ impl Store {
         written
     }
 
-    /// A time before which nothing can still be recorded, read within the last `age`. It holds for every snapshot that is
-    /// taken afterwards.
+    /// A time before which nothing can still be recorded, as of at most `age` before this call. It holds for every
+    /// snapshot that is taken afterwards. Calls at the same time share what one of them reads.
     async fn watermark_within(&self, age: Duration) -> Result<DateTime<Utc>, StoreError> {
-        let mut last = self.inner.watermark.lock().await;
-        if let Some((read_at, watermark)) = *last
-            && read_at.elapsed() < age
-        {
+        if let Some(watermark) = self.inner.pools.own_watermark() {
             return Ok(watermark);
         }
-        let read_at = Instant::now();
-        let watermark = self.inner.pools.watermark().await?;
-        *last = Some((read_at, watermark));
-        Ok(watermark)
+        let asked = Instant::now();
+        let shared = async {
+            let mut last = self.inner.watermark.lock().await;
+            if let Some((read_at, watermark)) = *last
+                && asked.saturating_duration_since(read_at) <= age
+            {
+                return Ok(watermark);
+            }
+            let read_at = Instant::now();
+            let watermark = self
+                .read_as_service(|conn| Box::pin(watermark::watermark(conn)))
+                .await?;
+            *last = Some((read_at, watermark));
+            Ok(watermark)
+        };
+        // Also for those who wait for others, each of whom may wait for a database that does not answer.
+        self.inner.pools.within(WATERMARK_WAIT, shared).await
     }
 
     /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller

@@ -18,7 +18,7 @@ use crate::unit_of_work::refresh::refresh_totals;
 const LONG_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How old the watermark of a total may be. Reads of totals are frequent, and share it.
-const WATERMARK_AGE: Duration = Duration::from_millis(5);
+const WATERMARK_AGE: Duration = Duration::from_millis(20);
 
 impl Store {
     /// A total with its freshness, in one snapshot.
