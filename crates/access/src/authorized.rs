@@ -10,6 +10,7 @@ use crate::audit_context::{AuditContext, RefusalCause};
 use crate::audit_log::AuditLog;
 use crate::key_cache::KeyCache;
 use crate::key_rules::{KeyCreations, KeyRules};
+use crate::rate_limit::RateLimits;
 use crate::refusal::Refusal;
 use crate::refused_lines::{RefusalPace, RefusedLines};
 use crate::shares::{Holder, Resource, Share, Shares};
@@ -32,6 +33,7 @@ pub struct AuthorizedStore {
     pub(crate) shares: Shares,
     pub(crate) key_creations: Arc<KeyCreations>,
     pub(crate) refusal_pace: Arc<RefusalPace>,
+    pub(crate) limits: Arc<RateLimits>,
     pub(crate) context: AuditContext,
 }
 

@@ -47,7 +47,7 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     store: Store,
     keys: KeyCache,
-    limits: RateLimits,
+    limits: Arc<RateLimits>,
     audit: AuditLog,
     waiters: Waiters,
     shares: Shares,
@@ -74,7 +74,7 @@ impl Gate {
             key_creations: Arc::new(KeyCreations::new(rules)),
             refusal_pace: Arc::new(RefusalPace::new()),
             store,
-            limits,
+            limits: Arc::new(limits),
             audit,
         }));
         let tasks = GateTasks {
@@ -135,7 +135,7 @@ impl Gate {
             shares,
             key_creations,
             refusal_pace,
-            ..
+            limits,
         } = &*self.0;
         let store = AuthorizedStore {
             store: store.on_behalf_of(&caller.key),
@@ -145,6 +145,7 @@ impl Gate {
             shares: shares.clone(),
             key_creations: key_creations.clone(),
             refusal_pace: refusal_pace.clone(),
+            limits: limits.clone(),
             caller,
             context,
         };

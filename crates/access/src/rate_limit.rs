@@ -3,9 +3,11 @@
 //! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
 //! Attempts with unknown keys are limited per IP address, because each costs a database lookup. Documents that need no
 //! key have the rate of a key for each address. Beyond it they wait for their turn and are not refused at once, since a
-//! browser asks for many of them together.
+//! browser asks for many of them together. So do pages of reports with confidential figures, each of which is an entry of
+//! the audit trail: without a limit, one key could let the trail grow by megabytes per second.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
@@ -31,9 +33,15 @@ const PENALTY: Duration = Duration::from_secs(1);
 /// The documents that an address may have per second, however few requests a key may make: a page of documentation
 /// consists of several.
 const MIN_DOCUMENTS: NonZeroU32 = NonZeroU32::new(20).unwrap();
-/// The longest time that a document waits for its turn.
+/// The reports with confidential figures that a key may read on average for each request that it may make.
+const CONFIDENTIAL_REPORTS: NonZeroU32 = NonZeroU32::new(2).unwrap();
+/// Those that it may read at once for each of these requests.
+const CONFIDENTIAL_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// The most reports of a page, which is never refused for its size.
+const PAGE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// The longest time that a document or a page waits for its turn.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
-/// The time after which a document that waits looks again: many may wait, and each look costs a little.
+/// The time after which what waits looks again: many may wait, and each look costs a little.
 const TURN_STEP: Duration = Duration::from_millis(100);
 
 /// The rate limits of a process.
@@ -42,6 +50,7 @@ pub struct RateLimits {
     keys: Option<KeyLimits>,
     unknown_keys: DefaultKeyedRateLimiter<IpAddr>,
     documents: Option<DefaultKeyedRateLimiter<Holder>>,
+    confidential_reports: Option<DefaultKeyedRateLimiter<KeyId>>,
     /// When the penalty of each penalized address ends.
     penalties: Mutex<HashMap<IpAddr, Instant>>,
     clock: DefaultClock,
@@ -66,8 +75,8 @@ pub struct Quota {
 }
 
 impl RateLimits {
-    /// Limits of `key_rate` requests per second for each key on average, and as many documents for each address; 0 means no
-    /// limit.
+    /// Limits of `key_rate` requests per second for each key on average, twice as many reports with confidential figures
+    /// on its pages, and as many documents for each address; 0 means no limit.
     pub fn new(key_rate: u32) -> Self {
         let rate = NonZeroU32::new(key_rate);
         let quota =
@@ -81,6 +90,11 @@ impl RateLimits {
         Self {
             keys,
             unknown_keys: RateLimiter::keyed(unknown_keys),
+            confidential_reports: rate.map(|rate| {
+                let burst = rate.saturating_mul(CONFIDENTIAL_BURST).max(PAGE);
+                let rate = rate.saturating_mul(CONFIDENTIAL_REPORTS);
+                RateLimiter::keyed(governor::Quota::per_second(rate).allow_burst(burst))
+            }),
             documents: rate.map(|rate| RateLimiter::keyed(quota(rate.max(MIN_DOCUMENTS)))),
             penalties: Mutex::default(),
             clock: DefaultClock::default(),
@@ -106,13 +120,36 @@ impl RateLimits {
 
     /// Waits for the turn of a document that needs no key.
     pub(crate) async fn wait_for_document(&self, holder: &Holder) -> Result<(), Refusal> {
-        let Some(documents) = &self.documents else {
-            return Ok(());
-        };
+        match &self.documents {
+            Some(documents) => self.wait_for_turn(documents, holder, NonZeroU32::MIN).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for the turn of a page with this many reports with confidential figures.
+    pub(crate) async fn wait_for_confidential_reports(
+        &self,
+        key: &KeyId,
+        count: usize,
+    ) -> Result<(), Refusal> {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match (&self.confidential_reports, NonZeroU32::new(count)) {
+            (Some(reports), Some(count)) => self.wait_for_turn(reports, key, count.min(PAGE)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the limiter lets the holder have `count` more, which must be at most its burst.
+    async fn wait_for_turn<K: Clone + Eq + Hash>(
+        &self,
+        limiter: &DefaultKeyedRateLimiter<K>,
+        holder: &K,
+        count: NonZeroU32,
+    ) -> Result<(), Refusal> {
         let end = tokio::time::Instant::now() + LONGEST_TURN;
-        while let Err(until) = documents.check_key(holder) {
+        while let Ok(Err(until)) = limiter.check_key_n(holder, count) {
             let retry_after = until.wait_time_from(self.clock.now());
-            if tokio::time::Instant::now() >= end {
+            if tokio::time::Instant::now() + retry_after > end {
                 return Err(Refusal::RateLimited { retry_after });
             }
             tokio::time::sleep(retry_after.max(TURN_STEP)).await;
@@ -149,6 +186,9 @@ impl RateLimits {
         self.unknown_keys.retain_recent();
         if let Some(documents) = &self.documents {
             documents.retain_recent();
+        }
+        if let Some(reports) = &self.confidential_reports {
+            reports.retain_recent();
         }
         self.with_penalties(|penalties| penalties.retain(|_, until| *until > Instant::now()));
     }

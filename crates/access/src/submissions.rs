@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{Calendar, Revision, SubmissionId, SubmissionKey, Tree, UnitCode, UnitId};
+use tonghop_domain::{AuditEntry, Calendar, Revision, SubmissionId, SubmissionKey, Tree, UnitCode, UnitId};
 use tonghop_storage::{Outcome, SubmissionFilter, Write};
 
 use crate::authorized::AuthorizedStore;
@@ -233,7 +233,7 @@ impl AuthorizedStore {
         Ok(revision)
     }
 
-    /// Records in the audit trail each revision with confidential figures.
+    /// Records in the audit trail each revision with confidential figures, after the turn of the caller's key has come.
     async fn record_reads(&self, revisions: &[Revision]) -> Result<(), Refusal> {
         let confidential = revisions.iter().filter(|revision| {
             let SubmissionKey { form, period, .. } = &revision.key;
@@ -247,7 +247,12 @@ impl AuthorizedStore {
             let about = format!("{}/{}", revision.id, revision.revision);
             self.context.entry("read").on(&revision.key).about(about)
         };
-        self.audit.record(confidential.map(entry).collect()).await
+        let entries: Vec<AuditEntry> = confidential.map(entry).collect();
+        let key = &self.caller.key;
+        self.limits
+            .wait_for_confidential_reports(key, entries.len())
+            .await?;
+        self.audit.record(entries).await
     }
 
     /// Every unit that is or was at or below the caller's; none when that is all of them.

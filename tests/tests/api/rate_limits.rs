@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts, on_every_way};
+use serde_json::{Value, json};
+use tonghop_tests::{FORM, Options, PERIOD, TestApp, Way, broadcasts, on_every_way, submission};
 
 on_every_way!(a_key_over_its_rate_gets_429_while_others_are_served);
 
@@ -76,6 +77,62 @@ async fn documents_without_a_key_wait_for_their_turn() {
             "{answer:?}"
         );
     }
+}
+
+/// Each report with confidential figures that a page shows is an entry of the audit trail, so a key that reads pages again
+/// and again would let the trail grow by megabytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_confidential_reports_wait_for_their_turn() {
+    let options = Options {
+        key_rate: 5,
+        ..Options::default()
+    };
+    let app = TestApp::start_with(Way::InProcess, options).await;
+    let report = |value: i64| {
+        let figures = json!([{"indicator": "TT.PT", "value": value}, {"indicator": "NN.TN", "value": 1}]);
+        submission("866", figures).to_string() + "\n"
+    };
+    let lines: String = (0..60).map(report).collect();
+    let submitter = format!(
+        "Bearer {}",
+        app.create_key(&["--role", "submitter", "--unit", "866"])
+    );
+    let headers = [
+        ("Authorization", submitter.as_str()),
+        ("Content-Type", "application/x-ndjson"),
+    ];
+    let recorded = app
+        .ask(Method::POST, "/v1/submissions/batch", &headers, Some(lines))
+        .await;
+    let first: Value = serde_json::from_str(recorded.text.lines().next().unwrap()).unwrap();
+    let path = format!(
+        "/v1/submissions/{}/revisions?limit=200",
+        first["submission"]["id"].as_str().unwrap()
+    );
+    let reader = || {
+        format!(
+            "Bearer {}",
+            app.create_key(&["--role", "reader", "--unit", "866"])
+        )
+    };
+    let read = async |key: &str| app.ask(Method::GET, &path, &[("Authorization", key)], None).await;
+    let (greedy, other) = (reader(), reader());
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(read(&greedy).await.status, 200);
+    }
+    // 20 are left, and 10 more per second: the next page has to wait for longer than a request may.
+    let refused = read(&greedy).await;
+    assert_eq!(
+        (refused.status, refused.json()["code"].clone()),
+        (429, json!("rate-limited"))
+    );
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=4).contains(&wait), "{wait}");
+    assert_eq!(read(&other).await.status, 200, "another key");
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    assert_eq!(read(&greedy).await.status, 200, "after Retry-After");
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 mod stories {
