@@ -135,3 +135,42 @@ pub(crate) async fn drop_body(body: &mut (impl Stream<Item = Result<Bytes, Paylo
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{iter, repeat};
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// How long a body without an end is received, whose chunks have this size and come after this time each.
+    async fn received_for(size: usize, after: Duration) -> Duration {
+        let chunks = repeat(Bytes::from(vec![b' '; size])).then(|chunk| async move {
+            sleep(after).await;
+            Ok(chunk)
+        });
+        let begun = Instant::now();
+        assert!(!drop_body(&mut Box::pin(chunks)).await);
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_body_is_dropped_at_a_limited_rate_and_for_a_limited_time() {
+        let fast = received_for(64 << 10, Duration::ZERO).await;
+        assert_eq!(fast.as_secs(), 4, "32 MiB at 8 MiB per second: {fast:?}");
+        let steady = received_for(8 << 10, Duration::from_secs(1)).await;
+        assert_eq!(steady.as_secs(), 30, "faster than the minimum: {steady:?}");
+        let slow = received_for(1, Duration::from_millis(100)).await;
+        assert_eq!(slow.as_secs(), 2, "slower than the minimum: {slow:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_body_that_ends_in_time_is_received_to_its_end() {
+        let begun = Instant::now();
+        let chunks = (0..8).map(|_| Ok(Bytes::from(vec![b' '; 1 << 20])));
+        assert!(drop_body(&mut iter(chunks)).await);
+        assert_eq!(begun.elapsed().as_secs(), 1);
+        let broken = [Err(PayloadError::Incomplete(None))];
+        assert!(!drop_body(&mut iter(broken)).await);
+    }
+}
