@@ -45,7 +45,9 @@ impl Pools {
 /// The watermark. It holds for every snapshot that is taken afterwards.
 pub(crate) async fn watermark(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
     let now = clock(conn).await?;
-    let Conn::Pg(object) = conn else { return Ok(now) };
+    let Conn::Pg(object) = conn else {
+        return Err(StoreError::unavailable("a SQLite file has no announcements"));
+    };
     let Earliest { earliest } = diesel::sql_query(EARLIEST).get_result(&mut **object).await?;
     let announced = earliest.and_then(DateTime::from_timestamp_millis);
     Ok(announced.map_or(now, |announced| now.min(announced)))

@@ -32,7 +32,7 @@ mod status;
 mod submissions;
 mod totals;
 
-/// The most time to wait for the watermark, which is easy to read.
+/// The most time to read the watermark, and to wait for it.
 const WATERMARK_WAIT: Duration = Duration::from_secs(2);
 
 /// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
@@ -49,6 +49,9 @@ pub struct Store {
     /// The subject of callers' reads.
     acting_as: ActingAs,
 }
+
+/// When the watermark was read last, and what it was.
+type LastWatermark = (Instant, DateTime<Utc>);
 
 struct Inner {
     pools: Pools,
@@ -67,7 +70,7 @@ struct Inner {
     /// The last seal of the audit trail that this process knows of.
     last_seal: std::sync::Mutex<Option<LastSeal>>,
     /// The watermark, and when it was read.
-    watermark: Mutex<Option<(Instant, DateTime<Utc>)>>,
+    watermark: Arc<Mutex<Option<LastWatermark>>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -122,7 +125,7 @@ impl Store {
             rehearsals,
             runtime: Handle::current(),
             last_seal: std::sync::Mutex::default(),
-            watermark: Mutex::default(),
+            watermark: Arc::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -203,23 +206,30 @@ impl Store {
         if let Some(watermark) = self.inner.pools.own_watermark() {
             return Ok(watermark);
         }
-        let asked = Instant::now();
-        let shared = async {
-            let mut last = self.inner.watermark.lock().await;
+        let (asked, inner) = (Instant::now(), self.inner.clone());
+        let shared = async move {
+            let mut last = inner.watermark.clone().lock_owned().await;
             if let Some((read_at, watermark)) = *last
                 && asked.saturating_duration_since(read_at) <= age
             {
                 return Ok(watermark);
             }
             let read_at = Instant::now();
-            let watermark = self
-                .read_as_service(|conn| Box::pin(watermark::watermark(conn)))
-                .await?;
-            *last = Some((read_at, watermark));
-            Ok(watermark)
+            // In its own task, with the lock: if this caller leaves, the others wait for what it began.
+            let (runtime, pools) = (inner.runtime.clone(), inner.pools.clone());
+            let task = runtime.spawn(async move {
+                let service = ActingAs::Service;
+                let watermark = run(&pools, Purpose::Read, &service, WATERMARK_WAIT, |conn| {
+                    Box::pin(watermark::watermark(conn))
+                });
+                let watermark = watermark.await?;
+                *last = Some((read_at, watermark));
+                Ok(watermark)
+            });
+            task.await.map_err(StoreError::unavailable)?
         };
-        // Also for those who wait for others, each of whom may wait for a database that does not answer.
-        self.inner.pools.within(WATERMARK_WAIT, shared).await
+        let waited = tokio::time::timeout(WATERMARK_WAIT, shared).await;
+        waited.unwrap_or_else(|_| Err(StoreError::unavailable("the watermark was not read in time")))
     }
 
     /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller
