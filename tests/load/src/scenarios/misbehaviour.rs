@@ -92,8 +92,10 @@ fn kinds(plan: &Arguments) -> impl Iterator<Item = (u8, Kind)> + Clone + use<> {
         let known = KINDS.map(|(name, ..)| name);
         assert!(known.contains(&name.as_str()), "{name:?} is not one of {known:?}");
     }
-    let kinds = (1_u8..).zip(KINDS).take(plan.size(KINDS.len(), 3));
-    let wanted = kinds.filter(move |(_, kind)| asked.is_empty() || asked.iter().any(|name| name == kind.0));
+    let wanted = (1_u8..)
+        .zip(KINDS)
+        .filter(move |(_, kind)| asked.is_empty() || asked.iter().any(|name| name == kind.0))
+        .take(plan.size(KINDS.len(), 3));
     std::iter::once((0, NOBODY)).chain(wanted)
 }
 
