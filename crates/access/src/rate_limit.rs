@@ -3,8 +3,8 @@
 //! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
 //! Attempts with unknown keys are limited per IP address, because each costs a database lookup. Documents that need no
 //! key have the rate of a key for each address. Beyond it they wait for their turn and are not refused at once, since a
-//! browser asks for many of them together. So do pages of reports with confidential figures, each of which is an entry of
-//! the audit trail: without a limit, one key could let the trail grow by megabytes per second.
+//! browser asks for many of them together. Pages of reports with confidential figures wait
+//! too: each such report is an entry of the audit trail, and one key could let the trail grow by megabytes per second.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -33,12 +33,12 @@ const PENALTY: Duration = Duration::from_secs(1);
 /// The documents that an address may have per second, however few requests a key may make: a page of documentation
 /// consists of several.
 const MIN_DOCUMENTS: NonZeroU32 = NonZeroU32::new(20).unwrap();
-/// The reports with confidential figures that a key may read on average for each request that it may make.
+/// The reports with confidential figures that a key may read per second, for each request per second of its rate.
 const CONFIDENTIAL_REPORTS: NonZeroU32 = NonZeroU32::new(2).unwrap();
-/// Those that it may read at once for each of these requests.
-const CONFIDENTIAL_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
-/// The most reports of a page, which is never refused for its size.
-const PAGE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// The reports that it may read per second in any case: as many as a page can have.
+const MIN_CONFIDENTIAL_REPORTS: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// The seconds of its rate of such reports that a key may save up.
+const CONFIDENTIAL_BURST_S: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// The longest time that a document or a page waits for its turn.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 /// The time after which what waits looks again: many may wait, and each look costs a little.
@@ -75,8 +75,8 @@ pub struct Quota {
 }
 
 impl RateLimits {
-    /// Limits of `key_rate` requests per second for each key on average, twice as many reports with confidential figures
-    /// on its pages, and as many documents for each address; 0 means no limit.
+    /// Limits of `key_rate` requests per second on average for each key, as many documents for each address, and twice as
+    /// many reports with confidential figures for each key; 0 means no limits.
     pub fn new(key_rate: u32) -> Self {
         let rate = NonZeroU32::new(key_rate);
         let quota =
@@ -91,8 +91,9 @@ impl RateLimits {
             keys,
             unknown_keys: RateLimiter::keyed(unknown_keys),
             confidential_reports: rate.map(|rate| {
-                let burst = rate.saturating_mul(CONFIDENTIAL_BURST).max(PAGE);
                 let rate = rate.saturating_mul(CONFIDENTIAL_REPORTS);
+                let rate = rate.max(MIN_CONFIDENTIAL_REPORTS);
+                let burst = rate.saturating_mul(CONFIDENTIAL_BURST_S);
                 RateLimiter::keyed(governor::Quota::per_second(rate).allow_burst(burst))
             }),
             documents: rate.map(|rate| RateLimiter::keyed(quota(rate.max(MIN_DOCUMENTS)))),
@@ -126,20 +127,27 @@ impl RateLimits {
         }
     }
 
-    /// Waits for the turn of a page with this many reports with confidential figures.
+    /// Counts reports with confidential figures against a key's quota. Returns whether the key may have them at once.
+    pub(crate) fn count_confidential_reports(&self, key: &KeyId, count: usize) -> bool {
+        match (&self.confidential_reports, cells(count)) {
+            (Some(reports), Some(count)) => matches!(reports.check_key_n(key, count), Ok(Ok(()))),
+            _ => true,
+        }
+    }
+
+    /// Waits until a key may have reports with confidential figures.
     pub(crate) async fn wait_for_confidential_reports(
         &self,
         key: &KeyId,
         count: usize,
     ) -> Result<(), Refusal> {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        match (&self.confidential_reports, NonZeroU32::new(count)) {
-            (Some(reports), Some(count)) => self.wait_for_turn(reports, key, count.min(PAGE)).await,
+        match (&self.confidential_reports, cells(count)) {
+            (Some(reports), Some(count)) => self.wait_for_turn(reports, key, count).await,
             _ => Ok(()),
         }
     }
 
-    /// Waits until the limiter lets the holder have `count` more, which must be at most its burst.
+    /// Waits until the limiter lets the holder have `count` more.
     async fn wait_for_turn<K: Clone + Eq + Hash>(
         &self,
         limiter: &DefaultKeyedRateLimiter<K>,
@@ -147,14 +155,22 @@ impl RateLimits {
         count: NonZeroU32,
     ) -> Result<(), Refusal> {
         let end = tokio::time::Instant::now() + LONGEST_TURN;
-        while let Ok(Err(until)) = limiter.check_key_n(holder, count) {
-            let retry_after = until.wait_time_from(self.clock.now());
+        loop {
+            let retry_after = match limiter.check_key_n(holder, count) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(until)) => until.wait_time_from(self.clock.now()),
+                // More than the limiter ever has at once.
+                Err(_) => {
+                    return Err(Refusal::RateLimited {
+                        retry_after: LONGEST_TURN,
+                    });
+                }
+            };
             if tokio::time::Instant::now() + retry_after > end {
                 return Err(Refusal::RateLimited { retry_after });
             }
             tokio::time::sleep(retry_after.max(TURN_STEP)).await;
         }
-        Ok(())
     }
 
     /// Fails while an address is penalized for attempts with unknown keys.
@@ -192,6 +208,11 @@ impl RateLimits {
         }
         self.with_penalties(|penalties| penalties.retain(|_, until| *until > Instant::now()));
     }
+}
+
+/// A number for a limiter; none for 0.
+fn cells(count: usize) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub enum Resource {
     Waiters,
     /// Verifications over HTTP, each of which reads every report at or below a unit.
     Verifications,
+    /// Pages of reports that are in memory until the turn of their key comes.
+    WaitingPages,
     /// Connections, which have an address but no key.
     Connections,
 }
@@ -37,6 +39,7 @@ impl Resource {
             Self::BodyBytes => 32 << 20,
             Self::Waiters => 1_024,
             Self::Verifications => 4,
+            Self::WaitingPages => 32,
             Self::Connections => 4_000,
         }
     }
@@ -44,7 +47,7 @@ impl Resource {
 
 /// What callers hold. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shares(Arc<[Mutex<Held>; 5]>);
+pub(crate) struct Shares(Arc<[Mutex<Held>; 6]>);
 
 #[derive(Debug, Default)]
 struct Held {

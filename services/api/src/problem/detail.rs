@@ -28,6 +28,10 @@ pub(crate) fn share_detail(resource: Resource) -> Localized {
             "As many verifications of this key are running as may.",
             "Số lượt đối soát của khóa này đang chạy đã đạt mức tối đa.",
         ),
+        Resource::WaitingPages => localized(
+            "As many pages of this key wait for their turn as may.",
+            "Số trang của khóa này đang chờ đến lượt đã đạt mức tối đa.",
+        ),
     }
 }
 
