@@ -14,8 +14,9 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
+use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::connection::Conn;
+use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
 use crate::error::StoreError;
 
@@ -31,23 +32,24 @@ struct Earliest {
 }
 
 impl Pools {
-    /// The watermark of a SQLite file, which this process knows without asking; none on PostgreSQL.
-    pub(crate) fn own_watermark(&self) -> Option<DateTime<Utc>> {
-        let Self::Lite { recording, .. } = self else {
-            return None;
-        };
-        // The clock first: what begins to record after this gets a later time.
-        let now = Utc::now();
-        Some(recording.since().map_or(now, |since| now.min(since)))
+    /// The watermark. It holds for every snapshot that is taken afterwards.
+    pub(crate) async fn watermark(&self) -> Result<DateTime<Utc>, StoreError> {
+        if let Self::Lite { recording, .. } = self {
+            // The clock first: what begins to record after this gets a later time.
+            let now = Utc::now();
+            return Ok(recording.since().map_or(now, |since| now.min(since)));
+        }
+        let mut tx = self.begin(Purpose::Read, &ActingAs::Service).await?;
+        match read(tx.conn()?).await {
+            Ok(watermark) => tx.commit().await.map(|()| watermark),
+            Err(error) => Err(tx.abort(error).await),
+        }
     }
 }
 
-/// The watermark. It holds for every snapshot that is taken afterwards.
-pub(crate) async fn watermark(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
+async fn read(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
     let now = clock(conn).await?;
-    let Conn::Pg(object) = conn else {
-        return Err(StoreError::unavailable("a SQLite file has no announcements"));
-    };
+    let Conn::Pg(object) = conn else { return Ok(now) };
     let Earliest { earliest } = diesel::sql_query(EARLIEST).get_result(&mut **object).await?;
     let announced = earliest.and_then(DateTime::from_timestamp_millis);
     Ok(announced.map_or(now, |announced| now.min(announced)))

@@ -15,7 +15,6 @@ use crate::database::acting_as::ActingAs;
 use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
 use crate::database::url::DatabaseUrl;
-use crate::database::watermark;
 use crate::database::write_health::WriteHealth;
 use crate::error::StoreError;
 use crate::fair_queue::{FairQueue, Place};
@@ -32,9 +31,6 @@ mod status;
 mod submissions;
 mod totals;
 
-/// The most time to read the watermark, and to wait for it.
-const WATERMARK_WAIT: Duration = Duration::from_secs(2);
-
 /// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
 /// it is called from.
 ///
@@ -49,9 +45,6 @@ pub struct Store {
     /// The subject of callers' reads.
     acting_as: ActingAs,
 }
-
-/// When the watermark was read last, and what it was.
-type LastWatermark = (Instant, DateTime<Utc>);
 
 struct Inner {
     pools: Pools,
@@ -70,7 +63,7 @@ struct Inner {
     /// The last seal of the audit trail that this process knows of.
     last_seal: std::sync::Mutex<Option<LastSeal>>,
     /// The watermark, and when it was read.
-    watermark: Arc<Mutex<Option<LastWatermark>>>,
+    watermark: Mutex<Option<(Instant, DateTime<Utc>)>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -125,7 +118,7 @@ impl Store {
             rehearsals,
             runtime: Handle::current(),
             last_seal: std::sync::Mutex::default(),
-            watermark: Arc::default(),
+            watermark: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -200,36 +193,19 @@ impl Store {
         written
     }
 
-    /// A time before which nothing can still be recorded, as of at most `age` before this call. It holds for every
-    /// snapshot that is taken afterwards. Calls at the same time share what one of them reads.
+    /// A time before which nothing can still be recorded, read within the last `age`. It holds for every snapshot that is
+    /// taken afterwards.
     async fn watermark_within(&self, age: Duration) -> Result<DateTime<Utc>, StoreError> {
-        if let Some(watermark) = self.inner.pools.own_watermark() {
+        let mut last = self.inner.watermark.lock().await;
+        if let Some((read_at, watermark)) = *last
+            && read_at.elapsed() < age
+        {
             return Ok(watermark);
         }
-        let (asked, inner) = (Instant::now(), self.inner.clone());
-        let shared = async move {
-            let mut last = inner.watermark.clone().lock_owned().await;
-            if let Some((read_at, watermark)) = *last
-                && asked.saturating_duration_since(read_at) <= age
-            {
-                return Ok(watermark);
-            }
-            let read_at = Instant::now();
-            // In its own task, with the lock: if this caller leaves, the others wait for what it began.
-            let (runtime, pools) = (inner.runtime.clone(), inner.pools.clone());
-            let task = runtime.spawn(async move {
-                let service = ActingAs::Service;
-                let watermark = run(&pools, Purpose::Read, &service, WATERMARK_WAIT, |conn| {
-                    Box::pin(watermark::watermark(conn))
-                });
-                let watermark = watermark.await?;
-                *last = Some((read_at, watermark));
-                Ok(watermark)
-            });
-            task.await.map_err(StoreError::unavailable)?
-        };
-        let waited = tokio::time::timeout(WATERMARK_WAIT, shared).await;
-        waited.unwrap_or_else(|_| Err(StoreError::unavailable("the watermark was not read in time")))
+        let read_at = Instant::now();
+        let watermark = self.inner.pools.watermark().await?;
+        *last = Some((read_at, watermark));
+        Ok(watermark)
     }
 
     /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller

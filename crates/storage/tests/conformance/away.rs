@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use tonghop_domain::Outbox as _;
 use tonghop_storage::{DatabaseUrl, Outcome, Store, StoreError, Write};
 use tonghop_testkit::{FaultProxy, PrivatePostgres, postgres_database};
@@ -121,41 +120,6 @@ async fn cut_or_silent_connections_are_unavailable_until_they_return() {
     comes_back(&store, 3).await;
 }
 
-/// Reads share the watermark, so one of them must not let the others wait for longer than its own deadline.
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_in_progress_end_when_connections_fall_silent() {
-    let database = postgres_database().await;
-    let proxy = FaultProxy::in_front_of(database.url());
-    let store = opened(&proxy.url_through(database.url())).await;
-    for value in 1..=3 {
-        comes_back(&store, value).await;
-        let reading = (0..8).map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
-                loop {
-                    let start = Instant::now();
-                    match store.total(&scope, &"VN".parse().unwrap()).await {
-                        Ok(_) => {}
-                        Err(StoreError::Unavailable(_)) => return start.elapsed(),
-                        other => panic!("{other:?}"),
-                    }
-                }
-            })
-        });
-        let reading: Vec<_> = reading.collect();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        proxy.stall();
-        let ended = tokio::time::timeout(4 * SOON, join_all(reading)).await;
-        for ended in ended.expect("no read hangs") {
-            let after = ended.unwrap();
-            // The first read that meets silence takes its whole deadline.
-            assert!(after < 2 * SOON, "after {after:?}");
-        }
-        proxy.restore();
-    }
-}
-
 /// A network device that drops its state notifies neither end. The first use of one dead connection reveals all of
 /// them.
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +129,7 @@ async fn silent_connections_are_replaced_within_seconds() {
     let store = opened(&proxy.url_through(database.url())).await;
     comes_back(&store, 1).await;
     // As many connections stay open as were used at the same time.
-    join_all((0..16).map(|_| store.pending())).await;
+    futures_util::future::join_all((0..16).map(|_| store.pending())).await;
     proxy.half_open();
     let start = Instant::now();
     comes_back(&store, 2).await;
