@@ -10,7 +10,7 @@ const PREFIX: &str = "TONGHOP_";
 
 /// Every variable that one of the programs reads. All programs accept all of them, so that one environment serves the
 /// service and the administrator's commands. Each program tests that its options are in this list.
-pub const VARIABLES: [&str; 21] = [
+pub const VARIABLES: [&str; 22] = [
     "TONGHOP_AMQP_CA",
     "TONGHOP_AMQP_NAMESPACE",
     "TONGHOP_AMQP_URL",
@@ -27,6 +27,7 @@ pub const VARIABLES: [&str; 21] = [
     "TONGHOP_LOG_FORMAT",
     "TONGHOP_MAX_KEYS_PER_UNIT",
     "TONGHOP_MAX_KEY_DAYS",
+    "TONGHOP_PROXY_PROTOCOL",
     "TONGHOP_SWEEP_INTERVAL_MS",
     "TONGHOP_TLS_CERT",
     "TONGHOP_TLS_KEY",

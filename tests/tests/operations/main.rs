@@ -9,6 +9,7 @@ mod containers;
 mod damage;
 mod monitoring;
 mod national_scale;
+mod proxies;
 mod readme;
 mod startup;
 mod tls;

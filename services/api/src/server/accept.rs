@@ -1,6 +1,7 @@
-//! Accepts connections: a share for each address, then the TLS handshake.
+//! Accepts connections: what a proxy says of its client, a share for each address, then the TLS handshake.
 
 use std::io::{Error, Result};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
@@ -12,6 +13,7 @@ use tonghop_access::Gate;
 
 use crate::server::connection::Connection;
 use crate::server::proxies::TrustedProxies;
+use crate::server::proxy_protocol::receive_client;
 
 /// The time for a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +27,8 @@ const SEND_BUFFER: usize = 128 << 10;
 pub(crate) struct Acceptor {
     pub(crate) gate: Gate,
     pub(crate) proxies: TrustedProxies,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
     /// Encrypts the connections, if there is a certificate.
     pub(crate) tls: Option<TlsAcceptor>,
     /// The time in which a request must begin after the one before was answered.
@@ -33,12 +37,19 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Opens a connection, unless the clients of its address have as many as they may. A trusted proxy may have any number:
-    /// it connects on behalf of everyone.
+    /// it connects on behalf of everyone. Returns the address of the client too, or that of a proxy that does not say it.
     ///
     /// # Errors
-    /// There are too many, the client has left, or the handshake failed or took too long.
-    pub(crate) async fn open(self, stream: TcpStream) -> Result<Connection> {
-        let address = stream.peer_addr()?.ip();
+    /// There are too many, the client has left, or the proxy's header or the handshake failed or took too long.
+    pub(crate) async fn open(self, mut stream: TcpStream) -> Result<(Connection, SocketAddr)> {
+        let mut client = stream.peer_addr()?;
+        if self.proxy_protocol && self.proxies.contains(client.ip()) {
+            let said = receive_client(&mut stream).await.inspect_err(|error| {
+                tracing::debug!(proxy = %client, %error, "a connection without a valid PROXY header was closed");
+            });
+            client = said?.unwrap_or(client);
+        }
+        let address = client.ip();
         let share = if self.proxies.contains(address) {
             None
         } else {
@@ -54,6 +65,6 @@ impl Acceptor {
             Some(tls) => Either::Right(Box::new(timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await??)),
             None => Either::Left(stream),
         };
-        Ok(Connection::new(transport, share, self.idle_timeout))
+        Ok((Connection::new(transport, share, self.idle_timeout), client))
     }
 }

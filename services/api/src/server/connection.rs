@@ -2,7 +2,6 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -70,14 +69,6 @@ impl Connection {
     /// What the requests of this connection know of it.
     pub(crate) fn read_ahead(&self) -> ReadAhead {
         self.read_ahead.clone()
-    }
-
-    /// The address of the client, or of a proxy.
-    pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        match &self.transport {
-            Either::Left(plain) => plain.peer_addr().ok(),
-            Either::Right(encrypted) => encrypted.get_ref().0.peer_addr().ok(),
-        }
     }
 
     /// Fails if no request has begun for too long. The framework itself limits only the time for the first one, and the

@@ -7,6 +7,7 @@ mod idle;
 pub(crate) mod options;
 mod patience;
 pub(crate) mod proxies;
+mod proxy_protocol;
 pub(crate) mod read_ahead;
 pub(crate) mod router;
 pub(crate) mod state;
@@ -127,6 +128,7 @@ fn start(
     let acceptor = Acceptor {
         gate: gate.clone(),
         proxies: config.proxies(),
+        proxy_protocol: config.proxy_protocol(),
         tls: config.tls_acceptor()?,
         idle_timeout: IDLE_TIMEOUT + HEAD_TIMEOUT,
     };
@@ -156,9 +158,8 @@ fn connections(
     let open = fn_service(move |stream: TcpStream| {
         let opening = acceptor.clone().open(stream);
         async move {
-            let connection = opening.await.map_err(DispatchError::Io)?;
-            let peer = connection.peer();
-            Ok((connection, peer))
+            let (connection, client) = opening.await.map_err(DispatchError::Io)?;
+            Ok((connection, Some(client)))
         }
     });
     open.and_then(http)

@@ -47,6 +47,9 @@ pub struct ServerOptions {
     /// 192.0.2.7 or 10.0.0.0/8
     #[arg(long, env = "TONGHOP_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
+    /// Whether these proxies begin each connection with a header of the PROXY protocol, version 1 or 2
+    #[arg(long, env = "TONGHOP_PROXY_PROTOCOL")]
+    proxy_protocol: bool,
 }
 
 /// A server option that cannot be used.
@@ -72,6 +75,12 @@ pub enum InvalidServerOptions {
          10.0.0.0/8"
     )]
     Network(String),
+    /// Nobody may begin a connection with a header of the PROXY protocol.
+    #[error(
+        "--proxy-protocol (TONGHOP_PROXY_PROTOCOL) is for the proxies in --trusted-proxies (TONGHOP_TRUSTED_PROXIES), which \
+         is not set: set both, or neither"
+    )]
+    NoProxies,
 }
 
 /// The certificate and the allowed origins of a server.
@@ -80,6 +89,7 @@ pub struct ServerConfig {
     certificate: Option<Certificate>,
     origins: Origins,
     proxies: TrustedProxies,
+    proxy_protocol: bool,
 }
 
 impl ServerOptions {
@@ -126,10 +136,14 @@ impl ServerOptions {
         let origins = Origins::read(&self.cors_origins).map_err(InvalidServerOptions::Origin)?;
         let proxies = TrustedProxies::read(&self.trusted_proxies)
             .map_err(|InvalidNetwork(text)| InvalidServerOptions::Network(text))?;
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            return Err(InvalidServerOptions::NoProxies);
+        }
         Ok(ServerConfig {
             certificate,
             origins,
             proxies,
+            proxy_protocol: self.proxy_protocol,
         })
     }
 }
@@ -141,6 +155,10 @@ impl ServerConfig {
 
     pub(crate) fn proxies(&self) -> TrustedProxies {
         self.proxies.clone()
+    }
+
+    pub(crate) fn proxy_protocol(&self) -> bool {
+        self.proxy_protocol
     }
 
     /// Encrypts connections, if there is a certificate.
