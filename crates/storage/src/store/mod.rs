@@ -203,7 +203,8 @@ impl Store {
             return Ok(watermark);
         }
         let read_at = Instant::now();
-        let watermark = self.inner.pools.watermark().await?;
+        let pools = &self.inner.pools;
+        let watermark = pools.within(DEADLINE, pools.watermark()).await?;
         *last = Some((read_at, watermark));
         Ok(watermark)
     }

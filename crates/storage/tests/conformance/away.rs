@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tonghop_domain::Outbox as _;
 use tonghop_storage::{DatabaseUrl, Outcome, Store, StoreError, Write};
 use tonghop_testkit::{FaultProxy, PrivatePostgres, postgres_database};
@@ -120,6 +121,38 @@ async fn cut_or_silent_connections_are_unavailable_until_they_return() {
     comes_back(&store, 3).await;
 }
 
+/// Reads share the watermark, and read it one after another: none of them may wait for a dead connection without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_in_progress_end_when_connections_fall_silent() {
+    let database = postgres_database().await;
+    let proxy = FaultProxy::in_front_of(database.url());
+    let store = opened(&proxy.url_through(database.url())).await;
+    for value in 1..=3 {
+        comes_back(&store, value).await;
+        let reading = (0..4).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
+                loop {
+                    match store.total(&scope, &"VN".parse().unwrap()).await {
+                        Ok(_) => {}
+                        Err(StoreError::Unavailable(_)) => break,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            })
+        });
+        let reading: Vec<_> = reading.collect();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        proxy.stall();
+        let ended = tokio::time::timeout(6 * SOON, join_all(reading)).await;
+        for reader in ended.expect("no read hangs") {
+            reader.unwrap();
+        }
+        proxy.restore();
+    }
+}
+
 /// A network device that drops its state notifies neither end. The first use of one dead connection reveals all of
 /// them.
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +162,7 @@ async fn silent_connections_are_replaced_within_seconds() {
     let store = opened(&proxy.url_through(database.url())).await;
     comes_back(&store, 1).await;
     // As many connections stay open as were used at the same time.
-    futures_util::future::join_all((0..16).map(|_| store.pending())).await;
+    join_all((0..16).map(|_| store.pending())).await;
     proxy.half_open();
     let start = Instant::now();
     comes_back(&store, 2).await;
