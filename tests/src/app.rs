@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
+use serde_json::Value;
 use tonghop_storage::{AGGREGATOR_ROLE, API_ROLE};
 use tonghop_testkit::{
     TestDatabase, amqp_member, amqp_url, free_port, namespace, postgres_database, postgres_member,
@@ -281,5 +282,18 @@ impl TestApp {
             .send()
             .await
             .is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The entries of the audit trail, as `tonghop audit export` prints them.
+    ///
+    /// # Panics
+    /// When the command fails.
+    pub fn audit_entries(&self) -> Vec<Value> {
+        let exported = run_to_end(self.command("tonghop").args(["audit", "export"]));
+        assert_eq!(exported.code, Some(0), "{}", exported.error);
+        let lines = exported.output.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect("each line is an entry"))
+            .collect()
     }
 }

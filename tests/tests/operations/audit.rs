@@ -20,14 +20,9 @@ fn command(app: &TestApp, arguments: &[&str]) -> Ended {
 
 /// The trail without the entries for keys that the test created.
 fn trail(app: &TestApp) -> Vec<Value> {
-    let exported = command(app, &["export"]);
-    assert_eq!(exported.code, Some(0), "{}", exported.error);
-    let entries = exported
-        .output
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    entries
-        .filter(|entry: &Value| entry["actor"] != "local-operator")
+    app.audit_entries()
+        .into_iter()
+        .filter(|entry| entry["actor"] != "local-operator")
         .collect()
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tonghop_testkit::{free_port, sqlite_database};
@@ -35,14 +34,9 @@ async fn answer(mut stream: TcpStream, parts: &[&[u8]]) -> String {
 
 /// The addresses that the audit trail names for requests with this id.
 fn addresses(app: &TestApp, request_id: &str) -> Vec<String> {
-    let exported = run_to_end(app.command("tonghop").args(["audit", "export"]));
-    assert_eq!(exported.code, Some(0), "{}", exported.error);
-    let entries = exported
-        .output
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap());
-    entries
-        .filter(|entry: &Value| entry["request_id"] == request_id)
+    app.audit_entries()
+        .into_iter()
+        .filter(|entry| entry["request_id"] == request_id)
         .map(|entry| entry["address"].as_str().unwrap().to_owned())
         .collect()
 }
