@@ -19,6 +19,7 @@ mod problems;
 mod rate_limits;
 mod requests;
 mod shares;
+mod submission_lists;
 mod submissions;
 mod totals;
 mod verification;
