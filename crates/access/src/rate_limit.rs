@@ -3,8 +3,8 @@
 //! Each key has a rate and may save up for a burst, so that one broken client cannot take the place of the others.
 //! Attempts with unknown keys are limited per IP address, because each costs a database lookup. Documents that need no
 //! key have the rate of a key for each address. Beyond it they wait for their turn and are not refused at once, since a
-//! browser asks for many of them together. Pages of reports with confidential figures wait
-//! too: each such report is an entry of the audit trail, and one key could let the trail grow by megabytes per second.
+//! browser asks for many of them together. Pages of reports with confidential figures wait too: each such report is an
+//! entry of the audit trail, and one key could let the trail grow by megabytes per second.
 
 use std::collections::HashMap;
 use std::hash::Hash;
