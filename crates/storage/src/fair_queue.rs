@@ -13,7 +13,7 @@ use crate::error::StoreError;
 /// The most requests of all keys that may wait for a place.
 const MAX_WAITING: usize = 256;
 /// The longest wait for a place.
-const MAX_WAIT: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// Places that callers take in turn. Clones share them.
 #[derive(Clone, Debug)]

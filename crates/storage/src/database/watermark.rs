@@ -32,13 +32,18 @@ struct Earliest {
 }
 
 impl Pools {
-    /// The watermark. It holds for every snapshot that is taken afterwards.
+    /// The watermark of a SQLite file, which this process knows.
+    pub(crate) fn own_watermark(&self) -> Option<DateTime<Utc>> {
+        let Self::Lite { recording, .. } = self else {
+            return None;
+        };
+        // The clock first: what begins to record after this gets a later time.
+        let now = Utc::now();
+        Some(recording.since().map_or(now, |since| now.min(since)))
+    }
+
+    /// The watermark of the database. It holds for every snapshot that is taken afterwards.
     pub(crate) async fn watermark(&self) -> Result<DateTime<Utc>, StoreError> {
-        if let Self::Lite { recording, .. } = self {
-            // The clock first: what begins to record after this gets a later time.
-            let now = Utc::now();
-            return Ok(recording.since().map_or(now, |since| now.min(since)));
-        }
         let mut tx = self.begin(Purpose::Read, &ActingAs::Service).await?;
         match read(tx.conn()?).await {
             Ok(watermark) => tx.commit().await.map(|()| watermark),

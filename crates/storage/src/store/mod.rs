@@ -21,6 +21,7 @@ use crate::fair_queue::{FairQueue, Place};
 use crate::group_commit::metrics::Commits;
 use crate::group_commit::{GroupCommit, Recorder};
 use crate::queries::{catalogue, catalogue_digest};
+use crate::store::watermark::SharedWatermark;
 use crate::unit_of_work::DEADLINE;
 
 mod access_keys;
@@ -30,6 +31,7 @@ mod outbox;
 mod status;
 mod submissions;
 mod totals;
+mod watermark;
 
 /// The store; cheap to clone. Must be created on a multi-threaded tokio runtime, on which all its work runs, wherever
 /// it is called from.
@@ -62,8 +64,7 @@ struct Inner {
     runtime: Handle,
     /// The last seal of the audit trail that this process knows of.
     last_seal: std::sync::Mutex<Option<LastSeal>>,
-    /// The watermark, and when it was read.
-    watermark: Mutex<Option<(Instant, DateTime<Utc>)>>,
+    watermark: SharedWatermark,
 }
 
 impl std::fmt::Debug for Store {
@@ -118,7 +119,7 @@ impl Store {
             rehearsals,
             runtime: Handle::current(),
             last_seal: std::sync::Mutex::default(),
-            watermark: Mutex::default(),
+            watermark: SharedWatermark::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -196,17 +197,15 @@ impl Store {
     /// A time before which nothing can still be recorded, read within the last `age`. It holds for every snapshot that is
     /// taken afterwards.
     async fn watermark_within(&self, age: Duration) -> Result<DateTime<Utc>, StoreError> {
-        let mut last = self.inner.watermark.lock().await;
-        if let Some((read_at, watermark)) = *last
-            && read_at.elapsed() < age
-        {
+        let inner = &self.inner;
+        if let Some(watermark) = inner.pools.own_watermark() {
             return Ok(watermark);
         }
-        let read_at = Instant::now();
-        let pools = &self.inner.pools;
-        let watermark = pools.within(DEADLINE, pools.watermark()).await?;
-        *last = Some((read_at, watermark));
-        Ok(watermark)
+        let earliest = Instant::now() - age;
+        inner
+            .watermark
+            .not_before(earliest, &inner.pools, &inner.runtime)
+            .await
     }
 
     /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller

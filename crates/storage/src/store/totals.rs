@@ -27,8 +27,10 @@ impl Store {
     /// See [`Store`]; also `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
+        // The place first: whoever is refused one does not wait for the watermark before.
+        let (place, acting_as) = (self.place(&self.inner.reads).await?, self.acting_as.clone());
         let watermark = self.watermark_within(WATERMARK_AGE).await?;
-        self.lookup(move |conn| {
+        self.run(Purpose::Lookup, acting_as, place, move |conn| {
             Box::pin(async move { reads::totals::total(conn, &scope, &unit, watermark).await })
         })
         .await
