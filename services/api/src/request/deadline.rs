@@ -36,3 +36,23 @@ impl Deadline {
 pub(crate) fn time_of(bytes: usize) -> Duration {
     Duration::from_micros(bytes as u64 * 1_000_000 / MIN_BYTES_PER_SECOND)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn bytes_grant_the_time_of_the_minimum_rate_and_never_more_than_the_longest_silence() {
+        let start = Instant::now();
+        let mut deadline = Deadline::new(Duration::from_secs(10));
+        assert_eq!((deadline.instant() - start).as_secs(), 10);
+        deadline.extend(20 << 10);
+        assert_eq!((deadline.instant() - start).as_secs(), 15);
+        // A fast client cannot save up an hour.
+        deadline.extend(16 << 20);
+        assert_eq!((deadline.instant() - start).as_secs(), 60);
+        tokio::time::advance(Duration::from_secs(30)).await;
+        deadline.extend(16 << 20);
+        assert_eq!((deadline.instant() - start).as_secs(), 90);
+    }
+}
