@@ -53,7 +53,7 @@ pub struct DraftFigure {
 #[derive(Clone, Debug, Default)]
 pub struct DraftCell {
     /// Dimension and category codes.
-    pub key: Vec<(String, String)>,
+    pub key: Option<Vec<(String, String)>>,
     /// The value.
     pub value: Option<i64>,
 }
@@ -317,13 +317,20 @@ fn check_cells(
     for (at, cell) in cells.into_iter().enumerate() {
         let path = list.index(at);
         let before_key = errors.0.len();
-        let key = check_key(&path, cell.key, indicator, catalogue, errors);
+        let key = cell
+            .key
+            .map(|key| check_key(&path.field("by"), key, indicator, catalogue, errors));
         // An invalid part is missing from the key, so the key could look like another cell's.
-        if errors.0.len() == before_key && !seen.insert(key.clone()) {
+        if let Some(key) = &key
+            && errors.0.len() == before_key
+            && !seen.insert(key.clone())
+        {
             errors.add(&path, FieldErrorKind::RepeatedCell);
         }
         if let Some(value) = cell.value {
             check_bounds(&path.field("value"), value, indicator, errors);
+        }
+        if let (Some(key), Some(value)) = (key, cell.value) {
             checked.push(Cell { key, value });
         }
     }

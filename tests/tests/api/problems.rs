@@ -97,7 +97,7 @@ fn faulty_requests() -> Vec<Request> {
             { "indicator": "TT.PT", "value": 1 },
             { "indicator": "NO.SUCH", "value": 1 },
             { "indicator": "TT.HOTLINE", "value": 3 },
-            { "indicator": "CS.SO", "value": 2, "breakdowns": [{ "facility_type": "cua_khau", "value": 1 }] },
+            { "indicator": "CS.SO", "value": 2, "breakdowns": [{ "by": { "facility_type": "cua_khau" }, "value": 1 }] },
             { "indicator": "HT.TYLE", "value": 50 },
             { "indicator": "TT.BAO" },
             { "indicator": "TT.BANGRON", "state": "perhaps" },

@@ -46,7 +46,7 @@ async fn every_error_of_a_body_is_reported_at_once_in_both_languages() {
             { "indicator": "TT.PT", "value": -1 },
             { "indicator": "NO.SUCH", "value": 1 },
             { "indicator": "TT.HOTLINE", "value": 3 },
-            { "indicator": "CS.SO", "value": 2, "breakdowns": [{ "facility_type": "cua_khau", "value": 1 }] },
+            { "indicator": "CS.SO", "value": 2, "breakdowns": [{ "by": { "facility_type": "cua_khau" }, "value": 1 }] },
             { "indicator": "HT.TYLE", "value": 50 },
             { "indicator": "TT.BAO" },
             { "indicator": "TT.PT", "state": "perhaps" },
@@ -248,7 +248,7 @@ mod stories {
         ] {
             assert_eq!(TestApp::value(&totals, indicator), value, "{indicator}");
         }
-        let cells = json!([{ "facility_type": "cua_khau", "value": 2 }, { "facility_type": "trung_tam", "value": 1 }]);
+        let cells = json!([{"by": {"facility_type": "cua_khau"}, "value": 2}, {"by": {"facility_type": "trung_tam"}, "value": 1}]);
         assert_eq!(TestApp::line(&totals, "CS.SO")["breakdowns"], cells);
         assert_eq!(
             TestApp::line(&totals, "TT.KHAUHIEU")["items"]

@@ -164,7 +164,7 @@ mod stories {
 
     pub(super) async fn corrupted_totals_are_named_and_repaired_while_clients_read(way: Way) {
         let app = Arc::new(without_sweep(way).await);
-        let cells = json!([{ "sex": "nu", "age": "16_17", "value": 1 }, { "sex": "nam", "age": "16_17", "value": 2 }]);
+        let cells = json!([{"by": {"sex": "nu", "age": "16_17"}, "value": 1}, {"by": {"sex": "nam", "age": "16_17"}, "value": 2}]);
         let figures = json!([{ "indicator": "TT.PT", "value": 63 }, { "indicator": "NN.TN", "value": 3, "breakdowns": cells }]);
         assert_eq!(app.post(&submission("866", figures)).await.status, 201);
         assert_eq!(app.post(&broadcasts("867", 7)).await.status, 201);

@@ -47,7 +47,7 @@ fn figure(indicator: &str, reported: Reported) -> DraftFigure {
 
 fn cell(key: &[(&str, &str)], value: i64) -> DraftCell {
     DraftCell {
-        key: key.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect(),
+        key: Some(key.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect()),
         value: Some(value),
     }
 }
@@ -242,6 +242,10 @@ fn parts_that_are_missing_cause_no_errors() {
                 value: None,
                 ..cell(&[("sex", "nam")], 0)
             },
+            DraftCell {
+                key: None,
+                value: Some(1),
+            },
         ],
         ..figure("FLOW", Reported::Value(3))
     };
@@ -351,7 +355,7 @@ fn texts_and_lists_are_neither_empty_nor_too_long() {
 #[test]
 fn breakdowns_use_the_dimensions_of_the_indicator() {
     let cells = |cells| errors_of(broken_down(1, cells));
-    let place = "/breakdowns/0";
+    let place = "/breakdowns/0/by";
     assert_eq!(
         cells(vec![cell(&[("a/b~c", "x")], 1)]),
         one(&format!("{place}/a/b~c"), BreakdownNotAllowed("a/b~c".into()))
@@ -382,8 +386,8 @@ fn two_invalid_cells_are_not_a_repeated_cell() {
     assert_eq!(
         errors_of(broken_down(1, unknown)),
         [
-            ("/breakdowns/0/sex".to_owned(), unknown_category("x")),
-            ("/breakdowns/1/sex".to_owned(), unknown_category("y")),
+            ("/breakdowns/0/by/sex".to_owned(), unknown_category("x")),
+            ("/breakdowns/1/by/sex".to_owned(), unknown_category("y")),
         ]
     );
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
 use tonghop_domain::MAX_VALUE;
-use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, OneOf, Schema, SchemaType, Type};
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
@@ -32,7 +30,6 @@ pub(crate) fn add_constraints(document: &mut OpenApi) {
         set_format::<IndicatorText>(figure, "indicator");
         set_format::<FreeText>(figure, "text");
         set_item_format::<ItemText>(figure, "items");
-        require_one_content(figure);
     }
     if let Some(cell) = object::<CellBody>(schemas) {
         constrain_cell(cell);
@@ -83,20 +80,14 @@ fn copy_format<T: PartialSchema>(text: &mut Object) {
     }
 }
 
-/// A figure has exactly one of four fields; utoipa has no `oneOf` beside properties.
-fn require_one_content(figure: &mut Object) {
-    let contents = ["value", "state", "items", "text"].map(|field| json!({"required": [field]}));
-    let extensions = figure.extensions.get_or_insert(Extensions::builder().build());
-    extensions.insert("oneOf".into(), contents.into());
-}
-
-/// A cell has a value and the category of at least one dimension.
+/// A cell has the category of at least one dimension.
 fn constrain_cell(cell: &mut Object) {
-    cell.min_properties = Some(2);
-    if let Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(category)))) =
-        cell.additional_properties.as_deref_mut()
+    if let Some(RefOr::T(Schema::Object(by))) = cell.properties.get_mut("by")
+        && let Some(AdditionalProperties::RefOr(RefOr::T(Schema::Object(category)))) =
+            by.additional_properties.as_deref_mut()
     {
         copy_format::<CategoryText>(category);
+        by.min_properties = Some(1);
     }
 }
 

@@ -150,8 +150,8 @@ const REORDERING_CONTROL: Fixed = (
     "Nội dung có ký tự ẩn làm đảo thứ tự chữ hiển thị, chẳng hạn U+202E. Hãy gõ lại nội dung.",
 );
 const BREAKDOWN_WITHOUT_DIMENSION: Fixed = (
-    "The cell has no dimension. Add a category of at least one dimension, such as \"sex\": \"nu\".",
-    "Ô phân tổ chưa nêu tiêu thức nào. Hãy nêu ít nhất một, ví dụ \"sex\": \"nu\".",
+    "The cell has no dimension. Add the category of at least one dimension, such as {\"sex\": \"nu\"}.",
+    "Ô phân tổ chưa nêu tiêu thức nào. Hãy nêu ít nhất một, ví dụ {\"sex\": \"nu\"}.",
 );
 const REPEATED_CELL: Fixed = (
     "An earlier cell has the same categories. Keep one of them.",

@@ -18,7 +18,7 @@ use crate::submissions::figure::FigureBody;
     "figures": [
         {"indicator": "TT.PT", "value": 63},
         {"indicator": "TT.PANO", "state": "done_no_number"},
-        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "age": "16_17", "value": 1}]},
+        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu", "age": "16_17"}, "value": 1}]},
         {"indicator": "TT.HOTLINE", "value": true},
         {"indicator": "TT.KHAUHIEU", "items": ["Chung tay phòng, chống nạn mua bán người"]},
         {"indicator": "DG.KQ", "text": "Các xã, phường đều tổ chức tuyên truyền trên hệ thống truyền thanh."}

@@ -8,9 +8,8 @@ use utoipa::ToSchema;
 
 /// What a unit reports on one indicator: exactly one of `value`, `items`, `text` and `state`.
 #[derive(Debug, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = Figure, example = json!({
-    "indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "age": "16_17", "value": 1}]
+    "indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu", "age": "16_17"}, "value": 1}]
 }))]
 pub(crate) struct FigureBody {
     /// The indicator's code.
@@ -60,13 +59,12 @@ pub(crate) enum StateBody {
 
 /// A cell of a breakdown: a category of one or more dimensions, and their value.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Cell, example = json!({"sex": "nu", "age": "16_17", "value": 1}))]
+#[schema(as = Cell, example = json!({"by": {"sex": "nu", "age": "16_17"}, "value": 1}))]
 pub(crate) struct CellBody {
+    /// The codes of dimensions, each with the code of a category.
+    by: BTreeMap<String, String>,
     /// The value.
     value: i64,
-    /// The codes of dimensions, each with the code of a category.
-    #[serde(flatten)]
-    categories: BTreeMap<String, String>,
 }
 
 impl CellBody {
@@ -75,8 +73,8 @@ impl CellBody {
         let pair =
             |(dimension, category): &(_, _)| (ToString::to_string(dimension), ToString::to_string(category));
         Self {
+            by: key.iter().map(pair).collect(),
             value,
-            categories: key.iter().map(pair).collect(),
         }
     }
 
@@ -87,7 +85,7 @@ impl CellBody {
 
     /// Dimension and category codes, in order.
     pub(crate) fn categories(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.categories
+        self.by
             .iter()
             .map(|(dimension, category)| (dimension.as_str(), category.as_str()))
     }

@@ -118,23 +118,30 @@ impl Reader {
     }
 
     fn cell(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> DraftCell {
-        let mut cell = DraftCell::default();
-        let Some(fields) = self.object(path, json) else {
-            return cell;
+        let Some([by, value]) = self.fields(path, json, ["by", "value"]) else {
+            return DraftCell::default();
         };
-        let mut has_value = false;
-        for (name, json) in fields {
-            if name == "value" {
-                has_value = true;
-                cell.value = self.integer(&path.field("value"), json);
-            } else if let Some(category) = self.text(&path.named_field(name), json) {
-                cell.key.push((name.to_owned(), category));
-            }
+        for (name, _) in [("by", by), ("value", value)]
+            .iter()
+            .filter(|(_, json)| json.is_none())
+        {
+            self.add(&path.field(name), FieldErrorKind::MissingField(name));
         }
-        if !has_value {
-            self.add(&path.field("value"), FieldErrorKind::MissingField("value"));
+        let place = path.field("by");
+        let categories = by.and_then(|json| self.object(&place, json));
+        DraftCell {
+            key: categories.map(|categories| self.categories(&place, categories)),
+            value: value.and_then(|json| self.integer(&path.field("value"), json)),
         }
-        cell
+    }
+
+    /// The codes of dimensions and categories; without those of categories that cannot be read.
+    fn categories(&mut self, path: &BodyPath<'_>, given: Vec<(&str, &Json<'_>)>) -> Vec<(String, String)> {
+        let pairs = given.into_iter().filter_map(|(dimension, json)| {
+            let category = self.text(&path.named_field(dimension), json)?;
+            Some((dimension.to_owned(), category))
+        });
+        pairs.collect()
     }
 
     fn value(&mut self, path: &BodyPath<'_>, json: &Json<'_>) -> Option<Reported> {

@@ -44,7 +44,7 @@ fn a_valid_body_is_read_as_it_was_sent() {
     let sent = body(json!([
         {"indicator": "TT.PT", "value": 63},
         {"indicator": "TT.PANO", "state": "done_no_number"},
-        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "age": "16_17", "value": 1}]},
+        {"indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu", "age": "16_17"}, "value": 1}]},
         {"indicator": "TT.HOTLINE", "value": true},
         {"indicator": "TT.KHAUHIEU", "items": ["a", "b"]},
         {"indicator": "DG.KQ", "text": "c"}
@@ -162,7 +162,7 @@ fn errors_of_form_and_content_are_sorted_by_place() {
             {"indicator": "TT.PT", "value": -1},
             {"indicator": "TT.BAO", "value": "x"},
             {"indicator": "NO.SUCH", "value": 1},
-            {"indicator": "CS.SO", "value": 2, "breakdowns": [{"facility_type": "cua_khau", "value": 1}]},
+            {"indicator": "CS.SO", "value": 2, "breakdowns": [{"by": {"facility_type": "cua_khau"}, "value": 1}]},
             {"indicator": "TT.BANGRON", "value": 18446744073709551615}],
         "surprise": 1, "unit": "999", "period": "2021-07", "form": "ngay-30-7"}"#;
     assert_errors(
@@ -182,16 +182,19 @@ fn errors_of_form_and_content_are_sorted_by_place() {
 #[test]
 fn an_unreadable_cell_causes_no_further_errors() {
     let sent = body(json!([
-        {"indicator": "CS.SO", "value": 2, "breakdowns": [7]},
-        {"indicator": "NN.TN", "value": 2, "breakdowns": [{"sex": 1, "value": 2}, {"sex": "nu"}, {"value": 2}]},
+        {"indicator": "CS.SO", "value": 2, "breakdowns": [7, {"by": {}, "value": 2}, {"by": "nu", "sex": "nu", "value": 2}]},
+        {"indicator": "NN.TN", "value": 2, "breakdowns": [{"by": {"sex": 1}, "value": 2}, {"by": {"sex": "nu"}}, {"value": 2}]},
     ]));
     assert_errors(
         &sent,
         &[
             ("/figures/0/breakdowns/0", "wrong-type"),
-            ("/figures/1/breakdowns/0/sex", "wrong-type"),
+            ("/figures/0/breakdowns/1/by", "breakdown-without-dimension"),
+            ("/figures/0/breakdowns/2/by", "wrong-type"),
+            ("/figures/0/breakdowns/2/sex", "unknown-field"),
+            ("/figures/1/breakdowns/0/by/sex", "wrong-type"),
             ("/figures/1/breakdowns/1/value", "missing-field"),
-            ("/figures/1/breakdowns/2", "breakdown-without-dimension"),
+            ("/figures/1/breakdowns/2/by", "missing-field"),
         ],
     );
 }
@@ -243,6 +246,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("items"),
         Just("text"),
         Just("breakdowns"),
+        Just("by"),
         Just("sex"),
         Just("~/")
     ];
@@ -292,7 +296,7 @@ proptest! {
 
     #[test]
     fn a_damaged_body_is_read_or_rejected_with_places(at in any::<prop::sample::Index>(), length in 0..9usize, put in "[\\PC]{0,5}") {
-        let mut bytes = body(json!([{"indicator": "NN.TN", "value": 1, "breakdowns": [{"sex": "nu", "value": 1}]}])).into_bytes();
+        let mut bytes = body(json!([{"indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu"}, "value": 1}]}])).into_bytes();
         let start = at.index(bytes.len());
         bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
         crate::fuzzing::submission(&bytes);

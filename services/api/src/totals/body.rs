@@ -23,7 +23,7 @@ use tonghop_access::TotalRef;
     "totals": [
         {"indicator": "TT.PT", "value": 756, "reporting": 12, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 2},
         {"indicator": "TT.PANO", "value": null, "reporting": 0, "done_no_number": 5, "not_done": 1, "not_applicable": 0, "not_reported": 8},
-        {"indicator": "CS.SO", "value": 3, "breakdowns": [{"facility_type": "cua_khau", "value": 2}, {"facility_type": "trung_tam", "value": 1}],
+        {"indicator": "CS.SO", "value": 3, "breakdowns": [{"by": {"facility_type": "cua_khau"}, "value": 2}, {"by": {"facility_type": "trung_tam"}, "value": 1}],
          "reporting": 3, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 11}
     ],
     "ratios": [{"indicator": "HT.TYLE", "value": null}]
