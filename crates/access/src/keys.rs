@@ -1,5 +1,7 @@
 //! Access keys, as an administrator may create, list and revoke them.
 
+use std::num::NonZeroU32;
+
 use tonghop_domain::{Key, KeyId, Role, UnitId};
 use tonghop_storage::{KeyPosition, NewKey};
 
@@ -70,6 +72,20 @@ impl AuthorizedStore {
         keys.truncate(limit);
         self.audit.record(vec![self.context.entry("read")]).await?;
         Ok(KeyPage { keys, more })
+    }
+
+    /// The key of the caller.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn own_key(&self) -> Result<Key, Refusal> {
+        let found = self.store.key(self.caller.key.clone()).await?;
+        found.ok_or(Refusal::NotFound(What::Key))
+    }
+
+    /// The requests per second of each key, and those that may come at once; none without a limit.
+    pub fn quota(&self) -> Option<(NonZeroU32, NonZeroU32)> {
+        self.limits.key_quota()
     }
 
     /// Revokes a key of a unit at or below the caller's, and returns the key as it is then.

@@ -102,6 +102,11 @@ impl RateLimits {
         }
     }
 
+    /// The requests per second of each key, and those that may come at once; none without a limit.
+    pub(crate) fn key_quota(&self) -> Option<(NonZeroU32, NonZeroU32)> {
+        self.keys.as_ref().map(|keys| (keys.rate, keys.burst))
+    }
+
     /// Counts one request against a key's quota.
     pub(crate) fn count_request(&self, key: &KeyId) -> Result<Option<Quota>, Refusal> {
         let Some(keys) = &self.keys else {

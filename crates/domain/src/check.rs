@@ -316,23 +316,17 @@ fn check_cells(
     let mut seen = HashSet::new();
     for (at, cell) in cells.into_iter().enumerate() {
         let path = list.index(at);
-        let before_key = errors.0.len();
-        let key = cell
-            .key
-            .map(|key| check_key(&path.field("by"), key, indicator, catalogue, errors));
-        // An invalid part is missing from the key, so the key could look like another cell's.
-        if let Some(key) = &key
-            && errors.0.len() == before_key
-            && !seen.insert(key.clone())
-        {
-            errors.add(&path, FieldErrorKind::RepeatedCell);
-        }
         if let Some(value) = cell.value {
             check_bounds(&path.field("value"), value, indicator, errors);
         }
-        if let (Some(key), Some(value)) = (key, cell.value) {
-            checked.push(Cell { key, value });
+        let Some(key) = cell.key else { continue };
+        let before_key = errors.0.len();
+        let key = check_key(&path.field("by"), key, indicator, catalogue, errors);
+        // An invalid part is missing from the key, so the key could look like another cell's.
+        if errors.0.len() == before_key && !seen.insert(key.clone()) {
+            errors.add(&path, FieldErrorKind::RepeatedCell);
         }
+        checked.extend(cell.value.map(|value| Cell { key, value }));
     }
     // Without the values in which errors were found, the sums would be wrong.
     if errors.0.len() == before && checked.len() == count {

@@ -83,7 +83,7 @@ impl ServiceClient {
         let url = &self.url;
         let request = self
             .client
-            .post(format!("{url}/v1/submissions/batch"))
+            .post(format!("{url}/v1/submissions/batch.ndjson"))
             .bearer_auth(key.reveal())
             .header("Content-Type", "application/x-ndjson")
             .body(lines);

@@ -74,9 +74,19 @@ async fn a_batch_is_accepted_under_each_name_of_its_media_type_and_with_byte_ord
         ("Content-Type", "application/jsonl"),
         ("Accept", "application/jsonl"),
     ];
-    let path = "/v1/submissions/batch";
-    let answer = app.ask(Method::POST, path, &headers, Some("x".into())).await;
-    assert_eq!(answer.header("content-type"), "application/jsonl");
+    for path in ["/v1/submissions/batch", "/v1/submissions/batch.ndjson"] {
+        let answer = app.ask(Method::POST, path, &headers, Some("x".into())).await;
+        assert_eq!(answer.header("content-type"), "application/jsonl");
+        assert_eq!(results(&answer.text), [(1, 400)]);
+    }
+    let headers = [("Content-Type", "application/json")];
+    let body = Some(r#"{"submissions":[]}"#.into());
+    let path = "/v1/submissions/batch.ndjson";
+    assert_problem(
+        &app.ask(Method::POST, path, &headers, body).await,
+        415,
+        "unsupported-media-type",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,18 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tonghop_tests::{FORM, PERIOD, TestApp, Way, broadcasts, on_both_ways, on_every_way, run_to_end};
+use tonghop_tests::{
+    FORM, Options, PERIOD, TestApp, Way, broadcasts, on_both_ways, on_every_way, run_to_end,
+};
 
 use crate::requests::ask_with;
 
 on_both_ways!(a_revoked_key_is_rejected_within_seconds_by_every_process);
 
-on_every_way!(an_administrator_creates_and_revokes_keys_for_units_below);
+on_every_way!(
+    an_administrator_creates_and_revokes_keys_for_units_below,
+    everyone_reads_their_own_key,
+);
 
 mod stories {
     use super::*;
@@ -52,6 +57,35 @@ mod stories {
         }
         assert_eq!(command(&["revoke", id]).code, Some(1), "it was revoked before");
         assert!(command(&["list"]).output.contains(&format!("{id} revoked")));
+    }
+
+    pub(super) async fn everyone_reads_their_own_key(way: Way) {
+        let options = Options {
+            key_rate: 100,
+            ..Options::default()
+        };
+        let app = TestApp::start_with(way, options).await;
+        for role in ["submitter", "reader", "admin"] {
+            let key = app.create_key(&["--role", role, "--unit", "866", "--label", "của phòng"]);
+            let answer = ask_with(&app, &key, Method::GET, "/v1/me", None).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let me = answer.json();
+            assert_eq!(me["key"]["id"], key[3..11]);
+            assert_eq!(me["key"]["role"], role);
+            assert_eq!(me["key"]["unit"], "866");
+            assert_eq!(me["key"]["unit_name_vi"], "Thành phố Cao Lãnh");
+            assert_eq!(me["key"]["label"], "của phòng");
+            assert_eq!(me["key"]["expires_at"], Value::Null);
+            assert_eq!(me["key"].get("token"), None);
+            let limits = json!({
+                "requests_per_second": 100, "burst": 200, "submission_bytes": 1 << 20, "batch_submissions": 1_000,
+                "batch_bytes": 8 << 20,
+            });
+            assert_eq!(me["limits"], limits);
+        }
+        let metrics = app.create_key(&["--role", "metrics"]);
+        let answer = ask_with(&app, &metrics, Method::GET, "/v1/me", None).await;
+        assert_eq!(answer.status, 403);
     }
 
     pub(super) async fn an_administrator_creates_and_revokes_keys_for_units_below(way: Way) {

@@ -43,6 +43,17 @@ async fn a_total_is_available_as_csv_with_its_own_etag() {
     let rows = csv.text.lines().map(|row| row.rsplit_once(',').unwrap().0);
     insta::assert_snapshot!("csv", rows.collect::<Vec<_>>().join("\n"));
     assert_ne!(csv.header("etag"), app.get(&path()).await.header("etag"));
+    let own_path = path().replace("/v1/totals?", "/v1/totals.csv?");
+    let same = app.get(&own_path).await;
+    assert_eq!(
+        (same.status, same.header("content-type")),
+        (200, csv.header("content-type"))
+    );
+    assert_eq!(same.header("etag"), csv.header("etag"));
+    let json = app
+        .ask(Method::GET, &own_path, &[("Accept", "application/json")], None)
+        .await;
+    assert_eq!(json.status, 406);
 }
 
 #[tokio::test(flavor = "multi_thread")]

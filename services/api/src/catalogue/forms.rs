@@ -9,6 +9,7 @@ use tonghop_domain::{Calendar, Form, Frequency};
 use utoipa::ToSchema;
 
 use crate::catalogue::indicators::IndicatorBody;
+use crate::catalogue::units::LevelBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
@@ -42,17 +43,45 @@ pub(crate) struct FormSummary {
     /// The first day on which it is no longer valid; null if it still is.
     #[schema(required = true)]
     valid_to: Option<NaiveDate>,
-    /// `yearly`, `half_yearly`, `quarterly`, `nine_monthly` or `monthly`.
-    frequency: &'static str,
+    /// How often it is reported.
+    frequency: FrequencyBody,
     /// The periods of a year for which it is reported, from 1; empty if for every one.
     periods: Vec<u8>,
-    /// `civil`, or `decree-09-2019`, whose month runs from the 15th of the month before to the 14th.
-    calendar: &'static str,
+    /// When its months begin and end.
+    calendar: CalendarBody,
     due: DueBody,
     /// Units of these levels report the form.
-    reporting_levels: Vec<&'static str>,
+    reporting_levels: Vec<LevelBody>,
     /// Units with these codes report it, too.
     reporting_units: Vec<String>,
+}
+
+/// How often a form is reported.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Frequency)]
+pub(crate) enum FrequencyBody {
+    /// `2021`
+    Yearly,
+    /// `2021-H1`
+    HalfYearly,
+    /// `2021-Q3`
+    Quarterly,
+    /// `2021-9M`
+    NineMonthly,
+    /// `2021-07`
+    Monthly,
+}
+
+/// When the months of a form begin and end: `civil`, or `decree-09-2019`, whose month runs from the 15th of the month
+/// before to the 14th (Decree 09/2019/NĐ-CP, article 12).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Calendar)]
+pub(crate) enum CalendarBody {
+    #[serde(rename = "civil")]
+    Civil,
+    #[serde(rename = "decree-09-2019")]
+    Decree09,
 }
 
 /// The deadline of a form.
@@ -155,19 +184,24 @@ impl From<&Form> for FormSummary {
             valid_from: form.valid_from,
             valid_to: form.valid_to,
             frequency: match form.frequency {
-                Frequency::Yearly => "yearly",
-                Frequency::HalfYearly => "half_yearly",
-                Frequency::Quarterly => "quarterly",
-                Frequency::NineMonthly => "nine_monthly",
-                Frequency::Monthly => "monthly",
+                Frequency::Yearly => FrequencyBody::Yearly,
+                Frequency::HalfYearly => FrequencyBody::HalfYearly,
+                Frequency::Quarterly => FrequencyBody::Quarterly,
+                Frequency::NineMonthly => FrequencyBody::NineMonthly,
+                Frequency::Monthly => FrequencyBody::Monthly,
             },
             periods: form.numbers.clone(),
             calendar: match form.calendar {
-                Calendar::Civil => "civil",
-                Calendar::Decree09 => "decree-09-2019",
+                Calendar::Civil => CalendarBody::Civil,
+                Calendar::Decree09 => CalendarBody::Decree09,
             },
             due: DueBody::new(form),
-            reporting_levels: form.reporting_levels.iter().map(|level| level.as_str()).collect(),
+            reporting_levels: form
+                .reporting_levels
+                .iter()
+                .copied()
+                .map(LevelBody::from)
+                .collect(),
             reporting_units: form.reporting_units.iter().map(ToString::to_string).collect(),
         }
     }

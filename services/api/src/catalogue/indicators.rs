@@ -32,8 +32,8 @@ pub(crate) struct IndicatorBody {
     measure_vi: String,
     /// The unit of measure in English; empty for texts.
     measure_en: String,
-    /// `flow`, `stock`, `flag`, `list`, `text` or `ratio`.
-    kind: &'static str,
+    /// It decides how figures add up across units.
+    kind: KindBody,
     /// `count`, `money`, `minutes` …
     value_type: String,
     /// The rule across time: `sum`, `last`, `max`, `any` …
@@ -52,6 +52,25 @@ pub(crate) struct IndicatorBody {
     formula: Option<String>,
     /// The dimensions by which it can be broken down, alone or combined.
     breakdowns: Vec<DimensionBody>,
+}
+
+/// The kind of an indicator.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = IndicatorKind)]
+pub(crate) enum KindBody {
+    /// Events during the period, summed across units and across time.
+    Flow,
+    /// A state at the end of the period, summed across units.
+    Stock,
+    /// Yes or no; a total counts the units that answered yes.
+    Flag,
+    /// Short texts; a total contains each distinct text once.
+    List,
+    /// One text per unit; a total counts the units that wrote one.
+    Text,
+    /// Computed from the totals of other indicators, never reported.
+    Ratio,
 }
 
 /// A dimension by which a figure can be broken down.
@@ -131,7 +150,7 @@ impl IndicatorBody {
             name_en: indicator.names.en.clone(),
             measure_vi: indicator.measure.vi.clone(),
             measure_en: indicator.measure.en.clone(),
-            kind: indicator.kind.as_str(),
+            kind: KindBody::from(&indicator.kind),
             value_type: indicator.value_type.clone(),
             across_time: indicator.across_time.clone(),
             min: indicator.min,
@@ -142,6 +161,19 @@ impl IndicatorBody {
                 _ => None,
             },
             breakdowns: indicator.breakdowns.iter().filter_map(dimension).collect(),
+        }
+    }
+}
+
+impl From<&Kind> for KindBody {
+    fn from(kind: &Kind) -> Self {
+        match kind {
+            Kind::Flow => Self::Flow,
+            Kind::Stock => Self::Stock,
+            Kind::Flag => Self::Flag,
+            Kind::List => Self::List,
+            Kind::Text => Self::Text,
+            Kind::Ratio(_) => Self::Ratio,
         }
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{NaiveDate, Utc};
 use serde::Serialize;
-use tonghop_domain::{Place, Tree, UnitCode};
+use tonghop_domain::{Level, Place, Tree, UnitCode};
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
@@ -37,8 +37,8 @@ pub(crate) struct UnitBody {
     code: String,
     name_vi: String,
     name_en: String,
-    /// `country`, `province`, `district`, `commune` or `agency`.
-    level: &'static str,
+    /// Its place in the administration.
+    level: LevelBody,
     /// The code of the unit above; null for the root.
     #[schema(required = true)]
     parent: Option<String>,
@@ -50,6 +50,35 @@ pub(crate) struct UnitBody {
     valid_to: Option<NaiveDate>,
     /// Whether there are units below it.
     has_children: bool,
+}
+
+/// The place of an office in the administration.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Level)]
+pub(crate) enum LevelBody {
+    /// The root of the tree.
+    Country,
+    /// A province or a city under the central government.
+    Province,
+    /// A district, or a town or city of a province. Abolished on 1 July 2025.
+    District,
+    /// A commune, ward or township.
+    Commune,
+    /// A department or centre that reports beside the territorial units.
+    Agency,
+}
+
+impl From<Level> for LevelBody {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Country => Self::Country,
+            Level::Province => Self::Province,
+            Level::District => Self::District,
+            Level::Commune => Self::Commune,
+            Level::Agency => Self::Agency,
+        }
+    }
 }
 
 query_parameters! {
@@ -126,7 +155,7 @@ impl From<Place<'_>> for UnitBody {
             code: unit.code.to_string(),
             name_vi: unit.names.vi.clone(),
             name_en: unit.names.en.clone(),
-            level: unit.level.as_str(),
+            level: unit.level.into(),
             parent: unit.parent.as_ref().map(ToString::to_string),
             valid_from: unit.valid_from,
             valid_to: unit.valid_to,

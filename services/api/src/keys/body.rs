@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use tonghop_domain::{Catalogue, Key};
+use tonghop_domain::{Catalogue, Key, KeyState, Role};
 use utoipa::ToSchema;
 
 /// A key, without its secret.
@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 pub(crate) struct KeyBody {
     /// The eight characters after `th_`.
     id: String,
-    /// `submitter`, `reader` or `admin`.
-    role: &'static str,
+    /// What the holder may do.
+    role: RoleBody,
     /// The code of the unit. The key has permissions for this unit and all units below it.
     unit: String,
     /// The Vietnamese name of the unit.
@@ -30,8 +30,8 @@ pub(crate) struct KeyBody {
     /// The first day on which the unit no longer exists; null if it still exists.
     #[schema(required = true)]
     unit_valid_to: Option<NaiveDate>,
-    /// `valid`, `expired` or `revoked`.
-    state: &'static str,
+    /// Whether the key is accepted.
+    state: KeyStateBody,
     /// A description of the holder.
     label: String,
     created_at: DateTime<Utc>,
@@ -50,15 +50,42 @@ pub(crate) struct KeyBody {
     pub(crate) token: Option<String>,
 }
 
+/// What the holder of a key may do.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Role)]
+pub(crate) enum RoleBody {
+    /// Submit and read reports.
+    Submitter,
+    /// Read reports and totals.
+    Reader,
+    /// Submit, read, and manage keys.
+    Admin,
+    /// Read the metrics of the service, and nothing else.
+    Metrics,
+}
+
+/// The state of a key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = KeyState)]
+pub(crate) enum KeyStateBody {
+    /// The key is accepted.
+    Valid,
+    /// The key has expired.
+    Expired,
+    /// The key was revoked.
+    Revoked,
+}
+
 /// A request for a key.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewAccessKey, example = json!({"role": "submitter", "unit": "866", "label": "reporting system of Cao Lanh"}))]
 #[expect(dead_code, reason = "it describes the body for the OpenAPI document")]
 pub(crate) struct NewKeyBody {
-    /// `submitter`: submit and read; `reader`: read; `admin`: submit, read and manage keys.
-    #[schema(example = "submitter")]
-    role: String,
+    /// What the holder may do.
+    role: RoleBody,
     /// The code of the unit that has it today, otherwise of the last unit that had it.
     #[schema(example = "866")]
     unit: String,
@@ -73,13 +100,13 @@ impl KeyBody {
         let unit = catalogue.units().iter().find(|unit| unit.id == key.unit);
         Self {
             id: key.id.to_string(),
-            role: key.role.as_str(),
+            role: RoleBody::from(key.role),
             unit: unit.map(|unit| unit.code.to_string()).unwrap_or_default(),
             unit_name_vi: unit.map(|unit| unit.names.vi.clone()).unwrap_or_default(),
             unit_name_en: unit.map(|unit| unit.names.en.clone()).unwrap_or_default(),
             unit_valid_from: unit.and_then(|unit| unit.valid_from),
             unit_valid_to: unit.and_then(|unit| unit.valid_to),
-            state: key.state(Utc::now()).as_str(),
+            state: KeyStateBody::from(key.state(Utc::now())),
             label: key.label.clone(),
             created_at: key.created_at,
             created_by: key.created_by.to_string(),
@@ -87,6 +114,27 @@ impl KeyBody {
             revoked_at: key.revoked_at,
             last_used_at: key.last_used_at,
             token: None,
+        }
+    }
+}
+
+impl From<Role> for RoleBody {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Submitter => Self::Submitter,
+            Role::Reader => Self::Reader,
+            Role::Admin => Self::Admin,
+            Role::Metrics => Self::Metrics,
+        }
+    }
+}
+
+impl From<KeyState> for KeyStateBody {
+    fn from(state: KeyState) -> Self {
+        match state {
+            KeyState::Valid => Self::Valid,
+            KeyState::Expired => Self::Expired,
+            KeyState::Revoked => Self::Revoked,
         }
     }
 }

@@ -9,10 +9,8 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::paging::{KeyPage, PageQuery, page_response};
+use crate::request::paging::{KeyPage, LongPageQuery, page_response};
 use crate::request::query::Query;
-
-const DEFAULT_LIMIT: usize = 50;
 
 /// A page of keys.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,7 +26,7 @@ pub(crate) struct KeyList {
 /// Lists all keys of units at or below the caller's, valid or not, the oldest first, without their secrets.
 #[utoipa::path(
     tag = "keys",
-    params(PageQuery),
+    params(LongPageQuery),
     responses(
         (status = 200, description = "A page of keys", body = KeyList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
@@ -40,7 +38,7 @@ pub(crate) struct KeyList {
 pub(crate) async fn list_keys(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = KeyPage::read_with_default(&mut query, DEFAULT_LIMIT);
+    let page = KeyPage::read_long(&mut query);
     query.finish()?;
     let found = store.keys(page.after, page.limit).await?;
     let page = KeyPage::entries(found.keys, found.more, |key| (key.created_at, key.id.clone()));

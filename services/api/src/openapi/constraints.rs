@@ -7,9 +7,9 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, OneOf, S
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use crate::keys::body::{KeyBody, NewKeyBody};
+use crate::keys::body::NewKeyBody;
 use crate::openapi::text_types::{
-    CategoryText, FormText, FreeText, IndicatorText, ItemText, LabelText, PeriodText, RoleText, UnitText,
+    CategoryText, FormText, FreeText, IndicatorText, ItemText, LabelText, PeriodText, UnitText,
 };
 use crate::submissions::body::NewSubmission;
 use crate::submissions::figure::{CellBody, FigureBody, ValueBody};
@@ -38,12 +38,8 @@ pub(crate) fn add_constraints(document: &mut OpenApi) {
         constrain_value(value);
     }
     if let Some(key) = object::<NewKeyBody>(schemas) {
-        set_format::<RoleText>(key, "role");
         set_format::<UnitText>(key, "unit");
         set_format::<LabelText>(key, "label");
-    }
-    if let Some(key) = object::<KeyBody>(schemas) {
-        set_format::<RoleText>(key, "role");
     }
 }
 

@@ -8,14 +8,20 @@ pub(crate) mod public_paths;
 pub(crate) mod text_types;
 
 use utoipa::openapi::info::{ContactBuilder, LicenseBuilder};
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ServerBuilder};
+use utoipa::openapi::{
+    Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ServerBuilder,
+};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::openapi::constraints::add_constraints;
 use crate::openapi::nullability::remove_null_from_optional;
-use crate::openapi::problem_responses::{Denied, Failed, TooMany, Unauthorized, header, problems};
+use crate::openapi::problem_responses::{
+    Denied, Failed, RATE_LIMIT_HEADERS, TooMany, Unauthorized, header, header_reference, problems,
+};
 use crate::openapi::public_paths::{is_document, is_public};
 use crate::problem::body::ProblemBody;
 
@@ -51,8 +57,8 @@ pub(crate) fn frame() -> OpenApi {
         .contact(Some(ContactBuilder::new().name(Some("tonghop")).build()))
         .license(Some(
             LicenseBuilder::new()
-                .name("Apache-2.0")
-                .identifier(Some("Apache-2.0"))
+                .name("Apache License 2.0")
+                .url(Some("https://www.apache.org/licenses/LICENSE-2.0"))
                 .build(),
         ))
         .build();
@@ -74,7 +80,7 @@ pub(crate) fn frame() -> OpenApi {
             tag("catalogue", "Units, indicators and forms."),
             tag(
                 "keys",
-                "Access keys, for administrators: who may access which units.",
+                "Access keys: your own, and for administrators those of their units.",
             ),
             tag(
                 "service",
@@ -114,17 +120,34 @@ pub(crate) fn complete(document: &mut OpenApi) {
                 operation.responses.responses.entry(status).or_insert(response);
             }
         }
+        let quota: &[&str] = if needs_key { &RATE_LIMIT_HEADERS } else { &[] };
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
-                let reference = Ref::new("#/components/headers/X-Request-Id");
-                response
-                    .headers
-                    .insert("X-Request-Id".into(), RefOr::Ref(reference));
+                for name in quota.iter().copied().chain(["X-Request-Id"]) {
+                    let reference = RefOr::Ref(header_reference(name));
+                    response.headers.insert(name.into(), reference);
+                }
             }
+        }
+        let parameters = operation.parameters.get_or_insert_default();
+        for (name, _) in REQUEST_HEADERS {
+            parameters.push(RefOr::Ref(Ref::new(format!("#/components/parameters/{name}"))));
         }
         operation.responses.responses.extend(Failed::responses());
     }
 }
+
+/// The headers that every operation reads, as parameters among the components.
+const REQUEST_HEADERS: [(&str, &str); 2] = [
+    (
+        "Accept-Language",
+        "The language of texts: `vi` or `en`, English by default",
+    ),
+    (
+        "X-Request-Id",
+        "An id of your choice for the request: 1 to 64 letters, digits, `.`, `_` and `-`. It is in the response and in the log; any other is replaced",
+    ),
+];
 
 fn components() -> Components {
     let mut components = Components::new();
@@ -140,12 +163,35 @@ fn components() -> Components {
     let mut schemas = vec![(ProblemBody::name().into_owned(), ProblemBody::schema())];
     ProblemBody::schemas(&mut schemas);
     components.schemas.extend(schemas);
-    components.headers.insert(
-        "X-Request-Id".into(),
-        RefOr::T(header(
+    for (name, description) in [
+        (
+            "X-Request-Id",
             "The id of the request: the one that you sent, or a new one",
-        )),
-    );
+        ),
+        ("Retry-After", "The seconds after which to retry"),
+        (
+            "RateLimit-Policy",
+            "The quota of the key: `\"key\";q=200;w=2` is 200 requests in 2 seconds. None without a limit",
+        ),
+        (
+            "RateLimit",
+            "What is left of it, and the seconds until all of it is available again: `\"key\";r=150;t=1`",
+        ),
+    ] {
+        components
+            .headers
+            .insert(name.into(), RefOr::T(header(description)));
+    }
+    for (name, description) in REQUEST_HEADERS {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .build();
+        components.parameters.insert(name.into(), RefOr::T(parameter));
+    }
     for (name, response) in problems() {
         components.responses.insert(name.into(), RefOr::T(response));
     }

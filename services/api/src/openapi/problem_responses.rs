@@ -55,6 +55,9 @@ problems! {
     Unavailable "503" Unavailable Overloaded CatalogueMismatch NotMigrated;
 }
 
+/// The headers of responses to requests with a key, except for 429.
+pub(crate) const RATE_LIMIT_HEADERS: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
+
 /// A problem response: the meaning of its codes, and an example of the first.
 pub(crate) fn response(codes: &[ProblemKind]) -> Response {
     let line = |code: &ProblemKind| format!("`{}`: {}.", code.slug(), code.title().get(Language::En));
@@ -74,7 +77,7 @@ pub(crate) fn response(codes: &[ProblemKind]) -> Response {
     let mut response = ResponseBuilder::new()
         .description(described.join(" "))
         .content(PROBLEM_JSON, content.example(example).build())
-        .header_ref("X-Request-Id", Ref::new("#/components/headers/X-Request-Id"))
+        .header_ref("X-Request-Id", header_reference("X-Request-Id"))
         .header(
             "Content-Language",
             header("The language of the texts: `en` or `vi`"),
@@ -85,13 +88,21 @@ pub(crate) fn response(codes: &[ProblemKind]) -> Response {
             header("`Bearer`, with `error=\"invalid_token\"` if the key is not valid"),
         );
     }
-    if codes
-        .iter()
-        .any(|code| matches!(code.status().as_u16(), 429 | 503))
-    {
-        response = response.header("Retry-After", header("The seconds after which to retry"));
+    let has_status = |wanted: &[u16]| codes.iter().any(|code| wanted.contains(&code.status().as_u16()));
+    if has_status(&[429, 503]) {
+        response = response.header_ref("Retry-After", header_reference("Retry-After"));
+    }
+    if !has_status(&[401, 429]) {
+        for name in RATE_LIMIT_HEADERS {
+            response = response.header_ref(name, header_reference(name));
+        }
     }
     response.build()
+}
+
+/// A reference to one of the headers that many responses have.
+pub(crate) fn header_reference(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
 }
 
 pub(crate) fn header(description: &str) -> Header {

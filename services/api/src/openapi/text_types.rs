@@ -2,9 +2,9 @@
 //!
 //! The rules are those of the domain and of [`crate::request`]; the tests compare the patterns with them.
 
-use tonghop_domain::{MAX_ITEM_CHARS, MAX_LABEL_CHARS, MAX_TEXT_CHARS, Role};
+use tonghop_domain::{MAX_ITEM_CHARS, MAX_LABEL_CHARS, MAX_TEXT_CHARS};
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// Declares types that exist only in the document: a string with a pattern, and perhaps a maximum length in characters.
@@ -64,22 +64,6 @@ text_types! {
 const TEXT: &str = "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*\
                     [^\\s\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f\\u202a-\\u202e\\u2060-\\u206f\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufff8]\
                     [^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]*$";
-
-/// The name of a role.
-pub(crate) struct RoleText;
-
-impl PartialSchema for RoleText {
-    fn schema() -> RefOr<Schema> {
-        let names = Role::ALL.map(Role::as_str);
-        let text: Object = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .enum_values(Some(names))
-            .build();
-        RefOr::T(Schema::Object(text))
-    }
-}
-
-impl ToSchema for RoleText {}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::problem::field_error;
+use crate::problem::field_error::FieldErrorCode;
 use crate::problem::json_pointer::json_pointer;
+use crate::problem::kind::ProblemKind;
 use crate::problem::text::Language;
 use crate::problem::{Missing, Problem};
 use crate::request::request_id::RequestId;
@@ -48,7 +50,7 @@ impl Context {
             status: code.status().as_u16(),
             detail: problem.detail().get(self.language).to_owned(),
             instance: self.instance.clone(),
-            code: code.slug().to_owned(),
+            code,
             request_id: self.request_id.clone(),
             errors: self.errors(problem),
         }
@@ -60,7 +62,7 @@ impl Context {
                 let bodies = errors.iter().map(|found| FieldErrorBody {
                     pointer: Some(json_pointer(&found.path)),
                     parameter: None,
-                    code: field_error::code(&found.kind).to_owned(),
+                    code: field_error::code(&found.kind),
                     detail: field_error::detail(&found.kind).get(self.language).to_owned(),
                 });
                 Some(bodies.collect())
@@ -69,7 +71,7 @@ impl Context {
                 let bodies = errors.iter().map(|found| FieldErrorBody {
                     pointer: None,
                     parameter: Some(found.name.clone()),
-                    code: found.code().to_owned(),
+                    code: found.code(),
                     detail: found.detail().get(self.language).to_owned(),
                 });
                 Some(bodies.collect())
@@ -77,7 +79,7 @@ impl Context {
             Problem::NotFound(Missing::Parameter(name)) => Some(vec![FieldErrorBody {
                 pointer: None,
                 parameter: Some((*name).to_owned()),
-                code: problem.kind().slug().to_owned(),
+                code: FieldErrorCode::NotFound,
                 detail: problem.detail().get(self.language).to_owned(),
             }]),
             _ => None,
@@ -134,7 +136,7 @@ pub(crate) struct ProblemBody {
     /// The requested path.
     instance: String,
     /// The stable code of the problem.
-    code: String,
+    code: ProblemKind,
     /// The request id, as in the header X-Request-Id and in the log.
     request_id: String,
     /// All errors in the body or in the query.
@@ -153,7 +155,7 @@ pub(crate) struct FieldErrorBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
     /// The stable code of the error.
-    code: String,
+    code: FieldErrorCode,
     /// What is wrong and how to fix it.
     detail: String,
 }

@@ -1,46 +1,108 @@
 //! The stable codes and the texts of errors in the fields of a request body.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use serde::Serialize;
 use tonghop_domain::{CategoryCode, FieldErrorKind, Names, ValueType};
+use utoipa::ToSchema;
 
 use crate::problem::text::{Localized, localized};
 
+macro_rules! codes {
+    ($($name:ident $word:tt)*) => {
+        /// The stable code of an error in a body or in a query, which programs can rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+        pub(crate) enum FieldErrorCode {
+            $(#[serde(rename = $word)] $name,)*
+        }
+
+        #[cfg(test)]
+        impl FieldErrorCode {
+            pub(crate) fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word),* }
+            }
+        }
+    };
+}
+
+codes! {
+    MissingField "missing-field"
+    UnknownField "unknown-field"
+    RepeatedField "repeated-field"
+    WrongType "wrong-type"
+    ValueMissing "value-missing"
+    ValueAmbiguous "value-ambiguous"
+    UnknownState "unknown-state"
+    UnknownForm "unknown-form"
+    InvalidPeriod "invalid-period"
+    PeriodNotExpected "period-not-expected"
+    PeriodNotBegun "period-not-begun"
+    UnknownUnit "unknown-unit"
+    UnitDoesNotReport "unit-does-not-report"
+    UnknownIndicator "unknown-indicator"
+    ComputedIndicator "computed-indicator"
+    RepeatedIndicator "repeated-indicator"
+    WrongValueType "wrong-value-type"
+    BelowMinimum "below-minimum"
+    AboveMaximum "above-maximum"
+    TooLong "too-long"
+    TooMany "too-many"
+    Empty "empty"
+    ControlCharacter "control-character"
+    BreakdownNotAllowed "breakdown-not-allowed"
+    UnknownCategory "unknown-category"
+    BreakdownWithoutDimension "breakdown-without-dimension"
+    RepeatedCell "repeated-cell"
+    BreakdownNotNumeric "breakdown-not-numeric"
+    BreakdownSum "breakdown-sum"
+    UnknownRole "unknown-role"
+    InvalidDateTime "invalid-date-time"
+    ExpiryInPast "expiry-in-past"
+    ExpiryTooLate "expiry-too-late"
+    UnknownParameter "unknown-parameter"
+    MissingParameter "missing-parameter"
+    RepeatedParameter "repeated-parameter"
+    MalformedParameter "malformed-parameter"
+    NotFound "not-found"
+}
+
 /// The stable code of an error.
-pub(crate) fn code(kind: &FieldErrorKind) -> &'static str {
+pub(crate) fn code(kind: &FieldErrorKind) -> FieldErrorCode {
     match kind {
-        FieldErrorKind::MissingField(_) => "missing-field",
-        FieldErrorKind::UnknownField(_) => "unknown-field",
-        FieldErrorKind::RepeatedField(_) => "repeated-field",
-        FieldErrorKind::WrongType(_) => "wrong-type",
-        FieldErrorKind::ValueMissing => "value-missing",
-        FieldErrorKind::ValueAmbiguous => "value-ambiguous",
-        FieldErrorKind::UnknownState => "unknown-state",
-        FieldErrorKind::UnknownForm => "unknown-form",
-        FieldErrorKind::InvalidPeriod => "invalid-period",
-        FieldErrorKind::PeriodNotExpected => "period-not-expected",
-        FieldErrorKind::PeriodNotBegun(_) => "period-not-begun",
-        FieldErrorKind::UnknownUnit | FieldErrorKind::UnknownUnitCode => "unknown-unit",
-        FieldErrorKind::UnitDoesNotReport => "unit-does-not-report",
-        FieldErrorKind::UnknownIndicator => "unknown-indicator",
-        FieldErrorKind::ComputedIndicator => "computed-indicator",
-        FieldErrorKind::RepeatedIndicator => "repeated-indicator",
-        FieldErrorKind::WrongValueType(_) => "wrong-value-type",
-        FieldErrorKind::BelowMinimum(_) => "below-minimum",
-        FieldErrorKind::AboveMaximum(_) => "above-maximum",
-        FieldErrorKind::TooLong(_) => "too-long",
-        FieldErrorKind::TooMany(_) => "too-many",
-        FieldErrorKind::Empty => "empty",
-        FieldErrorKind::ControlCharacter | FieldErrorKind::ReorderingControl => "control-character",
-        FieldErrorKind::BreakdownNotAllowed(_) => "breakdown-not-allowed",
-        FieldErrorKind::UnknownCategory { .. } => "unknown-category",
-        FieldErrorKind::BreakdownWithoutDimension => "breakdown-without-dimension",
-        FieldErrorKind::RepeatedCell => "repeated-cell",
-        FieldErrorKind::BreakdownNotNumeric => "breakdown-not-numeric",
-        FieldErrorKind::BreakdownSum { .. } => "breakdown-sum",
-        FieldErrorKind::UnknownRole => "unknown-role",
-        FieldErrorKind::InvalidDateTime => "invalid-date-time",
-        FieldErrorKind::ExpiryInPast => "expiry-in-past",
-        FieldErrorKind::ExpiryTooLate(_) => "expiry-too-late",
+        FieldErrorKind::MissingField(_) => FieldErrorCode::MissingField,
+        FieldErrorKind::UnknownField(_) => FieldErrorCode::UnknownField,
+        FieldErrorKind::RepeatedField(_) => FieldErrorCode::RepeatedField,
+        FieldErrorKind::WrongType(_) => FieldErrorCode::WrongType,
+        FieldErrorKind::ValueMissing => FieldErrorCode::ValueMissing,
+        FieldErrorKind::ValueAmbiguous => FieldErrorCode::ValueAmbiguous,
+        FieldErrorKind::UnknownState => FieldErrorCode::UnknownState,
+        FieldErrorKind::UnknownForm => FieldErrorCode::UnknownForm,
+        FieldErrorKind::InvalidPeriod => FieldErrorCode::InvalidPeriod,
+        FieldErrorKind::PeriodNotExpected => FieldErrorCode::PeriodNotExpected,
+        FieldErrorKind::PeriodNotBegun(_) => FieldErrorCode::PeriodNotBegun,
+        FieldErrorKind::UnknownUnit | FieldErrorKind::UnknownUnitCode => FieldErrorCode::UnknownUnit,
+        FieldErrorKind::UnitDoesNotReport => FieldErrorCode::UnitDoesNotReport,
+        FieldErrorKind::UnknownIndicator => FieldErrorCode::UnknownIndicator,
+        FieldErrorKind::ComputedIndicator => FieldErrorCode::ComputedIndicator,
+        FieldErrorKind::RepeatedIndicator => FieldErrorCode::RepeatedIndicator,
+        FieldErrorKind::WrongValueType(_) => FieldErrorCode::WrongValueType,
+        FieldErrorKind::BelowMinimum(_) => FieldErrorCode::BelowMinimum,
+        FieldErrorKind::AboveMaximum(_) => FieldErrorCode::AboveMaximum,
+        FieldErrorKind::TooLong(_) => FieldErrorCode::TooLong,
+        FieldErrorKind::TooMany(_) => FieldErrorCode::TooMany,
+        FieldErrorKind::Empty => FieldErrorCode::Empty,
+        FieldErrorKind::ControlCharacter | FieldErrorKind::ReorderingControl => {
+            FieldErrorCode::ControlCharacter
+        }
+        FieldErrorKind::BreakdownNotAllowed(_) => FieldErrorCode::BreakdownNotAllowed,
+        FieldErrorKind::UnknownCategory { .. } => FieldErrorCode::UnknownCategory,
+        FieldErrorKind::BreakdownWithoutDimension => FieldErrorCode::BreakdownWithoutDimension,
+        FieldErrorKind::RepeatedCell => FieldErrorCode::RepeatedCell,
+        FieldErrorKind::BreakdownNotNumeric => FieldErrorCode::BreakdownNotNumeric,
+        FieldErrorKind::BreakdownSum { .. } => FieldErrorCode::BreakdownSum,
+        FieldErrorKind::UnknownRole => FieldErrorCode::UnknownRole,
+        FieldErrorKind::InvalidDateTime => FieldErrorCode::InvalidDateTime,
+        FieldErrorKind::ExpiryInPast => FieldErrorCode::ExpiryInPast,
+        FieldErrorKind::ExpiryTooLate(_) => FieldErrorCode::ExpiryTooLate,
     }
 }
 
@@ -396,7 +458,7 @@ pub(crate) mod tests {
 
     #[test]
     fn codes_distinguish_errors_that_callers_handle_differently() {
-        let codes: std::collections::HashSet<&str> = every_kind().iter().map(code).collect();
+        let codes: std::collections::HashSet<FieldErrorCode> = every_kind().iter().map(code).collect();
         // Both kinds of unknown units have one code, both kinds of control characters, and all wrong types.
         assert_eq!(codes.len(), every_kind().len() - 1 - 1 - 2 * 6);
     }

@@ -1,15 +1,18 @@
 //! The kinds of problems: one table with the status, title and help of each.
 
 use actix_web::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::problem::text::{Localized, localized};
 
 macro_rules! codes {
-    ($($name:ident $status:ident $slug:literal $title_en:literal $title_vi:literal $help_en:literal $help_vi:literal)*) => {
-        /// A kind of problem. Its slug is stable, so programs can rely on it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    ($($name:ident $status:ident $slug:tt $title_en:literal $title_vi:literal $help_en:literal $help_vi:literal)*) => {
+        /// The stable code of a kind of problem, which programs can rely on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+        #[schema(as = ProblemCode)]
         pub(crate) enum ProblemKind {
-            $(#[doc = $title_en] $name,)*
+            $(#[doc = $title_en] #[serde(rename = $slug)] $name,)*
         }
 
         impl ProblemKind {

@@ -324,7 +324,7 @@ mod tests {
             add(kind.slug(), &kind.help());
         }
         for kind in field_error::tests::every_kind() {
-            add(field_error::code(&kind), &field_error::detail(&kind));
+            add(field_error::code(&kind).as_str(), &field_error::detail(&kind));
         }
         insta::assert_snapshot!("texts", texts);
     }

@@ -1,5 +1,6 @@
 //! Errors of query parameters.
 
+use crate::problem::field_error::FieldErrorCode;
 use crate::problem::text::{Localized, localized};
 
 /// An error in a query parameter.
@@ -26,12 +27,12 @@ pub(crate) enum ParameterErrorKind {
 
 impl ParameterError {
     /// The stable code.
-    pub(crate) fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> FieldErrorCode {
         match self.kind {
-            ParameterErrorKind::Unknown => "unknown-parameter",
-            ParameterErrorKind::Missing => "missing-parameter",
-            ParameterErrorKind::Repeated => "repeated-parameter",
-            ParameterErrorKind::Malformed(_) => "malformed-parameter",
+            ParameterErrorKind::Unknown => FieldErrorCode::UnknownParameter,
+            ParameterErrorKind::Missing => FieldErrorCode::MissingParameter,
+            ParameterErrorKind::Repeated => FieldErrorCode::RepeatedParameter,
+            ParameterErrorKind::Malformed(_) => FieldErrorCode::MalformedParameter,
         }
     }
 

@@ -17,6 +17,8 @@ use crate::request::spelling::unsigned;
 
 /// The most entries of a page.
 const MAX_LIMIT: usize = 200;
+/// The entries of a page whose entries are long, unless the caller wants another number.
+const DEFAULT_LONG_LIMIT: usize = 50;
 
 /// The position of an entry in a list. A list continues after it.
 pub(crate) trait Position: Sized {
@@ -105,10 +107,22 @@ fn decode_cursor<P: Position>(text: &str) -> Option<P> {
 query_parameters! {
     /// The query parameters of a list.
     pub(crate) struct PageQuery {
-        /// The most entries of the page.
-        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, example = 50)]
+        /// The most entries of the page
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 200)]
         limit: Option<usize> = read_limit,
-        /// The `next_cursor` of the previous page.
+        /// The `next_cursor` of the previous page
+        #[param(value_type = Option<CursorText>, inline)]
+        cursor: Option<String> = Query::text,
+    }
+}
+
+query_parameters! {
+    /// The query parameters of a list with long entries.
+    pub(crate) struct LongPageQuery {
+        /// The most entries of the page
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+        limit: Option<usize> = read_limit,
+        /// The `next_cursor` of the previous page
         #[param(value_type = Option<CursorText>, inline)]
         cursor: Option<String> = Query::text,
     }
@@ -152,14 +166,19 @@ fn read_limit(query: &mut Query, name: &'static str) -> Option<usize> {
 }
 
 impl<P: Position> Page<P> {
-    /// Reads `limit` and `cursor`, with the longest page as the default.
+    /// Reads [`PageQuery`].
     pub(crate) fn read(query: &mut Query) -> Self {
-        Self::read_with_default(query, MAX_LIMIT)
+        let PageQuery { limit, cursor } = PageQuery::read(query);
+        Self::new(query, limit.unwrap_or(MAX_LIMIT), cursor)
     }
 
-    /// Reads `limit` and `cursor`.
-    pub(crate) fn read_with_default(query: &mut Query, default_limit: usize) -> Self {
-        let PageQuery { limit, cursor } = PageQuery::read(query);
+    /// Reads [`LongPageQuery`].
+    pub(crate) fn read_long(query: &mut Query) -> Self {
+        let LongPageQuery { limit, cursor } = LongPageQuery::read(query);
+        Self::new(query, limit.unwrap_or(DEFAULT_LONG_LIMIT), cursor)
+    }
+
+    fn new(query: &mut Query, limit: usize, cursor: Option<String>) -> Self {
         let after = cursor.as_deref().and_then(decode_cursor);
         if cursor.is_some() && after.is_none() {
             let hint = localized(
@@ -168,10 +187,7 @@ impl<P: Position> Page<P> {
             );
             query.malformed("cursor", hint);
         }
-        Self {
-            limit: limit.unwrap_or(default_limit),
-            after,
-        }
+        Self { limit, after }
     }
 
     /// The entries of a page of which the store read no more than `limit`; `more` tells whether there are further ones.

@@ -14,7 +14,7 @@ use crate::request::spelling::unsigned;
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IfMatchHeader {
     /// The ETag of the revision that is corrected. If another revision is current, the response is 412
-    #[param(rename = "If-Match", value_type = Option<EntityTagsText>, inline, example = "\"1\"")]
+    #[param(rename = "If-Match", value_type = Option<EntityTagsText>, inline)]
     value: (),
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct RequiredIfMatchHeader {
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IfFirstHeader {
     /// `*`: only as the first revision
-    #[param(rename = "If-None-Match", value_type = Option<AsteriskText>, inline, example = "*")]
+    #[param(rename = "If-None-Match", value_type = Option<AsteriskText>, inline)]
     value: (),
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct IfFirstHeader {
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IfNoneMatchHeader {
     /// The ETag of the response that you have
-    #[param(rename = "If-None-Match", value_type = Option<EntityTagsText>, inline, example = "\"1\"")]
+    #[param(rename = "If-None-Match", value_type = Option<EntityTagsText>, inline)]
     value: (),
 }
 

@@ -10,7 +10,7 @@ use crate::request::spelling::unsigned;
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct PreferHeader {
     /// `wait=5`: respond when the province's total contains the change, or after this number of seconds (at most 30)
-    #[param(rename = "Prefer", value_type = Option<String>, inline, example = "wait=5")]
+    #[param(rename = "Prefer", value_type = Option<String>, inline)]
     value: (),
 }
 

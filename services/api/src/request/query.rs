@@ -219,7 +219,7 @@ mod tests {
         };
         let told: Vec<(&str, &str)> = errors
             .iter()
-            .map(|fault| (fault.name.as_str(), fault.code()))
+            .map(|fault| (fault.name.as_str(), fault.code().as_str()))
             .collect();
         assert_eq!(
             told,

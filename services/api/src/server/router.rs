@@ -20,7 +20,9 @@ use crate::totals::{completeness, contributions, verification};
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
     config
         .service(batch::create_submission_batch)
+        .service(batch::create_submission_lines)
         .route("/v1/submissions/batch", to(fallback))
+        .route("/v1/submissions/batch.ndjson", to(fallback))
         .service(create::create_submission)
         .service(list::list_submissions)
         .service(read::get_submission)
@@ -28,6 +30,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(revisions::list_revisions)
         .service(revisions::get_revision)
         .service(totals::read::get_total)
+        .service(totals::read::get_total_csv)
         .service(contributions::list_contributions)
         .service(completeness::list_completeness)
         .service(verification::get_verification)
@@ -37,6 +40,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(forms::get_form)
         .service(keys::create::create_key)
         .service(keys::list::list_keys)
+        .service(keys::me::get_me)
         .service(keys::revoke::revoke_key)
         .service(health::get_liveness)
         .service(health::get_readiness)

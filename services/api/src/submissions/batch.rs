@@ -1,4 +1,5 @@
-//! `POST /v1/submissions/batch`: many submissions in one request, in a list or one per line.
+//! `POST /v1/submissions/batch` and `POST /v1/submissions/batch.ndjson`: many submissions in one request, in a list or
+//! one per line.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use crate::request::idempotency::BatchIdempotencyKeyHeader;
 use crate::request::media_type::{JSON, NDJSON_NAMES, accepted, check_content_type};
 use crate::request::ndjson::{LineError, NdjsonLine, lines};
 use crate::request::query::Query;
-use crate::submissions::batch_body::{NewBatch, submission_texts};
+use crate::submissions::batch_body::{MAX_BATCH_BYTES, NewBatch, numbered, submission_texts};
 use crate::submissions::body::SubmissionBody;
 use crate::submissions::parse::read_beside;
 use crate::submissions::per_key_order::{LINES_IN_FLIGHT, PerKeyOrder};
@@ -79,32 +80,20 @@ pub(crate) struct BatchResults {
 
 /// Submit many reports
 ///
-/// In JSON, the body has up to 1,000 submissions and 8 MiB, and the response has one result per submission. In NDJSON, the
-/// body has one submission per line and any number of lines, and the response has one result per line, while further lines
-/// arrive. Results are in the order of the submissions. A submission has at most 1 MiB, and is stored or rejected on its
-/// own. Submissions on the same form, period and unit are applied in their order.
+/// The body has up to 1,000 submissions and 8 MiB, and the response has one result per submission, in their order. A
+/// submission has at most 1 MiB, and is stored or rejected on its own. Submissions on the same form, period and unit are
+/// applied in their order. With the `Idempotency-Key` k, submission n has the key `k/n`.
 ///
-/// A client of NDJSON may send all its lines before it reads, if it announces the `Content-Length` and the results have at
-/// most 32 MiB. Otherwise it reads while it sends: a connection whose client accepts no bytes for 10 seconds is closed. If
-/// the body ends early or no line arrives for a minute, the last result says so, with the status 400 or 408; the lines
-/// before it are stored.
-///
-/// With the `Idempotency-Key` k, submission n has the key `k/n`.
+/// A body with `Content-Type: application/x-ndjson` is taken as by `/v1/submissions/batch.ndjson`.
 #[utoipa::path(
     tag = "submissions",
-    request_body(description = "The submissions", content(
-        (NewBatch = "application/json"),
-        (String = "application/x-ndjson", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n")
-    )),
+    request_body(description = "The submissions", content((NewBatch = "application/json"))),
     params(
         DryRunQuery,
         BatchIdempotencyKeyHeader,
     ),
     responses(
-        (status = 200, description = "One result per submission", content(
-            (BatchResults = "application/json"),
-            (BatchResult = "application/x-ndjson")
-        )),
+        (status = 200, description = "One result per submission", body = BatchResults),
         BadRequest, NotAcceptable, TooSlow, TooLarge, WrongMedia, Unprocessable, Busy, Unavailable
     )
 )]
@@ -114,7 +103,7 @@ pub(crate) async fn create_submission_batch(
     payload: Payload,
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
-    let (mut batch, format) = begin(&request, &store)?;
+    let (mut batch, format) = begin(&request, &store, Format::of)?;
     match format {
         Format::Json => {
             let body = read_body_up_to(MAX_BATCH_BYTES, &request, payload, &store).await?;
@@ -123,19 +112,58 @@ pub(crate) async fn create_submission_batch(
             let results = as_list(results(batch, iter(lines)));
             Ok(response(JSON, results.map(Ok::<_, Infallible>)))
         }
-        Format::Ndjson(media_type) => {
-            let begin = match request.headers().contains_key(CONTENT_LENGTH) {
-                true => Begin::WhenComplete,
-                false => Begin::AtOnce,
-            };
-            let lines = lines(payload, until_invalid(&store));
-            Ok(response(media_type, spooled(results(batch, lines), begin)))
-        }
+        Format::Ndjson(media_type) => Ok(answer_lines(batch, &request, payload, &store, media_type)),
     }
 }
 
-/// The largest body of a batch in JSON, in bytes.
-const MAX_BATCH_BYTES: usize = 8 << 20;
+/// Submit any number of reports, one per line
+///
+/// The body has one submission per line and any number of lines, and the response has one result per line, in their order,
+/// while further lines arrive. Otherwise it is a batch like that of `/v1/submissions/batch`.
+///
+/// A client may send all its lines before it reads, if it announces the `Content-Length` and the results have at most 32
+/// MiB. Otherwise it reads while it sends: a connection whose client accepts no bytes for 10 seconds is closed. If the body
+/// ends early or no line arrives for a minute, the last result says so, with the status 400 or 408; the lines before it
+/// are stored.
+#[utoipa::path(
+    tag = "submissions",
+    request_body(description = "The submissions", content(
+        (String = "application/x-ndjson", example = "{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"866\",\"figures\":[{\"indicator\":\"TT.PT\",\"value\":63}]}\n{\"form\":\"ngay-30-7\",\"period\":\"2021-07\",\"unit\":\"867\",\"figures\":[{\"indicator\":\"TT.PANO\",\"state\":\"done_no_number\"}]}\n")
+    )),
+    params(
+        DryRunQuery,
+        BatchIdempotencyKeyHeader,
+    ),
+    responses(
+        (status = 200, description = "One result per line", content((BatchResult = "application/x-ndjson"))),
+        BadRequest, NotAcceptable, TooLarge, WrongMedia, Busy, Unavailable
+    )
+)]
+#[post("/v1/submissions/batch.ndjson")]
+pub(crate) async fn create_submission_lines(
+    request: HttpRequest,
+    payload: Payload,
+    store: Authorized,
+) -> Result<HttpResponse, Problem> {
+    let (batch, media_type) = begin(&request, &store, ndjson)?;
+    Ok(answer_lines(batch, &request, payload, &store, media_type))
+}
+
+/// The response to a batch in NDJSON.
+fn answer_lines(
+    batch: Batch,
+    request: &HttpRequest,
+    payload: Payload,
+    store: &Authorized,
+    media_type: &'static str,
+) -> HttpResponse {
+    let begin = match request.headers().contains_key(CONTENT_LENGTH) {
+        true => Begin::WhenComplete,
+        false => Begin::AtOnce,
+    };
+    let lines = lines(payload, until_invalid(store));
+    response(media_type, spooled(results(batch, lines), begin))
+}
 
 /// How the submissions and results of a batch are written.
 enum Format {
@@ -149,11 +177,17 @@ impl Format {
     /// The format of the body, in which the results must be acceptable.
     fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         if check_content_type(headers, NDJSON_NAMES).is_ok() {
-            return accepted(headers, NDJSON_NAMES).map(Self::Ndjson);
+            return ndjson(headers).map(Self::Ndjson);
         }
         check_content_type(headers, &[JSON])?;
         accepted(headers, &[JSON]).map(|_| Self::Json)
     }
+}
+
+/// The name of the media type of the results, for a body of lines.
+fn ndjson(headers: &HeaderMap) -> Result<&'static str, Problem> {
+    check_content_type(headers, NDJSON_NAMES)?;
+    accepted(headers, NDJSON_NAMES)
 }
 
 fn response<E: std::error::Error + 'static>(
@@ -165,17 +199,6 @@ fn response<E: std::error::Error + 'static>(
         .insert_header((CONTENT_TYPE, media_type))
         .insert_header((CACHE_CONTROL, "no-store"));
     response.streaming(results)
-}
-
-/// The submissions of a batch in JSON as if they were lines.
-fn numbered(texts: Vec<Bytes>) -> impl Iterator<Item = NdjsonLine> {
-    (1..).zip(texts).map(|(number, text)| NdjsonLine {
-        number,
-        content: match text.len() {
-            ..=MAX_BODY_BYTES => Ok(text),
-            _ => Err(LineError::TooLong),
-        },
-    })
 }
 
 /// The results as one JSON value.
@@ -196,12 +219,16 @@ fn until_invalid(store: &Authorized) -> impl Future<Output = ()> + 'static {
 
 /// Checks everything but the submissions, and returns the batch with its format. Whoever may not submit gets one problem,
 /// not one for each submission.
-fn begin(request: &HttpRequest, store: &Authorized) -> Result<(Batch, Format), Problem> {
+fn begin<F>(
+    request: &HttpRequest,
+    store: &Authorized,
+    format: fn(&HeaderMap) -> Result<F, Problem>,
+) -> Result<(Batch, F), Problem> {
     store.require_submitter()?;
     let mut query = Query::of(request);
     let DryRunQuery { dry_run } = DryRunQuery::read(&mut query);
     query.finish()?;
-    let format = Format::of(request.headers())?;
+    let format = format(request.headers())?;
     let headers = WriteHeaders::of(request, store.caller())?;
     if headers.if_match.is_some() || headers.first_only {
         return Err(no_condition());

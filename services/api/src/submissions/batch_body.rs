@@ -11,8 +11,10 @@ use tonghop_domain::{BodyPath, FieldErrorKind, ValueType};
 use utoipa::ToSchema;
 
 use crate::problem::Problem;
+use crate::request::body::MAX_BODY_BYTES;
 use crate::request::json::{BYTE_ORDER_MARK, Json};
 use crate::request::json_reader::Reader;
+use crate::request::ndjson::{LineError, NdjsonLine};
 use crate::submissions::body::NewSubmission;
 
 /// Several submissions.
@@ -32,8 +34,22 @@ pub(crate) struct NewBatch {
     submissions: Vec<NewSubmission>,
 }
 
+/// The largest body of a batch in JSON, in bytes.
+pub(crate) const MAX_BATCH_BYTES: usize = 8 << 20;
+
 /// The largest number of submissions of a batch in JSON.
 pub(crate) const MAX_SUBMISSIONS: usize = 1_000;
+
+/// Submissions as if they were the lines of a batch in NDJSON.
+pub(crate) fn numbered(texts: Vec<Bytes>) -> impl Iterator<Item = NdjsonLine> {
+    (1..).zip(texts).map(|(number, text)| NdjsonLine {
+        number,
+        content: match text.len() {
+            ..=MAX_BODY_BYTES => Ok(text),
+            _ => Err(LineError::TooLong),
+        },
+    })
+}
 
 /// The texts of the submissions of a body such as `{"submissions": […]}`.
 ///

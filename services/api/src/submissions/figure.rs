@@ -6,7 +6,8 @@ use serde::Serialize;
 use tonghop_domain::{Cell, CellKey, Figure, Reported};
 use utoipa::ToSchema;
 
-/// What a unit reports on one indicator: exactly one of `value`, `items`, `text` and `state`.
+/// What a unit reports on one indicator: exactly one of `value`, `items`, `text` and `state`. An empty list of `items` beside
+/// another of them is ignored.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Figure, example = json!({
     "indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu", "age": "16_17"}, "value": 1}]
@@ -97,12 +98,24 @@ impl From<&Cell> for CellBody {
     }
 }
 
+impl StateBody {
+    /// The state that was reported, if it was one.
+    pub(crate) fn of(reported: &Reported) -> Option<Self> {
+        match reported {
+            Reported::DoneNoNumber => Some(Self::DoneNoNumber),
+            Reported::NotDone => Some(Self::NotDone),
+            Reported::NotApplicable => Some(Self::NotApplicable),
+            Reported::Value(_) | Reported::Flag(_) | Reported::Items(_) | Reported::Text(_) => None,
+        }
+    }
+}
+
 impl From<&Figure> for FigureBody {
     fn from(figure: &Figure) -> Self {
         let mut body = Self {
             indicator: figure.indicator.to_string(),
             value: None,
-            state: None,
+            state: StateBody::of(&figure.reported),
             items: None,
             text: None,
             breakdowns: figure.cells.iter().map(CellBody::from).collect(),
@@ -112,9 +125,7 @@ impl From<&Figure> for FigureBody {
             Reported::Flag(flag) => body.value = Some(ValueBody::Flag(*flag)),
             Reported::Items(items) => body.items = Some(items.clone()),
             Reported::Text(text) => body.text = Some(text.clone()),
-            Reported::DoneNoNumber => body.state = Some(StateBody::DoneNoNumber),
-            Reported::NotDone => body.state = Some(StateBody::NotDone),
-            Reported::NotApplicable => body.state = Some(StateBody::NotApplicable),
+            Reported::DoneNoNumber | Reported::NotDone | Reported::NotApplicable => {}
         }
         body
     }

@@ -13,12 +13,10 @@ use crate::openapi::text_types::{FormText, PeriodText, UnitText};
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::paging::{PageQuery, SubmissionPage, page_response};
+use crate::request::paging::{LongPageQuery, SubmissionPage, page_response};
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 use crate::submissions::body::SubmissionBody;
-
-pub(crate) const DEFAULT_LIMIT: usize = 50;
 
 /// A page of submissions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,7 +57,7 @@ query_parameters! {
 #[utoipa::path(
     tag = "submissions",
     params(
-        SubmissionListQuery, PageQuery
+        SubmissionListQuery, LongPageQuery
     ),
     responses(
         (status = 200, description = "A page of submissions", body = SubmissionList, headers(
@@ -76,7 +74,7 @@ pub(crate) async fn list_submissions(
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let parameters = SubmissionListQuery::read(&mut query);
-    let page = SubmissionPage::read_with_default(&mut query, DEFAULT_LIMIT);
+    let page = SubmissionPage::read_long(&mut query);
     query.finish()?;
     check_names(&store, &parameters)?;
     let (filter, unit) = parameters.filter(page.after);

@@ -89,6 +89,10 @@ impl Reader {
             let kind = FieldErrorKind::MissingField("indicator");
             self.add(&path.field("indicator"), kind);
         }
+        // Clients with typed lists, such as those that openapi-generator writes in Java, send empty ones.
+        let is_empty = |json: &&Json<'_>| matches!(json, Json::List(list) if list.is_empty());
+        let has_other = value.or(state).or(text).is_some();
+        let items = items.filter(|json| !(has_other && is_empty(json)));
         let value = value.map(|json| self.value(&path.field("value"), json));
         let state = state.map(|json| self.state(&path.field("state"), json));
         let items = items.map(|json| self.items(&path.field("items"), json));

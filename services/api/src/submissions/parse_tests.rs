@@ -20,7 +20,7 @@ fn errors(body: &str) -> Vec<(String, &'static str)> {
         Ok(_) => Vec::new(),
         Err(Problem::InvalidSubmission(errors)) => errors
             .into_iter()
-            .map(|error| (json_pointer(&error.path), field_error::code(&error.kind)))
+            .map(|error| (json_pointer(&error.path), field_error::code(&error.kind).as_str()))
             .collect(),
         Err(other) => panic!("{other:?}"),
     }
@@ -143,7 +143,10 @@ fn a_figure_has_exactly_one_content() {
         {"indicator": "TT.PT"},
         {"indicator": "TT.BAO", "value": 1, "state": "not_done"},
         {"value": 1},
-        {"indicator": "TT.PANO", "state": "unknown"}
+        {"indicator": "TT.PANO", "state": "unknown"},
+        {"indicator": "TT.BANGRON", "value": 1, "items": []},
+        {"indicator": "TT.CHUYENTRANG", "value": 1, "items": [""]},
+        {"indicator": "NN.TN", "value": 1, "items": {}}
     ]));
     assert_errors(
         &sent,
@@ -152,6 +155,9 @@ fn a_figure_has_exactly_one_content() {
             ("/figures/1", "value-ambiguous"),
             ("/figures/2/indicator", "missing-field"),
             ("/figures/3/state", "unknown-state"),
+            ("/figures/5", "value-ambiguous"),
+            ("/figures/6", "value-ambiguous"),
+            ("/figures/6/items", "wrong-type"),
         ],
     );
 }

@@ -9,13 +9,12 @@ use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Una
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
-use crate::request::paging::{PageQuery, RevisionPage, page_response};
+use crate::request::paging::{LongPageQuery, RevisionPage, page_response};
 use crate::request::path::submission_id;
 use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
 use crate::request::spelling::unsigned;
 use crate::submissions::body::SubmissionBody;
-use crate::submissions::list::DEFAULT_LIMIT;
 use crate::submissions::read::respond_revision;
 
 /// A page of revisions.
@@ -34,7 +33,7 @@ pub(crate) struct RevisionList {
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
-        PageQuery
+        LongPageQuery
     ),
     responses(
         (status = 200, description = "A page of revisions", body = RevisionList, headers(
@@ -51,7 +50,7 @@ pub(crate) async fn list_revisions(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
-    let page = RevisionPage::read_with_default(&mut query, DEFAULT_LIMIT);
+    let page = RevisionPage::read_long(&mut query);
     query.finish()?;
     let id = submission_id(&id)?;
     let (found, more) = store.revisions(id, page.after, page.limit).await?;

@@ -16,6 +16,7 @@ use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 use crate::request::total_ref::TotalQuery;
+use crate::submissions::figure::StateBody;
 
 /// The contributions to an indicator of a total.
 #[derive(Debug, Serialize, ToSchema)]
@@ -51,7 +52,7 @@ pub(crate) struct ContributionBody {
     value: Option<i64>,
     /// The state that it reported instead of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<&'static str>,
+    state: Option<StateBody>,
     /// The items that it contributes to a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<String>>,
@@ -132,7 +133,7 @@ impl ContributionBody {
         Self {
             unit: part.unit.to_string(),
             value: part.value,
-            state: part.reported.as_ref().and_then(Reported::state),
+            state: part.reported.as_ref().and_then(StateBody::of),
             items: (*kind == Kind::List && !part.items.is_empty()).then_some(part.items),
             text,
             submission: part.submission.map(|(id, _)| id.0),

@@ -1,4 +1,4 @@
-//! `GET /v1/totals`
+//! `GET /v1/totals` and `GET /v1/totals.csv`
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get};
@@ -30,21 +30,17 @@ query_parameters! {
 
 /// Read a total
 ///
-/// Returns the figures of a unit and all units below it, its completeness and its freshness, all of one moment. The CSV
-/// has one row per indicator and per cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
-/// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one per line), `items_truncated`,
-/// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected`, `reported`, `pending`,
-/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would read
-/// as a formula begins with an apostrophe.
+/// Returns the figures of a unit and all units below it, its completeness and its freshness, all of one moment. With
+/// `Accept: text/csv`, the response is that of `/v1/totals.csv`.
 #[utoipa::path(
     tag = "totals",
     params(
         TotalQuery,
-ShownIndicators,
+        ShownIndicators,
         IfNoneMatchHeader,
     ),
     responses(
-        (status = 200, description = "The total", content((TotalsBody = "application/json"), (String = "text/csv")), headers(
+        (status = 200, description = "The total", body = TotalsBody, headers(
             ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
             ("Cache-Control" = String, description = "`no-store`: keep the response yourself, and ask again with If-None-Match")
         )),
@@ -57,7 +53,47 @@ ShownIndicators,
 #[get("/v1/totals")]
 pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[JSON, CSV])?;
-    let mut query = Query::of(&request);
+    read_total(&request, &store, media).await
+}
+
+/// Read a total as CSV
+///
+/// Returns one row per indicator and per cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
+/// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one per line), `items_truncated`,
+/// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected`, `reported`, `pending`,
+/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would read
+/// as a formula begins with an apostrophe.
+#[utoipa::path(
+    tag = "totals",
+    params(
+        TotalQuery,
+        ShownIndicators,
+        IfNoneMatchHeader,
+    ),
+    responses(
+        (status = 200, description = "The total", content((String = "text/csv")), headers(
+            ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
+            ("Cache-Control" = String, description = "`no-store`: keep the response yourself, and ask again with If-None-Match")
+        )),
+        (status = 304, description = "The response that you have is current", headers(
+            ("ETag" = String, description = "Its tag")
+        )),
+        BadRequest, NotFound, NotAcceptable, Unavailable
+    )
+)]
+#[get("/v1/totals.csv")]
+pub(crate) async fn get_total_csv(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
+    let media = accepted(request.headers(), &[CSV])?;
+    read_total(&request, &store, media).await
+}
+
+/// The response with a total, in a media type.
+async fn read_total(
+    request: &HttpRequest,
+    store: &Authorized,
+    media: &'static str,
+) -> Result<HttpResponse, Problem> {
+    let mut query = Query::of(request);
     let parameters = TotalQuery::read(&mut query);
     let ShownIndicators { indicator: shown } = ShownIndicators::read(&mut query);
     let total = parameters.resolve(query, store.catalogue())?;
