@@ -25,6 +25,7 @@ demo *OPTIONS:
 openapi:
     cargo run -- export-openapi > target/openapi.json
     mv target/openapi.json openapi/openapi.json
+    openapi/lint --write
 
 # Breaks one rule at a time and expects the simulation to notice each.
 mutants:

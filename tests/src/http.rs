@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::app::TestApp;
+use crate::contract::check_answer;
 
 impl TestApp {
     /// Sends a request to the api processes in turn.
@@ -52,7 +53,7 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.client.request(method, format!("{base}{path}"));
+        let mut request = self.client.request(method.clone(), format!("{base}{path}"));
         if !headers
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("authorization"))
@@ -67,11 +68,13 @@ impl TestApp {
         }
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer {
+        let answer = Answer {
             status,
             headers,
             text: response.text().await?,
-        })
+        };
+        check_answer(&method, path, &answer);
+        Ok(answer)
     }
 
     /// Sends a GET request.

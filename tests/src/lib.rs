@@ -7,6 +7,7 @@ mod answer;
 mod app;
 mod authority;
 mod client;
+mod contract;
 mod corruption;
 mod http;
 mod in_process;

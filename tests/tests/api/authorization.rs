@@ -17,10 +17,11 @@ on_every_way!(
 );
 
 /// Paths that need no key.
-const PUBLIC: [&str; 5] = [
+const PUBLIC: [&str; 6] = [
     "/livez",
     "/readyz",
     "/openapi.json",
+    "/openapi-3.0.json",
     "/problems",
     "/problems/{code}",
 ];
@@ -116,6 +117,7 @@ async fn pages_without_a_key_show_no_figure_and_nothing_else_is_open() {
         "/livez",
         "/readyz",
         "/openapi.json",
+        "/openapi-3.0.json",
         "/problems",
         "/problems/forbidden",
     ] {

@@ -20,7 +20,7 @@ use crate::request::query::Query;
 /// The offset of Vietnamese time from UTC, in seconds.
 const VIET_NAM_OFFSET_S: i32 = 7 * 3600;
 
-/// A page of forms.
+/// A page of versions of forms.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FormList {
     forms: Vec<FormSummary>,
@@ -116,7 +116,7 @@ pub(crate) struct FormBody {
     tag = "catalogue",
     params(PageQuery),
     responses(
-        (status = 200, description = "A page of forms", body = FormList, headers(
+        (status = 200, description = "A page of versions of forms", body = FormList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
         )),
         BadRequest, NotAcceptable, Unavailable
@@ -142,9 +142,9 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Resul
 /// Returns the version that is valid today, otherwise the latest, with its indicators.
 #[utoipa::path(
     tag = "catalogue",
-    params(("code" = String, Path, description = "The form's code", example = "ngay-30-7")),
+    params(("code" = String, Path, description = "The code of the form", example = "ngay-30-7")),
     responses(
-        (status = 200, description = "The form", body = FormBody),
+        (status = 200, description = "The form with its indicators", body = FormBody),
         BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]

@@ -21,7 +21,7 @@ pub(crate) struct IndicatorList {
     next_cursor: Option<String>,
 }
 
-/// What is counted.
+/// What is counted or described.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Indicator)]
 pub(crate) struct IndicatorBody {

@@ -15,7 +15,7 @@ use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 
-/// A page of units.
+/// A page of units of one day.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnitList {
     /// The day on which these units exist.
@@ -105,7 +105,7 @@ query_parameters! {
         UnitListQuery, PageQuery
     ),
     responses(
-        (status = 200, description = "A page of units", body = UnitList, headers(
+        (status = 200, description = "A page of units of that day", body = UnitList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
         )),
         BadRequest, NotFound, NotAcceptable, Unavailable

@@ -65,7 +65,7 @@ pub(crate) enum RoleBody {
     Metrics,
 }
 
-/// The state of a key.
+/// Whether a key is accepted.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = KeyState)]

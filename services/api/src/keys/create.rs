@@ -24,7 +24,7 @@ use crate::request::query::Query;
     tag = "keys",
     request_body(content = NewKeyBody, content_type = "application/json", description = "The role and unit of the key"),
     responses(
-        (status = 201, description = "The key", body = KeyBody, headers(
+        (status = 201, description = "The key, with its secret", body = KeyBody, headers(
             ("Location" = String, description = "The path of the key")
         )),
         BadRequest, NotAcceptable, TooSlow, Conflict, TooLarge, WrongMedia, UnprocessableKey, Busy, Unavailable

@@ -12,7 +12,7 @@ use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{KeyPage, LongPageQuery, page_response};
 use crate::request::query::Query;
 
-/// A page of keys.
+/// A page of access keys.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyList {
     keys: Vec<KeyBody>,
@@ -28,7 +28,7 @@ pub(crate) struct KeyList {
     tag = "keys",
     params(LongPageQuery),
     responses(
-        (status = 200, description = "A page of keys", body = KeyList, headers(
+        (status = 200, description = "A page of access keys", body = KeyList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
         )),
         BadRequest, NotAcceptable, Unavailable

@@ -66,17 +66,9 @@ pub(crate) fn frame() -> OpenApi {
         .info(info)
         .servers(Some([ServerBuilder::new()
             .url("/")
-            .description(Some("This service"))
+            .description(Some("The service that sent this document."))
             .build()]))
         .tags(Some([
-            tag(
-                "submissions",
-                "Reports of units: submit, correct, withdraw and read them.",
-            ),
-            tag(
-                "totals",
-                "The totals of units, their contributions and completeness, and their verification.",
-            ),
             tag("catalogue", "Units, indicators and forms."),
             tag(
                 "keys",
@@ -85,6 +77,14 @@ pub(crate) fn frame() -> OpenApi {
             tag(
                 "service",
                 "The service itself: health, this document, and problems.",
+            ),
+            tag(
+                "submissions",
+                "Reports of units: submit, correct, withdraw and read them.",
+            ),
+            tag(
+                "totals",
+                "The totals of units, their contributions and completeness, and their verification.",
             ),
         ]))
         .components(Some(components()))
@@ -123,6 +123,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
         let quota: &[&str] = if needs_key { &RATE_LIMIT_HEADERS } else { &[] };
         for response in operation.responses.responses.values_mut() {
             if let RefOr::T(response) = response {
+                end_sentence(&mut response.description);
                 for name in quota.iter().copied().chain(["X-Request-Id"]) {
                     let reference = RefOr::Ref(header_reference(name));
                     response.headers.insert(name.into(), reference);
@@ -130,6 +131,11 @@ pub(crate) fn complete(document: &mut OpenApi) {
             }
         }
         let parameters = operation.parameters.get_or_insert_default();
+        for parameter in parameters.iter_mut() {
+            if let RefOr::T(parameter) = parameter {
+                parameter.description.iter_mut().for_each(end_sentence);
+            }
+        }
         for (name, _) in REQUEST_HEADERS {
             parameters.push(RefOr::Ref(Ref::new(format!("#/components/parameters/{name}"))));
         }
@@ -137,15 +143,22 @@ pub(crate) fn complete(document: &mut OpenApi) {
     }
 }
 
+/// Ends a description with a full stop.
+fn end_sentence(description: &mut String) {
+    if !description.ends_with('.') {
+        description.push('.');
+    }
+}
+
 /// The headers that every operation reads, as parameters among the components.
 const REQUEST_HEADERS: [(&str, &str); 2] = [
     (
         "Accept-Language",
-        "The language of texts: `vi` or `en`, English by default",
+        "The language of texts: `vi` or `en`, English by default.",
     ),
     (
         "X-Request-Id",
-        "An id of your choice for the request: 1 to 64 letters, digits, `.`, `_` and `-`. It is in the response and in the log; any other is replaced",
+        "An id of your choice for the request: 1 to 64 letters, digits, `.`, `_` and `-`. It is in the response and in the log; any other is replaced.",
     ),
 ];
 

@@ -60,7 +60,7 @@ pub(crate) const RATE_LIMIT_HEADERS: [&str; 2] = ["RateLimit-Policy", "RateLimit
 
 /// A problem response: the meaning of its codes, and an example of the first.
 pub(crate) fn response(codes: &[ProblemKind]) -> Response {
-    let line = |code: &ProblemKind| format!("`{}`: {}.", code.slug(), code.title().get(Language::En));
+    let line = |code: &ProblemKind| format!("{} (`{}`).", code.title().get(Language::En), code.slug());
     let described: Vec<String> = codes.iter().map(line).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name())));
     let example = codes.first().map(|code| {

@@ -7,8 +7,10 @@ pub(crate) fn is_public(path: &str) -> bool {
 
 /// Documentation, and pages about problems.
 pub(crate) fn is_document(path: &str) -> bool {
-    matches!(path, "/docs" | "/openapi.json" | "/problems")
-        || path.starts_with("/docs/")
+    matches!(
+        path,
+        "/docs" | "/openapi.json" | "/openapi-3.0.json" | "/problems"
+    ) || path.starts_with("/docs/")
         || path.starts_with("/problems/")
 }
 
@@ -23,6 +25,7 @@ mod tests {
             "/docs",
             "/docs/index.html",
             "/openapi.json",
+            "/openapi-3.0.json",
             "/problems/not-found",
             "/livez",
             "/readyz",

@@ -12,7 +12,7 @@ use crate::problem::text::localized;
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct BatchIdempotencyKeyHeader {
-    /// 1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it
+    /// A text of 1 to 255 visible ASCII characters of your choice; line n has this key with `/n` after it
     #[param(rename = "Idempotency-Key", value_type = Option<IdempotencyKeyText>, inline)]
     value: (),
 }
@@ -22,7 +22,7 @@ pub(crate) struct BatchIdempotencyKeyHeader {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IdempotencyKeyHeader {
-    /// 1 to 255 visible ASCII characters of your choice. A retry of the same request with the same key gets the same response; keys are kept for 30 days
+    /// A text of 1 to 255 visible ASCII characters of your choice. A retry of the same request with the same key gets the same response; keys are kept for 30 days
     #[param(rename = "Idempotency-Key", value_type = Option<IdempotencyKeyText>, inline)]
     value: (),
 }

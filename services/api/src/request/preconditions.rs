@@ -33,7 +33,7 @@ pub(crate) struct RequiredIfMatchHeader {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct IfFirstHeader {
-    /// `*`: only as the first revision
+    /// Send `*` to record the report only as the first revision
     #[param(rename = "If-None-Match", value_type = Option<AsteriskText>, inline)]
     value: (),
 }

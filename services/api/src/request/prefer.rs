@@ -9,7 +9,8 @@ use crate::request::spelling::unsigned;
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct PreferHeader {
-    /// `wait=5`: respond when the province's total contains the change, or after this number of seconds (at most 30)
+    /// Send `wait=5` to get the response when the province's total contains the change, or after this number of seconds (at
+    /// most 30)
     #[param(rename = "Prefer", value_type = Option<String>, inline)]
     value: (),
 }

@@ -12,7 +12,7 @@ use crate::request::query::Query;
 query_parameters! {
     /// The query parameters that name a total.
     pub(crate) struct TotalQuery {
-        /// The form's code.
+        /// The code of the form.
         #[param(value_type = FormText, inline, example = "ngay-30-7")]
         form: Option<FormCode> = Query::required_code,
         /// The period: `2021`, `2021-H1`, `2021-Q3`, `2021-9M` or `2021-07`.

@@ -45,6 +45,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(health::get_liveness)
         .service(health::get_readiness)
         .service(docs::get_openapi)
+        .service(docs::get_openapi_3_0)
         .service(problems::list_problems)
         .service(problems::get_problem);
 }

@@ -40,16 +40,35 @@ pub(crate) fn docs() -> impl HttpServiceFactory {
 /// Read this document
 ///
 /// The OpenAPI document of the service.
-#[utoipa::path(tag = "service", responses((status = 200, description = "The document", body = Object), BadRequest))]
+#[utoipa::path(tag = "service", responses((status = 200, description = "The document of the service", body = Object), BadRequest))]
 #[get("/openapi.json")]
 pub(crate) async fn get_openapi(
     request: HttpRequest,
     document: Data<Document>,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    let mut response = HttpResponse::Ok();
-    response
+    Ok(document_response(document.0.clone()))
+}
+
+/// The document in OpenAPI 3.0, which a tool makes of `openapi/openapi.json`: see `openapi/lint`.
+const RENDERING: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../openapi/openapi-3.0.json"
+));
+
+/// Read this document in OpenAPI 3.0
+///
+/// The same document for tools that do not know OpenAPI 3.1.
+#[utoipa::path(tag = "service", responses((status = 200, description = "The document of the service", body = Object), BadRequest))]
+#[get("/openapi-3.0.json")]
+pub(crate) async fn get_openapi_3_0(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Query::of(&request).finish()?;
+    Ok(document_response(Bytes::from_static(RENDERING.as_bytes())))
+}
+
+fn document_response(document: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, JSON))
-        .insert_header((CACHE_CONTROL, "no-cache"));
-    Ok(response.body(document.0.clone()))
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(document)
 }

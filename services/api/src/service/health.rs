@@ -17,7 +17,7 @@ use crate::request::query::Query;
 /// The time for the database to answer.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// All is well.
+/// The service is well.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Health)]
 pub(crate) struct HealthBody {

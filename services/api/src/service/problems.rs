@@ -15,7 +15,7 @@ use crate::service::html::page;
 /// A page for people, in English and Vietnamese.
 #[utoipa::path(
     tag = "service",
-    responses((status = 200, description = "The page", body = String, content_type = "text/html"), BadRequest)
+    responses((status = 200, description = "A page about all kinds of problems", body = String, content_type = "text/html"), BadRequest)
 )]
 #[get("/problems")]
 pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, Problem> {
@@ -40,9 +40,9 @@ pub(crate) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, 
 /// The page to which the `type` of a problem leads, in English and Vietnamese.
 #[utoipa::path(
     tag = "service",
-    params(("code" = String, Path, description = "The problem's code", example = "revision-conflict")),
+    params(("code" = String, Path, description = "The code of the kind of problem", example = "revision-conflict")),
     responses(
-        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 200, description = "A page about this kind of problem", body = String, content_type = "text/html"),
         BadRequest, NotFound
     )
 )]

@@ -91,7 +91,7 @@ pub(crate) enum StatusBody {
     Withdrawn,
 }
 
-/// Related resources.
+/// The paths of related resources.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SubmissionLinks {
     /// The submission with its current revision.

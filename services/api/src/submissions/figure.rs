@@ -34,7 +34,7 @@ pub(crate) struct FigureBody {
     breakdowns: Vec<CellBody>,
 }
 
-/// A number or a flag.
+/// A whole number, or true or false.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = Value)]

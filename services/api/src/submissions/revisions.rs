@@ -75,7 +75,7 @@ pub(crate) async fn list_revisions(
         IfNoneMatchHeader,
     ),
     responses(
-        (status = 200, description = "The revision", body = SubmissionBody, headers(
+        (status = 200, description = "The revision of the submission", body = SubmissionBody, headers(
             ("ETag" = String, description = "The revision in quotation marks")
         )),
         (status = 304, description = "You have it already", headers(("ETag" = String, description = "Its tag"))),

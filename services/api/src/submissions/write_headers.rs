@@ -16,7 +16,7 @@ use crate::request::query::Query;
 query_parameters! {
     /// The query parameter of a dry run.
     pub(crate) struct DryRunQuery {
-        /// true: check the submission without storing it
+        /// Whether to check the submission without storing it
         #[param(value_type = Option<bool>, example = false)]
         dry_run: bool = Query::flag,
     }

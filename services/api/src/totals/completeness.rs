@@ -93,7 +93,7 @@ pub(crate) enum UnitReportStatus {
     tag = "totals",
     params(TotalQuery, PageQuery),
     responses(
-        (status = 200, description = "A page of units", body = UnitCompletenessList, headers(
+        (status = 200, description = "A page of units and what they reported", body = UnitCompletenessList, headers(
             ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
         )),
         BadRequest, NotFound, NotAcceptable, Unavailable

@@ -40,7 +40,7 @@ query_parameters! {
         IfNoneMatchHeader,
     ),
     responses(
-        (status = 200, description = "The total", body = TotalsBody, headers(
+        (status = 200, description = "The total of the unit", body = TotalsBody, headers(
             ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
             ("Cache-Control" = String, description = "`no-store`: keep the response yourself, and ask again with If-None-Match")
         )),
@@ -71,7 +71,7 @@ pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result
         IfNoneMatchHeader,
     ),
     responses(
-        (status = 200, description = "The total", content((String = "text/csv")), headers(
+        (status = 200, description = "The total of the unit", content((String = "text/csv")), headers(
             ("ETag" = String, description = "A weak tag of the total, its freshness, the catalogue, the query and the media type"),
             ("Cache-Control" = String, description = "`no-store`: keep the response yourself, and ask again with If-None-Match")
         )),

@@ -1,0 +1,164 @@
+//! Holds every answer of every test to the OpenAPI document: its status, its media type, and its body.
+//!
+//! With `TEST_CONTRACT_LOG`, a file, each answer adds a line with its operation and status; `tests/openapi/coverage`
+//! counts them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
+
+struct Contract {
+    document: Value,
+    validators: Mutex<HashMap<String, Arc<Validator>>>,
+    log: Option<File>,
+}
+
+/// Panics unless the answer to a request is as the document says. Paths and methods that are not in the document are left
+/// to their tests.
+pub(crate) fn check_answer(method: &Method, address: &str, answer: &Answer) {
+    let contract = &*CONTRACT;
+    let path = address.split('?').next().unwrap_or_default();
+    let media_type = answer
+        .header("content-type")
+        .split(';')
+        .next()
+        .unwrap_or_default();
+    let media_type = if is_ndjson(media_type) { NDJSON } else { media_type };
+    let Some(path) = contract.path(path).map(|path| negotiated(path, media_type)) else {
+        return;
+    };
+    let name = if *method == Method::HEAD {
+        "get"
+    } else {
+        &method.as_str().to_lowercase()
+    };
+    let operation = &contract.document["paths"][path][name];
+    if operation.is_null() {
+        return;
+    }
+    let what = format!("{method} {path} {}", answer.status);
+    let response = contract.resolve(&operation["responses"][answer.status.to_string()]);
+    assert!(
+        response.is_object(),
+        "{what} is not in the document: {}",
+        answer.text
+    );
+    contract.record(&format!(
+        "{} {}",
+        operation["operationId"].as_str().unwrap_or_default(),
+        answer.status
+    ));
+    if *method == Method::HEAD {
+        return;
+    }
+    let Some(content) = response.get("content") else {
+        assert_eq!(answer.text, "", "{what} has no body");
+        return;
+    };
+    let described = &content[media_type];
+    assert!(described.is_object(), "{what} has no {media_type:?}");
+    let values: Vec<&str> = match media_type {
+        NDJSON => answer.text.lines().collect(),
+        _ if media_type.ends_with("json") => vec![&answer.text],
+        _ => return,
+    };
+    let validator = contract.validator(&format!("{what} {media_type}"), &described["schema"]);
+    for text in values {
+        let value: Value =
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
+        let errors: Vec<String> = validator
+            .iter_errors(&value)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(
+            errors.is_empty(),
+            "{what} is not as described: {errors:#?} in {text}"
+        );
+    }
+}
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// Whether this is one of the names of the media type of one JSON value per line.
+fn is_ndjson(media_type: &str) -> bool {
+    media_type.contains("jsonl") || media_type.contains("ndjson")
+}
+
+/// The path that describes an answer: those without a suffix also negotiate.
+fn negotiated<'a>(path: &'a str, media_type: &str) -> &'a str {
+    match (path, media_type) {
+        ("/v1/submissions/batch", NDJSON) => "/v1/submissions/batch.ndjson",
+        ("/v1/totals", "text/csv") => "/v1/totals.csv",
+        _ => path,
+    }
+}
+
+impl Contract {
+    fn new() -> Self {
+        let document = serde_json::from_str(&tonghop_api::openapi_json()).expect("the document is JSON");
+        let log = std::env::var_os("TEST_CONTRACT_LOG").map(|path| {
+            let file = File::options().create(true).append(true).open(path);
+            file.expect("the log can be written")
+        });
+        Self {
+            document,
+            validators: Mutex::default(),
+            log,
+        }
+    }
+
+    /// The path of the document that an address has; a fixed one before one with a variable.
+    fn path(&self, address: &str) -> Option<&str> {
+        let paths = self.document["paths"].as_object()?;
+        if let Some((path, _)) = paths.get_key_value(address) {
+            return Some(path);
+        }
+        let matches = |path: &str| {
+            let (wanted, given) = (path.split('/'), address.split('/'));
+            wanted.clone().count() == given.clone().count()
+                && wanted
+                    .zip(given)
+                    .all(|(wanted, given)| wanted == given || (wanted.starts_with('{') && !given.is_empty()))
+        };
+        paths.keys().map(String::as_str).find(|path| matches(path))
+    }
+
+    /// What a reference means; other values mean themselves.
+    fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        let pointer = value["$ref"]
+            .as_str()
+            .and_then(|reference| reference.strip_prefix('#'));
+        pointer.map_or(value, |pointer| {
+            self.document.pointer(pointer).expect("references lead somewhere")
+        })
+    }
+
+    fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
+        let mut validators = self.validators.lock().expect("nobody panics with the lock");
+        let made = validators.entry(name.to_owned()).or_insert_with(|| {
+            // References lead into the components.
+            let whole = json!({"allOf": [schema], "components": self.document["components"]});
+            let validator = jsonschema::draft202012::options()
+                .should_validate_formats(true)
+                .build(&whole);
+            Arc::new(validator.unwrap_or_else(|error| panic!("{name}: {error}")))
+        });
+        made.clone()
+    }
+
+    fn record(&self, line: &str) {
+        if let Some(mut log) = self.log.as_ref() {
+            log.write_all(format!("{line}\n").as_bytes())
+                .expect("the log can be written");
+        }
+    }
+}
