@@ -12,7 +12,8 @@ use crate::error::StoreError;
 
 /// The most requests of all keys that may wait for a place.
 const MAX_WAITING: usize = 256;
-/// The longest wait for a place.
+/// The longest wait for a place: longer than a database needs to come back after a failover or a stall of its disk, so that
+/// those who wait are served then, and shorter than the deadline of their reads.
 const MAX_WAIT: Duration = Duration::from_secs(4);
 
 /// Places that callers take in turn. Clones share them.

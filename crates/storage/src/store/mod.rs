@@ -1,13 +1,14 @@
 //! The store, which services call. Each call is one transaction that runs to its end, even if the caller disconnects.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tonghop_domain::{Catalogue, KeyId};
 
 use crate::audit::seals::LastSeal;
@@ -163,8 +164,8 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = self.place(&self.inner.reads).await?;
-        self.run(Purpose::Read, self.acting_as.clone(), place, work).await
+        self.read_in_turn(Purpose::Read, self.acting_as.clone(), work)
+            .await
     }
 
     /// Like [`Store::read`], for rows that are found by their keys.
@@ -172,9 +173,21 @@ impl Store {
         &self,
         work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let place = self.place(&self.inner.reads).await?;
-        self.run(Purpose::Lookup, self.acting_as.clone(), place, work)
+        self.read_in_turn(Purpose::Lookup, self.acting_as.clone(), work)
             .await
+    }
+
+    async fn read_in_turn<T: Send + 'static>(
+        &self,
+        purpose: Purpose,
+        acting_as: ActingAs,
+        work: impl for<'a> FnOnce(&'a mut Conn) -> BoxFuture<'a, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        within_deadline(async {
+            let place = self.place(&self.inner.reads).await?;
+            self.run(purpose, acting_as, place, work).await
+        })
+        .await
     }
 
     /// Reads for the service's own tasks, without a limit.
@@ -201,11 +214,12 @@ impl Store {
         if let Some(watermark) = inner.pools.own_watermark() {
             return Ok(watermark);
         }
+        let read = || {
+            let pools = inner.pools.clone();
+            async move { pools.within(DEADLINE, pools.watermark()).await }
+        };
         let earliest = Instant::now() - age;
-        inner
-            .watermark
-            .not_before(earliest, &inner.pools, &inner.runtime)
-            .await
+        inner.watermark.not_before(earliest, &inner.runtime, read).await
     }
 
     /// A place of the caller; none is needed by the service itself. The work keeps it to its end, even if the caller
@@ -234,6 +248,12 @@ impl Store {
         });
         task.await.map_err(StoreError::unavailable)?
     }
+}
+
+/// Ends the wait of a caller, whatever it waits for. Work that has begun goes on to its own end.
+async fn within_deadline<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let timed = tokio::time::timeout(DEADLINE, work).await;
+    timed.unwrap_or_else(|_| Err(StoreError::unavailable("the database did not respond in time")))
 }
 
 async fn run<T>(

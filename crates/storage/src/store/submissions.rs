@@ -15,7 +15,7 @@ use crate::group_commit;
 use crate::model::{Outcome, Page, SubmissionFilter, Write};
 use crate::queries::{idempotency, submission_pages, submissions};
 use crate::reads;
-use crate::store::Store;
+use crate::store::{Store, within_deadline};
 use crate::unit_of_work::DEADLINE;
 use crate::unit_of_work::record::rehearse;
 
@@ -40,22 +40,22 @@ impl Store {
     /// # Errors
     /// As for [`Store::record`].
     pub async fn rehearse(&self, write: Write) -> Result<Outcome, StoreError> {
-        let (inner, place) = (self.inner.clone(), self.place(&self.inner.rehearsals).await?);
-        let pools = inner.pools.clone();
-        let rehearsal = async move {
-            let _place = place;
-            let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
-            match rehearse(tx.conn()?, &inner.catalogue, write).await {
-                Ok(outcome) => tx.rollback().await.map(|()| outcome),
-                Err(error) => Err(tx.abort(error).await),
-            }
-        };
-        let timed = async move { pools.within(DEADLINE, rehearsal).await };
-        self.inner
-            .runtime
-            .spawn(timed)
-            .await
-            .map_err(StoreError::unavailable)?
+        within_deadline(async {
+            let (inner, place) = (self.inner.clone(), self.place(&self.inner.rehearsals).await?);
+            let pools = inner.pools.clone();
+            let rehearsal = async move {
+                let _place = place;
+                let mut tx = inner.pools.begin(Purpose::Write, &ActingAs::Service).await?;
+                match rehearse(tx.conn()?, &inner.catalogue, write).await {
+                    Ok(outcome) => tx.rollback().await.map(|()| outcome),
+                    Err(error) => Err(tx.abort(error).await),
+                }
+            };
+            let timed = async move { pools.within(DEADLINE, rehearsal).await };
+            let task = self.inner.runtime.spawn(timed);
+            task.await.map_err(StoreError::unavailable)?
+        })
+        .await
     }
 
     /// The key of a submission, also for callers who may not read it, so that they get a 403 instead of a 404.
@@ -63,8 +63,7 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn submission_key(&self, id: SubmissionId) -> Result<Option<SubmissionKey>, StoreError> {
-        let place = self.place(&self.inner.reads).await?;
-        let head = self.run(Purpose::Lookup, ActingAs::Service, place, move |conn| {
+        let head = self.read_in_turn(Purpose::Lookup, ActingAs::Service, move |conn| {
             Box::pin(submissions::head(conn, id))
         });
         Ok(head.await?.map(|(key, _)| key))
@@ -125,7 +124,11 @@ impl Store {
     /// # Errors
     /// See [`Store`].
     pub async fn watermark(&self) -> Result<DateTime<Utc>, StoreError> {
-        self.watermark_within(Duration::ZERO).await
+        within_deadline(async {
+            let _place = self.place(&self.inner.reads).await?;
+            self.watermark_within(Duration::ZERO).await
+        })
+        .await
     }
 
     /// For each revision, when the total of its province that includes it was refreshed; `None` while the total may
@@ -137,10 +140,10 @@ impl Store {
         &self,
         revisions: Vec<(SubmissionKey, DateTime<Utc>)>,
     ) -> Result<Vec<Option<DateTime<Utc>>>, StoreError> {
-        let (catalogue, place) = (self.inner.catalogue.clone(), self.place(&self.inner.reads).await?);
+        let catalogue = self.inner.catalogue.clone();
         // Districts may not read their province's total, but may know when it was refreshed.
         let acting_as = ActingAs::Service;
-        self.run(Purpose::Read, acting_as, place, move |conn| {
+        self.read_in_turn(Purpose::Read, acting_as, move |conn| {
             Box::pin(async move { reads::totals::aggregated_at(conn, &catalogue, &revisions).await })
         })
         .await

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::model::{Contribution, Refreshed, TotalRead, UnitCompleteness, Verification};
 use crate::queries::{catalogue, catalogue_digest, marks};
 use crate::reads::{self, verification};
-use crate::store::{Store, run};
+use crate::store::{Store, run, within_deadline};
 use crate::unit_of_work::refresh::refresh_totals;
 
 /// The deadline of a verification, which reads everything below a unit.
@@ -27,11 +27,14 @@ impl Store {
     /// See [`Store`]; also `Corrupt` when the unit is not in the scope's tree.
     pub async fn total(&self, scope: &Scope, unit: &UnitCode) -> Result<TotalRead, StoreError> {
         let (scope, unit) = (scope.clone(), unit.clone());
-        // The place first: whoever is refused one does not wait for the watermark before.
-        let (place, acting_as) = (self.place(&self.inner.reads).await?, self.acting_as.clone());
-        let watermark = self.watermark_within(WATERMARK_AGE).await?;
-        self.run(Purpose::Lookup, acting_as, place, move |conn| {
-            Box::pin(async move { reads::totals::total(conn, &scope, &unit, watermark).await })
+        within_deadline(async {
+            // The place first, so that a caller who is refused one has not waited for the watermark.
+            let (place, acting_as) = (self.place(&self.inner.reads).await?, self.acting_as.clone());
+            let watermark = self.watermark_within(WATERMARK_AGE).await?;
+            self.run(Purpose::Lookup, acting_as, place, move |conn| {
+                Box::pin(async move { reads::totals::total(conn, &scope, &unit, watermark).await })
+            })
+            .await
         })
         .await
     }

@@ -1,14 +1,11 @@
 //! The watermark that reads share: one transaction reads it for all who ask meanwhile.
 
-use std::time::Instant;
-
 use chrono::{DateTime, Utc};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::database::pool::Pools;
 use crate::error::StoreError;
-use crate::unit_of_work::DEADLINE;
 
 /// The reads of the watermark. Clones share them.
 #[derive(Clone, Default)]
@@ -23,7 +20,6 @@ struct Reads {
 /// A read that has ended.
 struct Ended {
     began_at: Instant,
-    ended_at: Instant,
     watermark: Result<DateTime<Utc>, StoreError>,
 }
 
@@ -36,16 +32,19 @@ enum Next {
 
 impl SharedWatermark {
     /// The watermark as it was at `earliest` or later. Whoever asks waits for the read in progress and, if that began
-    /// too early, for the next one. It is read in a task of its own, so that it ends even if the callers disconnect.
+    /// too early, for the next one. Each runs in a task of its own, so that it ends even if the callers disconnect.
     ///
     /// # Errors
-    /// Those of the read, if one that ended meanwhile failed. Each has the deadline of a transaction.
-    pub(super) async fn not_before(
+    /// Those of the read, if one that began meanwhile failed.
+    pub(super) async fn not_before<R>(
         &self,
         earliest: Instant,
-        pools: &Pools,
         runtime: &Handle,
-    ) -> Result<DateTime<Utc>, StoreError> {
+        read: impl Fn() -> R,
+    ) -> Result<DateTime<Utc>, StoreError>
+    where
+        R: Future<Output = Result<DateTime<Utc>, StoreError>> + Send + 'static,
+    {
         if let Some(watermark) = self.0.borrow().not_before(earliest) {
             return Ok(watermark);
         }
@@ -54,7 +53,7 @@ impl SharedWatermark {
         loop {
             match self.next(earliest, asked_at) {
                 Next::Answer(answer) => return answer,
-                Next::Begin => drop(runtime.spawn(Reading::begin(self.clone()).read(pools.clone()))),
+                Next::Begin => drop(runtime.spawn(Reading::begin(self.clone()).end_with(read()))),
                 Next::Wait => {}
             }
             reads.changed().await.map_err(StoreError::unavailable)?;
@@ -85,7 +84,7 @@ impl Reads {
     }
 
     fn failure_since(&self, asked_at: Instant) -> Option<StoreError> {
-        let last = self.last.as_ref().filter(|last| last.ended_at >= asked_at)?;
+        let last = self.last.as_ref().filter(|last| last.began_at >= asked_at)?;
         last.watermark.as_ref().err().cloned()
     }
 }
@@ -106,8 +105,8 @@ impl Reading {
         }
     }
 
-    async fn read(mut self, pools: Pools) {
-        self.watermark = pools.within(DEADLINE, pools.watermark()).await;
+    async fn end_with(mut self, read: impl Future<Output = Result<DateTime<Utc>, StoreError>>) {
+        self.watermark = read.await;
     }
 }
 
@@ -115,12 +114,120 @@ impl Drop for Reading {
     fn drop(&mut self) {
         let ended = Ended {
             began_at: self.began_at,
-            ended_at: Instant::now(),
             watermark: self.watermark.clone(),
         };
         self.of.0.send_modify(|reads| {
             reads.in_progress = false;
             reads.last = Some(ended);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Reads that take a second each; the one with this number fails. The watermark is the number of its read.
+    #[derive(Clone, Default)]
+    struct Asking {
+        shared: SharedWatermark,
+        reads: Arc<AtomicI64>,
+        failing: Option<i64>,
+    }
+
+    impl Asking {
+        async fn ask(&self, age: Duration) -> Option<i64> {
+            let (reads, failing) = (self.reads.clone(), self.failing);
+            let read = move || {
+                let number = reads.fetch_add(1, Ordering::Relaxed) + 1;
+                async move {
+                    sleep(SECOND).await;
+                    if failing == Some(number) {
+                        return Err(StoreError::unavailable("a test"));
+                    }
+                    Ok(DateTime::from_timestamp(number, 0).unwrap())
+                }
+            };
+            let earliest = Instant::now() - age;
+            let found = self.shared.not_before(earliest, &Handle::current(), read).await;
+            found.ok().map(|watermark| watermark.timestamp())
+        }
+
+        /// What those who ask at these times get, in tenths of a second, and when.
+        async fn ask_at(&self, tenths: &[u32], age: Duration) -> Vec<(Option<i64>, u128)> {
+            let start = Instant::now();
+            let mut asking = JoinSet::new();
+            for (at, tenth) in tenths.iter().copied().enumerate() {
+                let this = self.clone();
+                asking.spawn(async move {
+                    sleep(SECOND / 10 * tenth).await;
+                    (at, this.ask(age).await, start.elapsed().as_millis() / 100)
+                });
+            }
+            let mut answers = asking.join_all().await;
+            answers.sort();
+            answers
+                .into_iter()
+                .map(|(_, found, when)| (found, when))
+                .collect()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_during_a_read_gets_the_next_one_which_all_of_them_share() {
+        sleep(SECOND * 10).await;
+        let asking = Asking::default();
+        let answers = asking.ask_at(&[0, 1, 5, 9], Duration::ZERO).await;
+        assert_eq!(
+            answers,
+            [(Some(1), 10), (Some(2), 20), (Some(2), 20), (Some(2), 20)]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_needs_no_newer_one_gets_the_read_in_progress_or_the_last() {
+        sleep(SECOND * 10).await;
+        let asking = Asking::default();
+        let answers = asking.ask_at(&[0, 5, 14, 16], SECOND * 3 / 2).await;
+        assert_eq!(
+            answers,
+            [(Some(1), 10), (Some(1), 10), (Some(1), 14), (Some(2), 26)]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_ends_the_wait_of_those_who_asked_before_that_read_began() {
+        sleep(SECOND * 10).await;
+        let asking = Asking {
+            failing: Some(1),
+            ..Asking::default()
+        };
+        let answers = asking.ask_at(&[0, 5], Duration::ZERO).await;
+        assert_eq!(answers, [(None, 10), (Some(2), 20)]);
+        let asking = Asking {
+            failing: Some(2),
+            ..Asking::default()
+        };
+        let answers = asking.ask_at(&[0, 1, 5, 25], Duration::ZERO).await;
+        assert_eq!(answers, [(Some(1), 10), (None, 20), (None, 20), (Some(3), 35)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_goes_on_when_the_one_who_began_it_leaves() {
+        sleep(SECOND * 10).await;
+        let asking = Asking::default();
+        let left = tokio::time::timeout(SECOND / 2, asking.ask(Duration::ZERO)).await;
+        assert!(left.is_err());
+        sleep(SECOND).await;
+        assert_eq!(asking.ask(SECOND * 2).await, Some(1));
     }
 }
