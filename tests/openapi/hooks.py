@@ -35,6 +35,9 @@ BEYOND_THE_DOCUMENT = {
 }
 
 
+# The figures are generated from schemas of their own, below: that exactly one content is sent, and no unknown field, is not
+# in the schema of a figure, because generators of clients cannot use it there.
+
 # What the built-in catalogue has, and how it is reported.
 FORM, PERIODS = "ngay-30-7", ["2021-07", "2022-07"]
 UNITS = [*map(str, range(866, 878)), "87-SLDTBXH", "87-TTBTXH"]

@@ -1,4 +1,4 @@
-//! Holds every answer of every test to the OpenAPI document: its status, its media type, and its body.
+//! Holds the answers to the requests of tests to the OpenAPI document: status, header fields, media type, and body.
 //!
 //! With `TEST_CONTRACT_LOG`, a file, each answer adds a line with its operation and status; `tests/openapi/coverage`
 //! counts them.
@@ -22,9 +22,12 @@ struct Contract {
     log: Option<File>,
 }
 
-/// Panics unless the answer to a request is as the document says. Paths and methods that are not in the document are left
-/// to their tests.
-pub(crate) fn check_answer(method: &Method, address: &str, answer: &Answer) {
+/// Fails the test unless the answer to a request is as the document says. Paths and methods that are not in the document are
+/// left to their tests.
+///
+/// # Panics
+/// Then.
+pub fn check_answer(method: &Method, address: &str, answer: &Answer) {
     let contract = &*CONTRACT;
     let path = address.split('?').next().unwrap_or_default();
     let media_type = answer
@@ -52,41 +55,53 @@ pub(crate) fn check_answer(method: &Method, address: &str, answer: &Answer) {
         "{what} is not in the document: {}",
         answer.text
     );
-    contract.record(&format!(
-        "{} {}",
-        operation["operationId"].as_str().unwrap_or_default(),
-        answer.status
-    ));
-    if *method == Method::HEAD {
-        return;
+    for name in DECLARED.iter().filter(|name| answer.headers.contains_key(**name)) {
+        let is_declared = response["headers"]
+            .as_object()
+            .is_some_and(|declared| declared.keys().any(|other| other.eq_ignore_ascii_case(name)));
+        assert!(is_declared, "{what} does not declare {name}");
     }
-    let Some(content) = response.get("content") else {
-        assert_eq!(answer.text, "", "{what} has no body");
-        return;
-    };
-    let described = &content[media_type];
-    assert!(described.is_object(), "{what} has no {media_type:?}");
-    let values: Vec<&str> = match media_type {
-        NDJSON => answer.text.lines().collect(),
-        _ if media_type.ends_with("json") => vec![&answer.text],
-        _ => return,
-    };
-    let validator = contract.validator(&format!("{what} {media_type}"), &described["schema"]);
-    for text in values {
-        let value: Value =
-            serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
-        let errors: Vec<String> = validator
-            .iter_errors(&value)
-            .map(|error| format!("{}: {error}", error.instance_path()))
-            .collect();
-        assert!(
-            errors.is_empty(),
-            "{what} is not as described: {errors:#?} in {text}"
-        );
+    if *method != Method::HEAD {
+        contract.check_body(&what, response, media_type, answer);
     }
+    let id = operation["operationId"].as_str().unwrap_or_default();
+    contract.record(&format!("{id} {}", answer.status));
 }
 
+/// Header fields that a response has only if the document says so.
+const DECLARED: [&str; 10] = [
+    "content-language",
+    "etag",
+    "idempotency-replayed",
+    "link",
+    "location",
+    "preference-applied",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-request-id",
+];
+
 const NDJSON: &str = "application/x-ndjson";
+
+/// Responses may gain fields, but these do not have any that the document lacks. Schemas that others extend are left open.
+fn forbid_other_fields(document: &mut Value) {
+    let schemas = &document["components"]["schemas"];
+    let extended: Vec<String> = schemas
+        .as_object()
+        .into_iter()
+        .flat_map(|schemas| schemas.values())
+        .flat_map(|schema| schema["allOf"].as_array().into_iter().flatten())
+        .filter_map(|part| Some(part["$ref"].as_str()?.to_owned()))
+        .collect();
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for (name, schema) in schemas.into_iter().flatten() {
+        let is_object = schema.get("properties").is_some() || schema.get("allOf").is_some();
+        if is_object && !extended.contains(&format!("#/components/schemas/{name}")) {
+            schema["unevaluatedProperties"] = json!(false);
+        }
+    }
+}
 
 /// Whether this is one of the names of the media type of one JSON value per line.
 fn is_ndjson(media_type: &str) -> bool {
@@ -104,7 +119,9 @@ fn negotiated<'a>(path: &'a str, media_type: &str) -> &'a str {
 
 impl Contract {
     fn new() -> Self {
-        let document = serde_json::from_str(&tonghop_api::openapi_json()).expect("the document is JSON");
+        let mut document: Value =
+            serde_json::from_str(&tonghop_api::openapi_json()).expect("the document is JSON");
+        forbid_other_fields(&mut document);
         let log = std::env::var_os("TEST_CONTRACT_LOG").map(|path| {
             let file = File::options().create(true).append(true).open(path);
             file.expect("the log can be written")
@@ -113,6 +130,34 @@ impl Contract {
             document,
             validators: Mutex::default(),
             log,
+        }
+    }
+
+    /// Fails unless the body is as described.
+    fn check_body(&self, what: &str, response: &Value, media_type: &str, answer: &Answer) {
+        let Some(content) = response.get("content") else {
+            assert_eq!(answer.text, "", "{what} has no body");
+            return;
+        };
+        let described = &content[media_type];
+        assert!(described.is_object(), "{what} has no {media_type:?}");
+        let values: Vec<&str> = match media_type {
+            NDJSON => answer.text.lines().collect(),
+            _ if media_type.ends_with("json") => vec![&answer.text],
+            _ => return,
+        };
+        let validator = self.validator(&format!("{what} {media_type}"), &described["schema"]);
+        for text in values {
+            let value: Value =
+                serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
+            let errors: Vec<String> = validator
+                .iter_errors(&value)
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert!(
+                errors.is_empty(),
+                "{what} is not as described: {errors:#?} in {text}"
+            );
         }
     }
 

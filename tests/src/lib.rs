@@ -22,6 +22,7 @@ pub use answer::Answer;
 pub use app::TestApp;
 pub use authority::{Authority, Pair};
 pub use client::{http_client, http_client_trusting};
+pub use contract::check_answer;
 pub use corruption::{corrupt, tamper};
 pub use options::{Options, Way};
 pub use process::{Ended, Process, command, program, run_to_end};

@@ -6,7 +6,7 @@ use tonghop_domain::{Key, KeyId, Role, UnitId};
 use tonghop_storage::{KeyPosition, NewKey};
 
 use crate::authorized::AuthorizedStore;
-use crate::refusal::{Refusal, What};
+use crate::refusal::{KeyRefusal, Refusal, What};
 use crate::token::Token;
 
 /// A page of keys.
@@ -77,10 +77,10 @@ impl AuthorizedStore {
     /// The key of the caller.
     ///
     /// # Errors
-    /// The store failed.
+    /// The key does not exist any more, or the store failed.
     pub async fn own_key(&self) -> Result<Key, Refusal> {
         let found = self.store.key(self.caller.key.clone()).await?;
-        found.ok_or(Refusal::NotFound(What::Key))
+        found.ok_or(Refusal::Key(KeyRefusal::Unknown))
     }
 
     /// The requests per second of each key, and those that may come at once; none without a limit.

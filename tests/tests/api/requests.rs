@@ -1,7 +1,7 @@
 //! Requests as callers with and without a key send them.
 
 use reqwest::Method;
-use tonghop_tests::{Answer, TestApp, Way, broadcasts, http_client};
+use tonghop_tests::{Answer, TestApp, Way, broadcasts, check_answer, http_client};
 
 /// Sends a request with an access key; an empty key sends an empty `Authorization` header.
 pub(crate) async fn ask_with(
@@ -35,11 +35,13 @@ pub(crate) async fn without_key(app: &TestApp, method: &Method, path: &str, body
     let request = client.request(method.clone(), format!("{}{path}", app.bases[0]));
     let response = request.body(body.unwrap_or_default()).send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer {
+    let answer = Answer {
         status,
         headers,
         text: response.text().await.unwrap(),
-    }
+    };
+    check_answer(method, path, &answer);
+    answer
 }
 
 /// A service in which the districts 866 and 867 have reported, with the id of each submission.

@@ -56,7 +56,8 @@ pub(crate) struct FormSummary {
     reporting_units: Vec<String>,
 }
 
-/// How often a form is reported.
+/// How often a form is reported. Periods are written so: `yearly`: `2021`; `half_yearly`: `2021-H1`; `quarterly`: `2021-Q3`;
+/// `nine_monthly`: `2021-9M`, the first nine months; `monthly`: `2021-07`.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Frequency)]

@@ -54,7 +54,10 @@ pub(crate) struct IndicatorBody {
     breakdowns: Vec<DimensionBody>,
 }
 
-/// The kind of an indicator.
+/// The kind of an indicator. `flow`: events during the period, summed across units and across time; `stock`: a state at the
+/// end of the period, summed across units; `flag`: yes or no, of which a total counts the units that answered yes; `list`:
+/// short texts, of which a total contains each distinct one; `text`: one text per unit, of which a total counts the units;
+/// `ratio`: computed from the totals of other indicators, never reported.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = IndicatorKind)]

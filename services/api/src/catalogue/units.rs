@@ -52,7 +52,9 @@ pub(crate) struct UnitBody {
     has_children: bool,
 }
 
-/// The place of an office in the administration.
+/// The place of an office in the administration. `country`: the root; `province`: a province or a city under the central
+/// government; `district`: a district, or a town or city of a province, abolished on 1 July 2025; `commune`: a commune, ward
+/// or township; `agency`: a department or centre that reports beside the territorial units.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Level)]

@@ -50,22 +50,23 @@ pub(crate) struct KeyBody {
     pub(crate) token: Option<String>,
 }
 
-/// What the holder of a key may do.
+/// What the holder of a key may do: `submitter`: submit, correct, withdraw and read; `reader`: read; `admin`: all of these, and
+/// manage keys; `metrics`: read the metrics of the service, and nothing else.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = Role)]
 pub(crate) enum RoleBody {
-    /// Submit and read reports.
+    /// Submit, correct, withdraw and read.
     Submitter,
-    /// Read reports and totals.
+    /// Read.
     Reader,
-    /// Submit, read, and manage keys.
+    /// All of these, and manage keys.
     Admin,
     /// Read the metrics of the service, and nothing else.
     Metrics,
 }
 
-/// Whether a key is accepted.
+/// Whether a key is accepted: `valid`: it is; `expired` and `revoked`: it is not any more.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = KeyState)]

@@ -179,16 +179,16 @@ fn components() -> Components {
     for (name, description) in [
         (
             "X-Request-Id",
-            "The id of the request: the one that you sent, or a new one",
+            "The id of the request: the one that you sent, or a new one.",
         ),
-        ("Retry-After", "The seconds after which to retry"),
+        ("Retry-After", "The seconds after which to retry."),
         (
             "RateLimit-Policy",
-            "The quota of the key: `\"key\";q=200;w=2` is 200 requests in 2 seconds. None without a limit",
+            "The quota of the key: `\"key\";q=200;w=2` is 200 requests in 2 seconds. Only with a key that was admitted, and has a limit.",
         ),
         (
             "RateLimit",
-            "What is left of it, and the seconds until all of it is available again: `\"key\";r=150;t=1`",
+            "The requests left of the quota of the key, and the seconds until all of it is available again: `\"key\";r=150;t=1`. Only with a key that was admitted, and has a limit.",
         ),
     ] {
         components

@@ -55,7 +55,7 @@ problems! {
     Unavailable "503" Unavailable Overloaded CatalogueMismatch NotMigrated;
 }
 
-/// The headers of responses to requests with a key, except for 429.
+/// The headers of responses to requests with a key that was admitted.
 pub(crate) const RATE_LIMIT_HEADERS: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
 
 /// A problem response: the meaning of its codes, and an example of the first.
@@ -92,7 +92,7 @@ pub(crate) fn response(codes: &[ProblemKind]) -> Response {
     if has_status(&[429, 503]) {
         response = response.header_ref("Retry-After", header_reference("Retry-After"));
     }
-    if !has_status(&[401, 429]) {
+    if !has_status(&[401]) {
         for name in RATE_LIMIT_HEADERS {
             response = response.header_ref(name, header_reference(name));
         }

@@ -109,7 +109,7 @@ mod tests {
         let checked_in = std::fs::read_to_string(file).unwrap_or_default();
         assert!(
             checked_in == openapi_json(),
-            "openapi/openapi.json is outdated; regenerate it with cargo run -- export-openapi > openapi/openapi.json"
+            "openapi/openapi.json is outdated; regenerate it with just openapi"
         );
     }
 }

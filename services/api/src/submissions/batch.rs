@@ -136,7 +136,7 @@ pub(crate) async fn create_submission_batch(
     ),
     responses(
         (status = 200, description = "One result per line", content((BatchResult = "application/x-ndjson"))),
-        BadRequest, NotAcceptable, TooLarge, WrongMedia, Busy, Unavailable
+        BadRequest, NotAcceptable, WrongMedia, Busy, Unavailable
     )
 )]
 #[post("/v1/submissions/batch.ndjson")]

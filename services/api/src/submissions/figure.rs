@@ -7,7 +7,7 @@ use tonghop_domain::{Cell, CellKey, Figure, Reported};
 use utoipa::ToSchema;
 
 /// What a unit reports on one indicator: exactly one of `value`, `items`, `text` and `state`. An empty list of `items` beside
-/// another of them is ignored.
+/// another of them is ignored. Unknown fields of a request are errors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Figure, example = json!({
     "indicator": "NN.TN", "value": 1, "breakdowns": [{"by": {"sex": "nu", "age": "16_17"}, "value": 1}]
@@ -45,7 +45,8 @@ pub(crate) enum ValueBody {
     Flag(bool),
 }
 
-/// A state instead of a number.
+/// A state instead of a number. `done_no_number`: the activity was carried out, but not counted; `not_done`: it was not carried
+/// out; `not_applicable`: the indicator does not apply to the unit.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = State)]
@@ -58,7 +59,7 @@ pub(crate) enum StateBody {
     NotApplicable,
 }
 
-/// A cell of a breakdown: a category of one or more dimensions, and their value.
+/// A cell of a breakdown: a category of one or more dimensions, and their value. Unknown fields of a request are errors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Cell, example = json!({"by": {"sex": "nu", "age": "16_17"}, "value": 1}))]
 pub(crate) struct CellBody {
