@@ -73,7 +73,10 @@ impl TestApp {
             headers,
             text: response.text().await?,
         };
-        check_answer(&method, path, &answer);
+        // The document is about the api.
+        if !self.aggregator_bases.iter().any(|other| other == base) {
+            check_answer(&method, path, &answer);
+        }
         Ok(answer)
     }
 
