@@ -31,8 +31,8 @@ enum Next {
 }
 
 impl SharedWatermark {
-    /// The watermark as it was at `earliest` or later. Whoever asks waits for the read in progress and, if that began
-    /// too early, for the next one. Each runs in a task of its own, so that it ends even if the callers disconnect.
+    /// Returns the watermark as of `earliest` or later. The caller waits for the read in progress and, if that read began
+    /// before `earliest`, for the next one. Each read runs in its own task, so it completes even if its callers disconnect.
     ///
     /// # Errors
     /// Those of the read, if one that began meanwhile failed.
