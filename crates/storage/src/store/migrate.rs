@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource};
 use diesel::{Connection, QueryableByName, SqliteConnection};
-use diesel_async::{AsyncMigrationHarness, RunQueryDsl};
+use diesel_async::{AsyncMigrationHarness, RunQueryDsl, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tonghop_domain::Catalogue;
 
 use crate::database::acting_as::ActingAs;
 use crate::database::clock::clock;
-use crate::database::connection::Purpose;
+use crate::database::connection::{Conn, Purpose};
 use crate::database::pool::Pools;
 use crate::database::postgres::PgConnection;
 use crate::database::roles;
@@ -31,6 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Taken by the one process that migrates a PostgreSQL database.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(7405318890)";
+
+/// A statement of an adoption may read every report or write every unit, and no caller waits for it.
+const NO_TIMEOUT: &str = "SET LOCAL statement_timeout = 0";
 
 impl Store {
     /// Migrates a database to this version and adopts the catalogue. Can be repeated.
@@ -99,6 +102,9 @@ async fn try_to_adopt(pools: &Pools, catalogue: &Catalogue) -> Result<(), StoreE
     let mut tx = pools.begin(Purpose::Write, &ActingAs::Service).await?;
     let conn = tx.conn()?;
     let adopting = async {
+        if let Conn::Pg(object) = conn {
+            object.batch_execute(NO_TIMEOUT).await?;
+        }
         let now = clock(conn).await?;
         catalogue::adopt(conn, catalogue, now).await
     };

@@ -21,6 +21,25 @@ on_both!(
     unused_units_and_indicators_can_be_dropped,
 );
 
+/// A disk that stalls, or a table that is long to read.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adoption_may_take_longer_than_a_statement_of_a_caller() {
+    let store = TestStore::on_postgres().await;
+    store
+        .sql(
+            "CREATE FUNCTION stall() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_sleep(5); RETURN NULL; END $$; \
+             CREATE TRIGGER stall BEFORE INSERT ON units FOR EACH STATEMENT EXECUTE FUNCTION stall()",
+        )
+        .await;
+    let new = || {
+        let added = unit("01-A-4", Level::Commune, Some("01-A"));
+        Parts::default().with(added).catalogue("second")
+    };
+    let store = store.adopting(new).await;
+    assert_eq!(store.reports("01-A-4", 5).await.revision, 1);
+}
+
 fn first() -> Catalogue {
     Parts::default().catalogue("first")
 }
