@@ -17,7 +17,6 @@ pub(crate) const SUBMISSION_RECORDED: &str = "vn.tonghop.submission.recorded.v1"
 pub(crate) const TOTAL_CHANGED: &str = "vn.tonghop.total.changed.v1";
 
 const SPEC_VERSION: &str = "1.0";
-const SOURCE: &str = "/tonghop";
 const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// Why a message cannot be read as an announcement.
@@ -43,13 +42,13 @@ pub enum DecodeError {
     Period(#[from] InvalidPeriod),
 }
 
-/// Encodes an announcement as a CloudEvent.
-pub fn encode(envelope: &Envelope) -> Vec<u8> {
+/// Encodes an announcement as a CloudEvent. The source names the installation, as in `/tonghop`.
+pub fn encode(envelope: &Envelope, source: &str) -> Vec<u8> {
     let announcement = &envelope.announcement;
     let event = json!({
         "specversion": SPEC_VERSION,
         "id": envelope.id,
-        "source": SOURCE,
+        "source": source,
         "type": event_type(announcement),
         "subject": subject(announcement),
         "time": envelope.at,
@@ -220,6 +219,8 @@ impl Changed {
 mod tests {
     use super::*;
 
+    const SOURCE: &str = "/tonghop";
+
     fn recorded() -> Envelope {
         let submission = SubmissionId(Uuid::now_v7());
         Envelope {
@@ -254,7 +255,7 @@ mod tests {
 
     /// Encodes an event and replaces the value at a JSON Pointer.
     fn encode_with(envelope: &Envelope, pointer: &str, value: Value) -> Vec<u8> {
-        let mut event: Value = serde_json::from_slice(&encode(envelope)).unwrap();
+        let mut event: Value = serde_json::from_slice(&encode(envelope, SOURCE)).unwrap();
         *event.pointer_mut(pointer).unwrap() = value;
         event.to_string().into_bytes()
     }
@@ -262,14 +263,14 @@ mod tests {
     #[test]
     fn decoding_reverses_encoding() {
         for envelope in [recorded(), changed()] {
-            assert_eq!(decode(&encode(&envelope)).unwrap(), envelope);
+            assert_eq!(decode(&encode(&envelope, SOURCE)).unwrap(), envelope);
         }
     }
 
     #[test]
     fn an_event_has_the_documented_attributes() {
         let envelope = recorded();
-        let event: Value = serde_json::from_slice(&encode(&envelope)).unwrap();
+        let event: Value = serde_json::from_slice(&encode(&envelope, SOURCE)).unwrap();
         let Announcement::SubmissionsRecorded { submissions, .. } = &envelope.announcement else {
             unreachable!()
         };
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn unknown_attributes_and_data_fields_are_ignored() {
-        let mut event: Value = serde_json::from_slice(&encode(&recorded())).unwrap();
+        let mut event: Value = serde_json::from_slice(&encode(&recorded(), SOURCE)).unwrap();
         event["traceparent"] = json!("00-1-1-00");
         event["data"]["priority"] = json!(1);
         assert!(decode(event.to_string().as_bytes()).is_ok());
@@ -358,11 +359,11 @@ mod tests {
             length in 0..9usize,
             put in "[\\PC]{0,5}",
         ) {
-            let mut bytes = encode(&if which { recorded() } else { changed() });
+            let mut bytes = encode(&if which { recorded() } else { changed() }, SOURCE);
             let start = at.index(bytes.len());
             bytes.splice(start..(start + length).min(bytes.len()), put.into_bytes());
             if let Ok(read) = decode(&bytes) {
-                proptest::prop_assert_eq!(decode(&encode(&read)).unwrap(), read);
+                proptest::prop_assert_eq!(decode(&encode(&read, SOURCE)).unwrap(), read);
             }
         }
     }

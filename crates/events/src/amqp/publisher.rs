@@ -63,8 +63,9 @@ impl Publisher {
         };
         let exchange = self.topology.events.clone();
         let key = routing_key(&envelope.announcement).into();
+        let body = cloud_event::encode(envelope, &self.topology.source);
         self.channel
-            .basic_publish(exchange, key, options, &cloud_event::encode(envelope), properties)
+            .basic_publish(exchange, key, options, &body, properties)
             .await
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Topology {
     pub(crate) aggregator: ShortString,
     /// The exchange and the queue of messages that no aggregator could act on.
     pub(crate) dead_letters: ShortString,
+    /// The source of all events: the name of the installation, after a slash.
+    pub(crate) source: String,
 }
 
 impl Topology {
@@ -35,6 +37,7 @@ impl Topology {
             events: name("events"),
             aggregator: name("aggregator"),
             dead_letters: name("dead-letters"),
+            source: format!("/{namespace}"),
         }
     }
 

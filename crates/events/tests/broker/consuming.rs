@@ -6,7 +6,7 @@ use tonghop_events::{Disposition, QueueDepths, encode};
 
 use crate::outbox::{MemoryOutbox, Relay};
 use crate::recorder::{Consumer, Recorder};
-use crate::scene::{RECOVERY, Scene, User, eventually, recorded};
+use crate::scene::{RECOVERY, SOURCE, Scene, User, eventually, recorded};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn announcements_reach_the_handler_in_batches_and_leave_the_queue() {
@@ -14,7 +14,7 @@ async fn announcements_reach_the_handler_in_batches_and_leave_the_queue() {
     let handler = Recorder::blocked();
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
     scene
-        .put((0..450).map(|revision| encode(&recorded(revision))))
+        .put((0..450).map(|revision| encode(&recorded(revision), SOURCE)))
         .await;
     eventually("the first batch", RECOVERY, async || handler.batches().len() == 1).await;
     // While the handler is blocked, the broker delivers only as many messages as may be unsettled.
@@ -43,7 +43,12 @@ async fn an_unreadable_message_is_dead_lettered_and_the_others_are_handled() {
     let handler = Recorder::returning([]);
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
     let broken = || b"{\"specversion\":\"1.0\"}".to_vec();
-    let bodies = [encode(&recorded(1)), broken(), encode(&recorded(2)), broken()];
+    let bodies = [
+        encode(&recorded(1), SOURCE),
+        broken(),
+        encode(&recorded(2), SOURCE),
+        broken(),
+    ];
     scene.put(bodies).await;
     handler.wait_for(2, RECOVERY).await;
     scene.wait_for_depth("dead-letters", 2).await;
@@ -60,7 +65,7 @@ async fn requeued_announcements_are_redelivered_after_growing_pauses() {
     let handler = Recorder::returning([Disposition::Requeue, Disposition::Requeue]);
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
     let begin = std::time::Instant::now();
-    scene.put([encode(&recorded(1))]).await;
+    scene.put([encode(&recorded(1), SOURCE)]).await;
     eventually("three times", RECOVERY, async || handler.handled() == [1, 1, 1]).await;
     assert!(
         begin.elapsed() >= Duration::from_millis(300),
@@ -77,9 +82,9 @@ async fn a_rejected_announcement_is_dead_lettered() {
     let scene = Scene::start().await;
     let handler = Recorder::returning([Disposition::DeadLetter]);
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
-    scene.put([encode(&recorded(1))]).await;
+    scene.put([encode(&recorded(1), SOURCE)]).await;
     scene.wait_for_depth("dead-letters", 1).await;
-    scene.put([encode(&recorded(2))]).await;
+    scene.put([encode(&recorded(2), SOURCE)]).await;
     handler.wait_for(2, RECOVERY).await;
     consumer.stop().await;
     assert_eq!(handler.handled(), [1, 2]);
@@ -91,7 +96,7 @@ async fn a_consumer_stops_after_its_handler_has_finished() {
     let scene = Scene::start().await;
     let handler = Recorder::blocked();
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
-    scene.put([encode(&recorded(1))]).await;
+    scene.put([encode(&recorded(1), SOURCE)]).await;
     handler.wait_for(1, RECOVERY).await;
     consumer.begin_to_stop();
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -112,7 +117,7 @@ async fn a_deleted_queue_is_declared_again_and_consumed() {
         consumer.health.reconnects() == 1
     })
     .await;
-    scene.put([encode(&recorded(1))]).await;
+    scene.put([encode(&recorded(1), SOURCE)]).await;
     handler.wait_for(1, RECOVERY).await;
     consumer.stop().await;
     scene.end().await;
@@ -147,7 +152,7 @@ async fn a_deleted_exchange_is_declared_again_and_bound_to_the_queue() {
 async fn a_connected_consumer_reports_the_depths_of_both_queues() {
     let scene = Scene::with_queues().await;
     scene
-        .put((0..450).map(|revision| encode(&recorded(revision))))
+        .put((0..450).map(|revision| encode(&recorded(revision), SOURCE)))
         .await;
     let handler = Recorder::blocked();
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;

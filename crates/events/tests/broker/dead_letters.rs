@@ -5,14 +5,19 @@ use tonghop_domain::Envelope;
 use tonghop_events::{AmqpSettings, DeadLetter, DeadLetters, DeadLettersError, Death, Disposition, encode};
 
 use crate::recorder::{Consumer, Recorder};
-use crate::scene::{Scene, User, recorded};
+use crate::scene::{SOURCE, Scene, User, recorded};
 
 /// Dead-letters messages: announcements that the handler rejects, and unreadable messages.
 async fn dead_letter(scene: &Scene, announcements: &[Envelope], unreadable: &[Vec<u8>]) {
     let handler = Recorder::returning(announcements.iter().map(|_| Disposition::DeadLetter));
     let consumer = Consumer::start(&handler, scene.bus(User::Aggregator)).await;
     scene
-        .put(announcements.iter().map(encode).chain(unreadable.iter().cloned()))
+        .put(
+            announcements
+                .iter()
+                .map(|one| encode(one, SOURCE))
+                .chain(unreadable.iter().cloned()),
+        )
         .await;
     let count = announcements.len() + unreadable.len();
     scene.wait_for_depth("dead-letters", count as u32).await;
@@ -63,7 +68,7 @@ async fn a_dead_letter_shows_its_announcement_and_the_reason_of_its_death() {
             period: Some("2021-07".into()),
             province: Some("87".into()),
             unreadable: None,
-            size: encode(&readable).len(),
+            size: encode(&readable, SOURCE).len(),
         },
         DeadLetter {
             id: None,
@@ -88,7 +93,7 @@ async fn a_dead_letter_shows_its_announcement_and_the_reason_of_its_death() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_redelivered_too_often_dies_of_the_delivery_limit() {
     let scene = Scene::with_queues().await;
-    scene.put([encode(&recorded(1))]).await;
+    scene.put([encode(&recorded(1), SOURCE)]).await;
     let deliveries = scene.requeue_until_gone("aggregator").await;
     assert_eq!(deliveries, 51, "the first delivery and 50 redeliveries");
     scene.wait_for_depth("dead-letters", 1).await;

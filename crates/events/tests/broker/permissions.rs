@@ -10,7 +10,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, ErrorKind, ExchangeKind};
 use tonghop_events::encode;
 
-use crate::scene::{Scene, User, recorded};
+use crate::scene::{SOURCE, Scene, User, recorded};
 
 /// An operation that needs a permission.
 #[derive(Clone, Debug)]
@@ -72,7 +72,7 @@ impl Operation {
             Self::Publish(exchange, key) => {
                 channel.confirm_select(ConfirmSelectOptions::default()).await?;
                 let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-                let body = encode(&recorded(1));
+                let body = encode(&recorded(1), SOURCE);
                 let sent = channel.basic_publish(exchange, key, options, &body, properties);
                 sent.await?.await.map(drop)
             }

@@ -19,6 +19,9 @@ use crate::recorder::{Consumer, Recorder};
 /// The deadline for recovering after a fault has ended.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(5);
 
+/// The source of events that tests encode themselves.
+pub(crate) const SOURCE: &str = "/tonghop";
+
 /// The user that connects to the test broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum User {
