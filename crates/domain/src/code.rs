@@ -93,6 +93,14 @@ pub struct UnitId(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubmissionId(pub uuid::Uuid);
 
+impl SubmissionId {
+    /// A new id: of version 7 (RFC 9562), so that ids are in the order in which they were generated.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7())
+    }
+}
+
 impl fmt::Display for SubmissionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -54,8 +54,8 @@ pub use recount::{NumberKey, Numbers, recounted_numbers, served_numbers};
 pub use submission::{
     Change, Decision, Head, Precondition, Revision, Status, SubmissionKey, TotalKey, decide,
 };
-pub use text::is_formula;
+pub use text::{is_formula, search_form};
 pub use total::{Counts, MAX_TOTAL_ITEMS, Overflow, Report, Total, TotalRow, sum_of_contributions};
 pub use tree::{Place, Tree};
-pub use unit::{Level, Unit};
+pub use unit::{InvalidLevel, Level, Unit};
 pub use unit_ancestry::UnitAncestry;

@@ -2,6 +2,7 @@
 
 use icu_properties::props::{BidiControl, BinaryProperty, DefaultIgnorableCodePoint};
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 /// A text in NFC without invisible characters: those that fonts ignore (Unicode's Default_Ignorable_Code_Point), such as
 /// the zero-width space that copying from web pages leaves behind.
@@ -20,6 +21,16 @@ pub(crate) fn one_line(text: &str) -> String {
         line.push_str(word);
     }
     line
+}
+
+/// A text as people look for it: in lower case and one line, without tones and marks, and with d for đ. So *Hòa*, *hoà* and
+/// *hoa* are the same.
+pub fn search_form(text: &str) -> String {
+    let plain = one_line(text)
+        .nfd()
+        .filter(|c| !is_combining_mark(*c))
+        .collect::<String>();
+    plain.to_lowercase().replace('đ', "d")
 }
 
 /// Whether a text contains a character that shows others in another order than they are written, as in a forged file
@@ -68,6 +79,27 @@ mod tests {
         }
         assert_eq!(one_line("\u{200b}\u{a0}"), "");
         assert_eq!(without_invisible("một\n\nhai\u{200b}"), "một\n\nhai");
+    }
+
+    #[test]
+    fn names_are_found_in_every_spelling() {
+        for spelling in [
+            "Hòa Bình",
+            "Hoà Bình",
+            "HÒA  BÌNH",
+            "hoa binh",
+            "Ho\u{300}a Bi\u{300}nh",
+            "Hoa\u{300} Binh",
+        ] {
+            assert_eq!(search_form(spelling), "hoa binh", "{spelling:?}");
+        }
+        for (name, plain) in [
+            ("Đồng Tháp", "dong thap"),
+            ("ĐĂK LĂK", "dak lak"),
+            ("Mỹ Tho, ward 1", "my tho, ward 1"),
+        ] {
+            assert_eq!(search_form(name), plain);
+        }
     }
 
     #[test]

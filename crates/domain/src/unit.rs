@@ -1,5 +1,7 @@
 //! Units: the offices that report.
 
+use std::str::FromStr;
+
 use chrono::NaiveDate;
 
 use crate::code::{UnitCode, UnitId};
@@ -39,6 +41,20 @@ impl Level {
             Self::Commune => "commune",
             Self::Agency => "agency",
         }
+    }
+}
+
+/// The error for a text that is not a level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a level is country, province, district, commune or agency")]
+pub struct InvalidLevel;
+
+impl FromStr for Level {
+    type Err = InvalidLevel;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
+        let named = Self::ALL.into_iter().find(|level| level.as_str() == text);
+        named.ok_or(InvalidLevel)
     }
 }
 

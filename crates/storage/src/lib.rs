@@ -28,8 +28,9 @@ pub use error::StoreError;
 pub use group_commit::metrics::Commits;
 pub use group_commit::{Changes, GroupCommit, Recorder};
 pub use model::{
-    Backlog, Contribution, Difference, Freshness, Idempotency, Outcome, Page, Refreshed, ReportTimes,
-    SubmissionFilter, TotalRead, UnitCompleteness, Verification, Write,
+    Backlog, Changed, Contribution, Difference, FeedChange, FeedPage, Freshness, Idempotency, Outcome, Page,
+    Refreshed, ReportTimes, SubmissionFilter, SubmissionOrder, TotalRead, UnitCompleteness, Verification,
+    Write,
 };
 pub use queries::access_keys::{KeyPosition, NewKey};
 pub use queries::proofs::LaggingHead;

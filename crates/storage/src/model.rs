@@ -2,13 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Change, FormCode, IndicatorCode, Origin, Period, Precondition, ReportStatus, Reported, Revision,
+    Change, FormCode, IndicatorCode, Origin, Period, Precondition, ReportStatus, Reported, Revision, Status,
     SubmissionId, SubmissionKey, Total, TotalKey, UnitCode,
 };
 
 /// A change that a caller requests.
 #[derive(Clone, Debug)]
 pub struct Write {
+    /// The id of the submission if this is its first revision; otherwise it keeps its own. Lists by creation are in the order
+    /// of ids, so generate it just before recording.
+    pub new_id: SubmissionId,
     /// The submission. The caller has checked that the unit reports the form for the period.
     pub key: SubmissionKey,
     /// The change itself.
@@ -60,12 +63,22 @@ pub enum Outcome {
     KeyReused,
 }
 
-/// A filter for lists of submissions, which also determines their order. In both orders, whoever reads page after page
-/// sees each submission that was there all the time, whatever is corrected meanwhile:
-///
-/// - without `updated_since`, by id and therefore by the time of the first revision, the newest first; a correction does
-///   not move a submission;
-/// - with it, by the time of the current revision, the oldest first; a correction moves a submission to the end.
+/// The order of a list of submissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SubmissionOrder {
+    /// By id and therefore by the time of the first revision, the newest first. A correction does not move a submission.
+    #[default]
+    NewestFirst,
+    /// The same, the oldest first.
+    OldestFirst,
+    /// By the time of the current revision, the oldest first. A correction moves a submission to the end, so a client that
+    /// reads page after page sees it there.
+    LastChangedLast,
+    /// The same, the newest first. A submission that is corrected between two pages may be on none of them.
+    LastChangedFirst,
+}
+
+/// A filter for lists of submissions, and their order.
 #[derive(Clone, Debug, Default)]
 pub struct SubmissionFilter {
     /// The form.
@@ -74,6 +87,10 @@ pub struct SubmissionFilter {
     pub period: Option<Period>,
     /// The units; `None` means all.
     pub units: Option<Vec<tonghop_domain::UnitId>>,
+    /// The status of the current revision.
+    pub status: Option<Status>,
+    /// The order.
+    pub order: SubmissionOrder,
     /// The earliest time at which the current revision was recorded.
     pub updated_since: Option<DateTime<Utc>>,
     /// The time before which the current revision was recorded; for a complete list, the watermark.
@@ -91,6 +108,45 @@ pub struct Page {
     pub more: bool,
     /// Whether the page has fewer revisions than were wanted, because together they would be too large.
     pub is_cut: bool,
+}
+
+/// A change of a submission or of a total, as the change feed has it: without figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedChange {
+    /// The time by which changes are ordered.
+    pub at: DateTime<Utc>,
+    /// The form, period and unit of the submission or total.
+    pub key: SubmissionKey,
+    /// What has changed.
+    pub of: Changed,
+}
+
+/// What has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// A submission has a new revision.
+    Submission {
+        /// The submission.
+        id: SubmissionId,
+        /// The number of the revision.
+        revision: i32,
+        /// The status that the revision gives to the submission.
+        status: Status,
+    },
+    /// A total was refreshed.
+    Total {
+        /// The number of refreshes.
+        version: i64,
+    },
+}
+
+/// Some changes of the feed, in its order. Those of one time are on one page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The changes.
+    pub changes: Vec<FeedChange>,
+    /// Whether there are more.
+    pub more: bool,
 }
 
 /// The freshness of a total.

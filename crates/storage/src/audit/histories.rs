@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use tokio_postgres::{Client, NoTls};
 use tonghop_domain::{
-    Actor, AuditEntry, Change, Content, Figure, KeyId, Origin, Precondition, Reported, Role, SubmissionKey,
-    TokenDigest, UnitId,
+    Actor, AuditEntry, Change, Content, Figure, KeyId, Origin, Precondition, Reported, Role, SubmissionId,
+    SubmissionKey, TokenDigest, UnitId,
 };
 use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
 
@@ -153,6 +153,7 @@ impl Service {
             }))
         };
         let write = Write {
+            new_id: SubmissionId::generate(),
             key: SubmissionKey {
                 form: "ngay-30-7".parse().unwrap(),
                 period: "2021-07".parse().unwrap(),

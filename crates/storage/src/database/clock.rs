@@ -14,6 +14,11 @@ diesel::define_sql_function! {
     fn clock_timestamp() -> diesel::sql_types::Timestamptz;
 }
 
+diesel::define_sql_function! {
+    /// Announces the transaction until it ends, and returns a time that is not before the announced one.
+    fn announce() -> diesel::sql_types::Timestamptz;
+}
+
 /// The time by which changes are ordered: that of the database, read in its own statement after the locks. With an
 /// embedded database it is the clock of the process, in microseconds.
 pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
@@ -22,6 +27,15 @@ pub(crate) async fn clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> 
             let now = diesel::select(clock_timestamp());
             Ok(now.get_result(&mut **object).await?)
         }
+        Conn::Lite(_) => Ok(own_clock()),
+    }
+}
+
+/// Announces the transaction for the watermark, and returns the time afterwards. On SQLite, the transaction was announced
+/// when it began.
+pub(crate) async fn announced_clock(conn: &mut Conn) -> Result<DateTime<Utc>, StoreError> {
+    match conn {
+        Conn::Pg(object) => Ok(diesel::select(announce()).get_result(&mut **object).await?),
         Conn::Lite(_) => Ok(own_clock()),
     }
 }

@@ -92,7 +92,7 @@ pub(crate) enum Purpose {
     /// Refreshing, with cached plans. In a hurry, it waits at most half a second for a lock; on SQLite the only lock was
     /// taken before.
     Refresh { hurry: bool },
-    /// The same for recording, which is announced for the watermark.
+    /// The same for recording, which is announced for the watermark from the beginning.
     Record { hurry: bool },
 }
 

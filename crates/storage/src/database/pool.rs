@@ -10,7 +10,7 @@ use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 
 use crate::database::acting_as::ActingAs;
-use crate::database::announcement::Recording;
+use crate::database::announcement::Announced;
 use crate::database::connection::{Conn, Lite, Purpose, on};
 use crate::database::postgres::{PgManager, PooledPgConnection};
 use crate::database::sqlite_file::DatabaseFile;
@@ -21,8 +21,9 @@ use crate::error::StoreError;
 
 /// The most time to begin a transaction, which is easy: a connection that needs longer is taken for dead.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The most time that a caller waits for a connection.
-const POOL_WAIT: Duration = Duration::from_secs(2);
+/// The most time that a transaction waits for a connection: longer than a database needs to come back after a failover or
+/// a stall of its disk, so that those who wait are served then, and shorter than the deadline of a transaction.
+const POOL_WAIT: Duration = Duration::from_secs(4);
 /// The same for the one connection that writes to a SQLite file.
 const WRITER_WAIT: Duration = Duration::from_secs(3);
 /// The connections of a process to PostgreSQL.
@@ -46,7 +47,7 @@ pub(crate) enum Pools {
         writer: Pool<Lite>,
         readers: Pool<Lite>,
         file: Arc<DatabaseFile>,
-        recording: Recording,
+        announced: Announced,
     },
 }
 
@@ -91,7 +92,7 @@ impl Pools {
                     writer: pool(1)?,
                     readers: pool(SQLITE_READERS)?,
                     file: Arc::new(file),
-                    recording: Recording::default(),
+                    announced: Announced::default(),
                 })
             }
         }
@@ -185,11 +186,11 @@ impl Pools {
                 // A file is never silent: the writer waits for its turn.
                 Self::Lite { .. } => Ok(beginning.await),
             };
-            let recording = match (self, purpose, &begun) {
-                (Self::Lite { recording, .. }, Purpose::Record { .. }, Ok(Ok(()))) => Some(recording.begin()),
+            let announced = match &begun {
+                Ok(Ok(())) => self.announce(purpose),
                 _ => None,
             };
-            let tx = Tx::new(conn, file.clone(), recording);
+            let tx = Tx::new(conn, file.clone(), announced);
             let failed = match begun {
                 Ok(Ok(())) => return Ok(tx),
                 // A SQLite connection does not die: another one writes, and did not finish in time.
@@ -206,6 +207,25 @@ impl Pools {
                 return Err(failed);
             }
             tries -= 1;
+        }
+    }
+
+    /// Announces a transaction that has begun on a SQLite file, if it records or refreshes. As the only writer, it begins
+    /// when the one before has ended, however that one was left.
+    fn announce(&self, purpose: Purpose) -> Option<Announced> {
+        let Self::Lite { announced, .. } = self else {
+            return None;
+        };
+        match purpose {
+            Purpose::Read | Purpose::Lookup => None,
+            Purpose::Write => {
+                announced.end();
+                None
+            }
+            Purpose::Refresh { .. } | Purpose::Record { .. } => {
+                announced.begin();
+                Some(announced.clone())
+            }
         }
     }
 

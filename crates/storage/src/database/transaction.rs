@@ -6,7 +6,7 @@ use deadpool::managed;
 use diesel_async::SimpleAsyncConnection;
 use diesel_async::pooled_connection::deadpool::Object;
 
-use crate::database::announcement::RecordingGuard;
+use crate::database::announcement::Announced;
 use crate::database::connection::{Conn, on};
 use crate::database::sqlite_file::DatabaseFile;
 use crate::error::StoreError;
@@ -15,20 +15,17 @@ use crate::error::StoreError;
 pub(crate) struct Tx {
     conn: Option<Conn>,
     file: Option<Arc<DatabaseFile>>,
-    /// Present while it records on SQLite; dropped after the commit.
-    _recording: Option<RecordingGuard>,
+    /// Present if it is announced on SQLite. If it is dropped, its commit may still be in progress, so it stays announced
+    /// until the next writer begins.
+    announced: Option<Announced>,
 }
 
 impl Tx {
-    pub(crate) fn new(
-        conn: Conn,
-        file: Option<Arc<DatabaseFile>>,
-        recording: Option<RecordingGuard>,
-    ) -> Self {
+    pub(crate) fn new(conn: Conn, file: Option<Arc<DatabaseFile>>, announced: Option<Announced>) -> Self {
         Self {
             conn: Some(conn),
             file,
-            _recording: recording,
+            announced,
         }
     }
 
@@ -64,6 +61,10 @@ impl Tx {
         let conn = self.conn()?;
         if let Err(error) = on!(conn, c => c.batch_execute(statement).await) {
             return Err(conn.classify(error.into()));
+        }
+        // Before the next writer gets the connection.
+        if let Some(announced) = self.announced.take() {
+            announced.end();
         }
         // Only now can the connection return to the pool.
         drop(self.conn.take());

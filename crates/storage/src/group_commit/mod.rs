@@ -313,12 +313,13 @@ impl<L: Transactions> Recorder<L> {
 #[cfg(test)]
 mod tests {
     use tokio::time::sleep;
-    use tonghop_domain::{Change, Origin, Precondition, UnitId};
+    use tonghop_domain::{Change, Origin, Precondition, SubmissionId, UnitId};
 
     use super::*;
 
     fn write() -> Write {
         Write {
+            new_id: SubmissionId::generate(),
             key: SubmissionKey {
                 form: "ngay-30-7".parse().unwrap(),
                 period: "2021-07".parse().unwrap(),

@@ -10,6 +10,7 @@ pub(crate) mod access_keys;
 pub(crate) mod catalogue;
 pub(crate) mod catalogue_digest;
 pub(crate) mod catalogue_uses;
+pub(crate) mod changes;
 pub(crate) mod idempotency;
 pub(crate) mod marks;
 pub(crate) mod outbox;

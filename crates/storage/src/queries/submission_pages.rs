@@ -12,7 +12,7 @@ use crate::database::connection::{Conn, on};
 use crate::database::schema::{revisions, submissions};
 use crate::database::uuid::StoredId;
 use crate::error::StoreError;
-use crate::model::{Page, SubmissionFilter};
+use crate::model::{Page, SubmissionFilter, SubmissionOrder};
 use crate::queries::submissions::{HeadRow, RevisionRow};
 
 /// The size of the revisions of a page, in bytes of their stored figures and notes. A page has at least one.
@@ -123,28 +123,37 @@ async fn candidates(
                 query = query.filter(submissions::period.eq(period.to_string()));
             }
             if let Some(units) = &filter.units {
-                let units: Vec<i64> = units.iter().map(|unit| unit.0).collect();
-                query = query.filter(submissions::unit_id.eq_any(units));
+                query = query.filter(submissions::unit_id.eq_any(units.iter().map(|unit| unit.0)));
             }
-            query = match filter.updated_since {
-                None => query.order(submissions::submission_id.desc()),
-                Some(since) => query
-                    .filter(submissions::received_at.ge(since.naive_utc()))
-                    .order((submissions::received_at, submissions::submission_id)),
+            if let Some(status) = filter.status {
+                query = query.filter(submissions::status.eq(status.as_str()));
+            }
+            // The times of the heads have no index.
+            let (time, id) = (revisions::received_at, revisions::submission_id);
+            query = match filter.order {
+                SubmissionOrder::NewestFirst => query.order(submissions::submission_id.desc()),
+                SubmissionOrder::OldestFirst => query.order(submissions::submission_id),
+                SubmissionOrder::LastChangedLast => query.order((time, id)),
+                SubmissionOrder::LastChangedFirst => query.order((time.desc(), id.desc())),
             };
-            if let Some(before) = filter.recorded_before {
-                query = query.filter(submissions::received_at.lt(before.naive_utc()));
+            if let Some(since) = filter.updated_since {
+                query = query.filter(time.ge(since.naive_utc()));
             }
-            if let Some((time, id)) = filter.after {
-                let (time, id) = (time.naive_utc(), StoredId::from(id));
-                if filter.updated_since.is_some() {
-                    let same_time = submissions::received_at
-                        .eq(time)
-                        .and(submissions::submission_id.gt(id));
-                    query = query.filter(submissions::received_at.gt(time).or(same_time));
-                } else {
-                    query = query.filter(submissions::submission_id.lt(id));
-                }
+            if let Some(before) = filter.recorded_before {
+                query = query.filter(time.lt(before.naive_utc()));
+            }
+            if let Some((last_time, last)) = filter.after {
+                let (last_time, last) = (last_time.naive_utc(), StoredId::from(last));
+                query = match filter.order {
+                    SubmissionOrder::NewestFirst => query.filter(submissions::submission_id.lt(last)),
+                    SubmissionOrder::OldestFirst => query.filter(submissions::submission_id.gt(last)),
+                    SubmissionOrder::LastChangedLast => {
+                        query.filter(time.gt(last_time).or(time.eq(last_time).and(id.gt(last))))
+                    }
+                    SubmissionOrder::LastChangedFirst => {
+                        query.filter(time.lt(last_time).or(time.eq(last_time).and(id.lt(last))))
+                    }
+                };
             }
             query.load($c).await
         }};

@@ -105,7 +105,7 @@ impl RevisionRow {
     }
 }
 
-fn read_key(form: &str, period: &str, unit: i64) -> Result<SubmissionKey, StoreError> {
+pub(crate) fn read_key(form: &str, period: &str, unit: i64) -> Result<SubmissionKey, StoreError> {
     Ok(SubmissionKey {
         form: form.parse().map_err(StoreError::corrupt)?,
         period: period.parse().map_err(StoreError::corrupt)?,
@@ -113,7 +113,7 @@ fn read_key(form: &str, period: &str, unit: i64) -> Result<SubmissionKey, StoreE
     })
 }
 
-fn read_status(text: &str) -> Result<Status, StoreError> {
+pub(crate) fn read_status(text: &str) -> Result<Status, StoreError> {
     match text {
         "accepted" => Ok(Status::Accepted),
         "withdrawn" => Ok(Status::Withdrawn),

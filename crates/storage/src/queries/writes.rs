@@ -5,7 +5,7 @@
 use tonghop_domain::Form;
 
 use crate::audit::entries;
-use crate::database::clock::clock;
+use crate::database::clock::announced_clock;
 use crate::database::connection::Conn;
 use crate::database::unnest::{Rows, WithClause};
 use crate::error::StoreError;
@@ -42,7 +42,7 @@ pub(crate) async fn record(conn: &mut Conn, new: &RecordWrites) -> Result<(), St
 
 /// Writes refreshed totals, which are locked, deletes their marks and marks their parents.
 pub(crate) async fn refresh(conn: &mut Conn, form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
-    let now = clock(conn).await?;
+    let now = announced_clock(conn).await?;
     let totals = totals::Refreshed::rows(form, new, now)?;
     let stale = marks::rows(&new.marks);
     let news = outbox::rows(&new.news, now)?;

@@ -27,6 +27,7 @@ use crate::unit_of_work::DEADLINE;
 
 mod access_keys;
 mod audit;
+mod changes;
 mod migrate;
 mod outbox;
 mod status;

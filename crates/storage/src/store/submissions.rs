@@ -13,7 +13,7 @@ use crate::database::connection::Purpose;
 use crate::error::StoreError;
 use crate::group_commit;
 use crate::model::{Outcome, Page, SubmissionFilter, Write};
-use crate::queries::{idempotency, submission_pages, submissions};
+use crate::queries::{catalogue_digest, idempotency, submission_pages, submissions};
 use crate::reads;
 use crate::store::{Store, within_deadline};
 use crate::unit_of_work::DEADLINE;
@@ -122,11 +122,17 @@ impl Store {
     /// A time before which nothing can still be recorded. It holds for every read that begins afterwards.
     ///
     /// # Errors
-    /// See [`Store`].
+    /// See [`Store`]; and `CatalogueMismatch`, since this process does not know forms and units of another catalogue.
     pub async fn watermark(&self) -> Result<DateTime<Utc>, StoreError> {
         within_deadline(async {
-            let _place = self.place(&self.inner.reads).await?;
-            self.watermark_within(Duration::ZERO).await
+            let place = self.place(&self.inner.reads).await?;
+            let watermark = self.watermark_within(Duration::ZERO).await?;
+            let catalogue = self.inner.catalogue.clone();
+            self.run(Purpose::Lookup, ActingAs::Service, place, move |conn| {
+                Box::pin(async move { catalogue_digest::check(conn, catalogue.digest()).await })
+            })
+            .await?;
+            Ok(watermark)
         })
         .await
     }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use tonghop_domain::{
     Announcement, AuditEntry, Catalogue, Change, Content, Decision, FormCode, Head, Period, Place,
-    RecordedRevision, Revision, Scope, Status, SubmissionId, SubmissionKey, TotalKey, UnitCode, decide,
+    RecordedRevision, Revision, Scope, Status, SubmissionKey, TotalKey, UnitCode, decide,
 };
-use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::model::{Idempotency, Outcome, Write};
@@ -241,7 +240,7 @@ impl Batch {
         let received_at = current.map_or(now, |head| now.max(head.received_at + Duration::microseconds(1)));
         let reported = current.filter(|head| head.status == Status::Accepted);
         let head = Head {
-            id: current.map_or_else(|| SubmissionId(Uuid::now_v7()), |head| head.id),
+            id: current.map_or(write.new_id, |head| head.id),
             revision: number,
             status,
             digest,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tonghop_domain::Outbox as _;
+use tonghop_domain::{Outbox as _, SubmissionId};
 use tonghop_storage::{DatabaseUrl, Outcome, Store, StoreError, Write};
 use tonghop_testkit::{FaultProxy, PrivatePostgres, postgres_database};
 
@@ -18,6 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 fn write(store: &Store, value: i64) -> Write {
     let scope = store.catalogue().scope(FORM, PERIOD.parse().unwrap()).unwrap();
     Write {
+        new_id: SubmissionId::generate(),
         key: tonghop_domain::SubmissionKey {
             form: scope.form.code.clone(),
             period: scope.period,

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use tonghop_domain::{Change, Content, Figure, Outbox as _, Precondition, Reported, SubmissionKey, TotalKey};
+use tonghop_domain::{
+    Change, Content, Figure, Outbox as _, Precondition, Reported, SubmissionId, SubmissionKey, TotalKey,
+};
 use tonghop_storage::{Store, StoreError, Write};
 
 use crate::support::figures::flow;
@@ -203,6 +205,7 @@ async fn concurrent_reports_and_refreshes_end_with_exact_totals(store: TestStore
                 cells: Vec::new(),
             };
             let write = Write {
+                new_id: SubmissionId::generate(),
                 key: SubmissionKey {
                     form: key.form.clone(),
                     period: key.period,

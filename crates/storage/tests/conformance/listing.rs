@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use chrono::Duration;
 use futures_util::future::join_all;
-use tonghop_domain::{Change, Content, Revision, Status, SubmissionKey};
-use tonghop_storage::{SubmissionFilter, Write};
+use tonghop_domain::{Change, Content, Revision, Status, SubmissionId, SubmissionKey};
+use tonghop_storage::{SubmissionFilter, SubmissionOrder, Write};
 
 use crate::support::figures::flow;
 use crate::support::{FORM, PAST, PERIOD, TestStore, recorded};
@@ -16,6 +16,7 @@ on_both!(
     pages_have_neither_gaps_nor_duplicates,
     a_submission_that_is_corrected_between_two_pages_is_on_one_of_them,
     updated_since_includes_the_given_time,
+    pages_of_every_order_and_status_are_the_whole_list,
     revisions_are_paged,
     pages_are_bounded_in_bytes,
 );
@@ -142,10 +143,15 @@ async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(stor
     }
     let ids: BTreeSet<_> = reported.iter().map(|one| one.id).collect();
     for updated_since in [None, Some(reported[0].received_at)] {
+        let order = match updated_since {
+            Some(_) => SubmissionOrder::LastChangedLast,
+            None => SubmissionOrder::NewestFirst,
+        };
         let mut seen = BTreeSet::new();
         let mut after = None;
         for (page, unit) in (2..).zip(units) {
             let filter = SubmissionFilter {
+                order,
                 updated_since,
                 after,
                 ..SubmissionFilter::default()
@@ -164,6 +170,7 @@ async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(stor
             continue;
         }
         let filter = SubmissionFilter {
+            order,
             updated_since,
             ..SubmissionFilter::default()
         };
@@ -181,11 +188,54 @@ async fn a_submission_that_is_corrected_between_two_pages_is_on_one_of_them(stor
     }
 }
 
+async fn pages_of_every_order_and_status_are_the_whole_list(store: TestStore) {
+    let mut created = Vec::new();
+    for unit in ["01-A-1", "01-A-2", "01-A-3", "01-B-1"] {
+        created.push(store.reports(unit, 1).await.id);
+    }
+    let corrected = store.reports("01-A-2", 2).await.id;
+    let withdrawn = store.withdraws("01-A-1").await.id;
+    let changed = [created[2], created[3], corrected, withdrawn];
+    let backwards = |ids: &[SubmissionId]| ids.iter().rev().copied().collect::<Vec<_>>();
+    for (order, expected) in [
+        (SubmissionOrder::OldestFirst, created.clone()),
+        (SubmissionOrder::NewestFirst, backwards(&created)),
+        (SubmissionOrder::LastChangedLast, changed.to_vec()),
+        (SubmissionOrder::LastChangedFirst, backwards(&changed)),
+    ] {
+        for status in [None, Some(Status::Accepted), Some(Status::Withdrawn)] {
+            let is_wanted = |id: &&SubmissionId| {
+                status.is_none_or(|status| (status == Status::Withdrawn) == (**id == withdrawn))
+            };
+            let expected: Vec<_> = expected.iter().filter(is_wanted).copied().collect();
+            for limit in [1, 2, 9] {
+                let (mut paged, mut after) = (Vec::new(), None);
+                loop {
+                    let filter = SubmissionFilter {
+                        order,
+                        status,
+                        after,
+                        ..SubmissionFilter::default()
+                    };
+                    let page = store.submissions(filter, limit).await.unwrap();
+                    after = page.revisions.last().map(|last| (last.received_at, last.id));
+                    paged.extend(page.revisions.into_iter().map(|one| one.id));
+                    if !page.more {
+                        break;
+                    }
+                }
+                assert_eq!(paged, expected, "{order:?} {status:?} in pages of {limit}");
+            }
+        }
+    }
+}
+
 async fn updated_since_includes_the_given_time(store: TestStore) {
     let first = store.reports("01-A-1", 1).await;
     let second = store.reports("01-A-2", 2).await;
     let since = async |time| {
         let filter = SubmissionFilter {
+            order: SubmissionOrder::LastChangedLast,
             updated_since: Some(time),
             ..SubmissionFilter::default()
         };

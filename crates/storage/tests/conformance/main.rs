@@ -9,6 +9,7 @@ mod adoption_moves;
 mod audit;
 mod audit_verification;
 mod away;
+mod changes;
 mod corrupt;
 mod group_commit;
 mod hammer;

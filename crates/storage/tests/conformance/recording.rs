@@ -60,7 +60,9 @@ async fn reports_are_returned_as_they_were_sent(store: TestStore) {
         change: Change::Report(content.clone()),
         ..store.write("01-A-1", [])
     };
+    let id = write.new_id;
     let revision = recorded(store.send(write).await);
+    assert_eq!(revision.id, id);
     assert_eq!(revision.content, content);
     assert_eq!(store.submission(revision.id).await.unwrap(), Some(revision));
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use tonghop_storage::{SubmissionFilter, Write};
+use tonghop_storage::{SubmissionFilter, SubmissionOrder, Write};
 
 use crate::listing::list;
 use crate::support::figures::flow;
@@ -29,6 +29,7 @@ async fn whoever_asks_since_the_newest_time_they_saw_misses_nothing(store: TestS
             loop {
                 let is_last = done.load(Ordering::SeqCst);
                 let filter = SubmissionFilter {
+                    order: SubmissionOrder::LastChangedLast,
                     updated_since: Some(since),
                     recorded_before: Some(reader.watermark().await.unwrap()),
                     ..SubmissionFilter::default()

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::Duration;
 use tonghop_domain::{
     Catalogue, Change, Content, Figure, KeyId, Origin, Outbox as _, Period, Precondition, Revision, Scope,
-    SubmissionKey, TokenDigest, TotalKey, UnitId,
+    SubmissionId, SubmissionKey, TokenDigest, TotalKey, UnitId,
 };
 use tonghop_storage::{DatabaseUrl, Idempotency, Outcome, Refreshed, Store, TotalRead, Write};
 use tonghop_testkit::{TestDatabase, postgres_database, sqlite_database};
@@ -222,6 +222,7 @@ impl TestStore {
             note: None,
         };
         Write {
+            new_id: SubmissionId::generate(),
             key: self.key_for(PERIOD, unit),
             change: Change::Report(content.into()),
             condition: Precondition::None,

@@ -1,0 +1,3 @@
+DROP INDEX totals_by_time;
+DROP INDEX revisions_by_time;
+CREATE INDEX submissions_by_time ON submissions (received_at, submission_id);
