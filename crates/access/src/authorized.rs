@@ -8,6 +8,7 @@ use tonghop_storage::Store;
 
 use crate::audit_context::{AuditContext, RefusalCause};
 use crate::audit_log::AuditLog;
+use crate::feed::Feed;
 use crate::key_cache::KeyCache;
 use crate::key_rules::{KeyCreations, KeyRules};
 use crate::rate_limit::RateLimits;
@@ -30,6 +31,7 @@ pub struct AuthorizedStore {
     pub(crate) store: Store,
     pub(crate) audit: AuditLog,
     pub(crate) waiters: Waiters,
+    pub(crate) feed: Feed,
     pub(crate) shares: Shares,
     pub(crate) key_creations: Arc<KeyCreations>,
     pub(crate) refusal_pace: Arc<RefusalPace>,
@@ -66,6 +68,11 @@ impl AuthorizedStore {
                 return refusal;
             }
         }
+    }
+
+    /// Whether the caller's key is still valid.
+    pub(crate) fn is_valid(&self) -> bool {
+        self.keys.check(&self.caller.key).is_ok()
     }
 
     /// Fails unless the key may submit.

@@ -12,6 +12,7 @@ use crate::audit_context::{AuditContext, Client, Operation};
 use crate::audit_log::AuditLog;
 use crate::audit_writer::AuditWriter;
 use crate::authorized::AuthorizedStore;
+use crate::feed::Feed;
 use crate::key_cache::KeyCache;
 use crate::key_rules::{KeyCreations, KeyRules};
 use crate::rate_limit::{Quota, RateLimits};
@@ -50,6 +51,7 @@ struct Inner {
     limits: Arc<RateLimits>,
     audit: AuditLog,
     waiters: Waiters,
+    feed: Feed,
     shares: Shares,
     key_creations: Arc<KeyCreations>,
     refusal_pace: Arc<RefusalPace>,
@@ -70,6 +72,7 @@ impl Gate {
         let gate = Self(Arc::new(Inner {
             keys: KeyCache::new(store.clone()),
             waiters: Waiters::default(),
+            feed: Feed::new(),
             shares: Shares::default(),
             key_creations: Arc::new(KeyCreations::new(rules)),
             refusal_pace: Arc::new(RefusalPace::new()),
@@ -132,6 +135,7 @@ impl Gate {
             keys,
             audit,
             waiters,
+            feed,
             shares,
             key_creations,
             refusal_pace,
@@ -142,6 +146,7 @@ impl Gate {
             keys: keys.clone(),
             audit: audit.clone(),
             waiters: waiters.clone(),
+            feed: feed.clone(),
             shares: shares.clone(),
             key_creations: key_creations.clone(),
             refusal_pace: refusal_pace.clone(),
@@ -207,7 +212,7 @@ impl Gate {
 }
 
 impl GateTasks {
-    /// Reads keys and asks for totals that callers wait for until `stop`; writes the audit trail until `served`, when
+    /// Reads keys, changes, and totals that callers wait for until `stop`; writes the audit trail until `served`, when
     /// no request runs any more; and finally writes which keys were used.
     pub async fn run(self, stop: &CancellationToken, served: &CancellationToken) {
         let Inner {
@@ -215,6 +220,7 @@ impl GateTasks {
             keys,
             limits,
             waiters,
+            feed,
             key_creations,
             refusal_pace,
             ..
@@ -227,6 +233,7 @@ impl GateTasks {
         tokio::join!(
             keys.run(forget_idle, stop),
             waiters.run(store, stop),
+            feed.run(store, stop),
             self.writer.run(served),
         );
         keys.write_uses().await;

@@ -74,6 +74,18 @@ impl AuthorizedStore {
         Ok(KeyPage { keys, more })
     }
 
+    /// A key of a unit at or below the caller's.
+    ///
+    /// # Errors
+    /// The caller is no administrator, there is no key with the id, its unit is not at or below the caller's, the store
+    /// failed, or the read could not be recorded in the audit trail.
+    pub async fn key(&self, id: KeyId) -> Result<Key, Refusal> {
+        let key = self.administered_key(&id).await?;
+        let entry = self.context.entry("read").about(&key.id);
+        self.audit.record(vec![entry]).await?;
+        Ok(key)
+    }
+
     /// The key of the caller.
     ///
     /// # Errors
@@ -94,14 +106,18 @@ impl AuthorizedStore {
     /// The caller is no administrator, there is no key with the id, its unit is not at or below the caller's, or the
     /// store failed.
     pub async fn revoke_key(&self, id: KeyId) -> Result<Key, Refusal> {
-        self.require_administrator()?;
-        let find = async || -> Result<Key, Refusal> {
-            let found = self.store.key(id.clone()).await?;
-            found.ok_or(Refusal::NotFound(What::Key))
-        };
-        self.require_latest_unit(find().await?.unit)?;
+        self.administered_key(&id).await?;
         let origin = self.context.origin().clone();
         self.store.revoke_key(id.clone(), origin).await?;
-        find().await
+        self.administered_key(&id).await
+    }
+
+    /// A key that the caller administers.
+    async fn administered_key(&self, id: &KeyId) -> Result<Key, Refusal> {
+        self.require_administrator()?;
+        let found = self.store.key(id.clone()).await?;
+        let key = found.ok_or(Refusal::NotFound(What::Key))?;
+        self.require_latest_unit(key.unit)?;
+        Ok(key)
     }
 }

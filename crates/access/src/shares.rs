@@ -27,6 +27,8 @@ pub enum Resource {
     Verifications,
     /// Pages of reports that are in memory until the turn of their key comes.
     WaitingPages,
+    /// Callers that listen to the change feed.
+    Listeners,
     /// Connections, which have an address but no key.
     Connections,
 }
@@ -40,6 +42,7 @@ impl Resource {
             Self::Waiters => 1_024,
             Self::Verifications => 4,
             Self::WaitingPages => 32,
+            Self::Listeners => 2_048,
             Self::Connections => 4_000,
         }
     }
@@ -47,7 +50,7 @@ impl Resource {
 
 /// What callers hold. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Shares(Arc<[Mutex<Held>; 6]>);
+pub(crate) struct Shares(Arc<[Mutex<Held>; 7]>);
 
 #[derive(Debug, Default)]
 struct Held {

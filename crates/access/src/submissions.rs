@@ -4,11 +4,20 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{AuditEntry, Calendar, Revision, SubmissionId, SubmissionKey, Tree, UnitCode, UnitId};
-use tonghop_storage::{Outcome, SubmissionFilter, Write};
+use tonghop_storage::{Outcome, SubmissionFilter, SubmissionOrder, Write};
 
 use crate::authorized::AuthorizedStore;
 use crate::refusal::{Refusal, What};
 use crate::shares::Resource;
+
+/// The parts of revisions that a caller of this crate wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedParts {
+    /// All of them. The audit trail records who reads confidential figures.
+    All,
+    /// All but figures and notes, which are left empty. Nothing is recorded.
+    WithoutContent,
+}
 
 /// A page of current revisions.
 #[derive(Debug)]
@@ -17,7 +26,7 @@ pub struct SubmissionPage {
     pub revisions: Vec<Revision>,
     /// Whether there are more.
     pub more: bool,
-    /// With `updated_since`: nothing that was recorded before this time is missing from this page and the ones before
+    /// With `updated_since`, in the order of changes: nothing that was recorded before this time is missing from this page and the ones before
     /// it, and nothing can still appear there.
     pub next_since: Option<DateTime<Utc>>,
 }
@@ -83,10 +92,11 @@ impl AuthorizedStore {
         id: SubmissionId,
         before: Option<i32>,
         limit: usize,
+        parts: WantedParts,
     ) -> Result<(Vec<Revision>, bool), Refusal> {
         self.submission_key(id).await?;
-        let page = self.store.revisions(id, before, limit).await?;
-        self.record_reads(&page.revisions).await?;
+        let mut page = self.store.revisions(id, before, limit).await?;
+        self.release(&mut page.revisions, parts).await?;
         Ok((page.revisions, page.more))
     }
 
@@ -118,6 +128,7 @@ impl AuthorizedStore {
         mut filter: SubmissionFilter,
         within: Option<&UnitCode>,
         limit: usize,
+        parts: WantedParts,
     ) -> Result<SubmissionPage, Refusal> {
         filter.units = match within {
             Some(unit) => Some(self.units_ever_within(&filter, unit)?),
@@ -146,10 +157,12 @@ impl AuthorizedStore {
             }
         };
         revisions.truncate(limit);
-        self.record_reads(&revisions).await?;
+        self.release(&mut revisions, parts).await?;
         let last = revisions.last().filter(|_| more).map(|last| last.received_at);
+        let is_in_order = filter.order == SubmissionOrder::LastChangedLast;
+        let watermark = filter.recorded_before.filter(|_| is_in_order);
         Ok(SubmissionPage {
-            next_since: filter.recorded_before.map(|watermark| last.unwrap_or(watermark)),
+            next_since: watermark.map(|watermark| last.unwrap_or(watermark)),
             revisions,
             more,
         })
@@ -255,6 +268,17 @@ impl AuthorizedStore {
             self.limits.wait_for_confidential_reports(key, count).await?;
         }
         self.audit.record(entries).await
+    }
+
+    /// Records in the audit trail what the caller reads, and takes the rest away.
+    async fn release(&self, revisions: &mut [Revision], parts: WantedParts) -> Result<(), Refusal> {
+        if parts == WantedParts::All {
+            return self.record_reads(revisions).await;
+        }
+        for revision in revisions {
+            revision.content = Arc::default();
+        }
+        Ok(())
     }
 
     /// Every unit that is or was at or below the caller's; none when that is all of them.

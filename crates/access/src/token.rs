@@ -28,10 +28,18 @@ pub struct InvalidToken;
 impl Token {
     /// Generates a token of random letters and digits, seeded by the operating system.
     pub fn generate() -> Self {
-        let mut random = rand::rng();
-        let named = Alphanumeric.sample_string(&mut random, ID_CHARS + SECRET_CHARS);
-        let checksum = checksum_of(&named);
-        Self(format!("{PREFIX}{named}{checksum}"))
+        Self::with_checksum(&Alphanumeric.sample_string(&mut rand::rng(), ID_CHARS + SECRET_CHARS))
+    }
+
+    /// Generates a token of a key with this id.
+    pub fn generate_for(id: &KeyId) -> Self {
+        let secret = Alphanumeric.sample_string(&mut rand::rng(), SECRET_CHARS);
+        Self::with_checksum(&format!("{id}{secret}"))
+    }
+
+    /// The token of an id and a secret.
+    fn with_checksum(id_and_secret: &str) -> Self {
+        Self(format!("{PREFIX}{id_and_secret}{}", checksum_of(id_and_secret)))
     }
 
     /// The id of the key.
@@ -119,6 +127,10 @@ mod tests {
             assert!(token.has_digest(&token.digest()));
             assert!(!token.has_digest(&Token::generate().digest()));
             assert_eq!(format!("{token:?}"), format!("th_{}…", token.id()));
+            let other = Token::generate_for(&token.id());
+            assert_eq!(other.id(), token.id());
+            assert_eq!(other.reveal().parse::<Token>().as_ref(), Ok(&other));
+            assert_ne!(other, *token);
         }
     }
 
