@@ -18,6 +18,7 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::new);
 
 struct Contract {
     document: Value,
+    components_of_chosen_fields: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
     log: Option<File>,
 }
@@ -62,14 +63,42 @@ pub fn check_answer(method: &Method, address: &str, answer: &Answer) {
         assert!(is_declared, "{what} does not declare {name}");
     }
     if *method != Method::HEAD {
-        contract.check_body(&what, response, media_type, answer);
+        let components = match address.contains("fields=") {
+            true => Components::OfChosenFields,
+            false => Components::Whole,
+        };
+        contract.check_body(&what, response, (media_type, components), answer);
     }
     let id = operation["operationId"].as_str().unwrap_or_default();
     contract.record(&format!("{id} {}", answer.status));
 }
 
+/// Fails the test unless a value is as a schema of the document says.
+///
+/// # Panics
+/// Then.
+pub(crate) fn check_value(schema: &str, value: &Value) {
+    let contract = &*CONTRACT;
+    let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
+    let validator = contract.validator(schema, &reference, Components::Whole);
+    check(schema, &validator, value);
+}
+
+/// Fails unless a value is valid.
+fn check(what: &str, validator: &Validator, value: &Value) {
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(
+        errors.is_empty(),
+        "{what} is not as described: {errors:#?} in {value}"
+    );
+}
+
 /// Header fields that a response has only if the document says so.
-const DECLARED: [&str; 10] = [
+const DECLARED: [&str; 12] = [
+    "accept-encoding",
     "content-language",
     "etag",
     "idempotency-replayed",
@@ -79,6 +108,7 @@ const DECLARED: [&str; 10] = [
     "ratelimit",
     "ratelimit-policy",
     "retry-after",
+    "www-authenticate",
     "x-request-id",
 ];
 
@@ -103,6 +133,31 @@ fn forbid_other_fields(document: &mut Value) {
     }
 }
 
+/// The schemas to which an answer is held.
+#[derive(Clone, Copy, Debug)]
+enum Components {
+    Whole,
+    /// The entries of lists have only the members that the request names.
+    OfChosenFields,
+}
+
+/// The components of a document in which the entries of lists require no members.
+fn of_chosen_fields(document: &Value) -> Value {
+    let mut components = document["components"].clone();
+    let schemas = components["schemas"].as_object().into_iter().flatten();
+    let lists = schemas.filter(|(name, _)| name.ends_with("List"));
+    let members = lists.filter_map(|(_, schema)| schema["properties"].as_object());
+    let entries: Vec<String> = members
+        .flat_map(|members| members.values())
+        .filter_map(|member| Some(member["items"]["$ref"].as_str()?.replace("#/components", "")))
+        .collect();
+    for entry in entries {
+        let entry = components.pointer_mut(&entry).and_then(Value::as_object_mut);
+        entry.expect("references lead to schemas").remove("required");
+    }
+    components
+}
+
 /// Whether this is one of the names of the media type of one JSON value per line.
 fn is_ndjson(media_type: &str) -> bool {
     media_type.contains("jsonl") || media_type.contains("ndjson")
@@ -113,6 +168,7 @@ fn negotiated<'a>(path: &'a str, media_type: &str) -> &'a str {
     match (path, media_type) {
         ("/v1/submissions/batch", NDJSON) => "/v1/submissions/batch.ndjson",
         ("/v1/totals", "text/csv") => "/v1/totals.csv",
+        ("/v1/changes", "text/event-stream") => "/v1/changes/stream",
         _ => path,
     }
 }
@@ -127,6 +183,7 @@ impl Contract {
             file.expect("the log can be written")
         });
         Self {
+            components_of_chosen_fields: of_chosen_fields(&document),
             document,
             validators: Mutex::default(),
             log,
@@ -134,7 +191,13 @@ impl Contract {
     }
 
     /// Fails unless the body is as described.
-    fn check_body(&self, what: &str, response: &Value, media_type: &str, answer: &Answer) {
+    fn check_body(
+        &self,
+        what: &str,
+        response: &Value,
+        (media_type, components): (&str, Components),
+        answer: &Answer,
+    ) {
         let Some(content) = response.get("content") else {
             assert_eq!(answer.text, "", "{what} has no body");
             return;
@@ -146,18 +209,12 @@ impl Contract {
             _ if media_type.ends_with("json") => vec![&answer.text],
             _ => return,
         };
-        let validator = self.validator(&format!("{what} {media_type}"), &described["schema"]);
+        let name = format!("{what} {media_type} {components:?}");
+        let validator = self.validator(&name, &described["schema"], components);
         for text in values {
             let value: Value =
                 serde_json::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"));
-            let errors: Vec<String> = validator
-                .iter_errors(&value)
-                .map(|error| format!("{}: {error}", error.instance_path()))
-                .collect();
-            assert!(
-                errors.is_empty(),
-                "{what} is not as described: {errors:#?} in {text}"
-            );
+            check(what, &validator, &value);
         }
     }
 
@@ -187,11 +244,15 @@ impl Contract {
         })
     }
 
-    fn validator(&self, name: &str, schema: &Value) -> Arc<Validator> {
+    fn validator(&self, name: &str, schema: &Value, components: Components) -> Arc<Validator> {
         let mut validators = self.validators.lock().expect("nobody panics with the lock");
         let made = validators.entry(name.to_owned()).or_insert_with(|| {
             // References lead into the components.
-            let whole = json!({"allOf": [schema], "components": self.document["components"]});
+            let components = match components {
+                Components::Whole => &self.document["components"],
+                Components::OfChosenFields => &self.components_of_chosen_fields,
+            };
+            let whole = json!({"allOf": [schema], "components": components});
             let validator = jsonschema::draft202012::options()
                 .should_validate_formats(true)
                 .build(&whole);

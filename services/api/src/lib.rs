@@ -23,6 +23,7 @@
 //! ```
 
 mod catalogue;
+mod changes;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

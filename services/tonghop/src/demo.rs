@@ -1,13 +1,17 @@
 //! `tonghop demo`: the service with the submissions behind the source report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
 use tokio::sync::oneshot;
 use tonghop_access::Token;
-use tonghop_domain::{Origin, Role};
+use tonghop_domain::{
+    Change, Content, Figure, KeyId, Origin, Precondition, Reported, Role, SubmissionId, SubmissionKey,
+};
 use tonghop_process::{Failure, Settings};
-use tonghop_storage::{NewKey, Store};
+use tonghop_storage::{NewKey, Store, Write};
+use uuid::Uuid;
 
 use crate::arguments::ServeOptions;
 use crate::http_client::ServiceClient;
@@ -17,6 +21,14 @@ use crate::serve::serve;
 
 /// The fourteen submissions. The source report gives only the province's totals, so their split is invented, as they say.
 const SUBMISSIONS: &str = include_str!("../demo/submissions.ndjson");
+
+/// The submission whose id the examples of the OpenAPI document have. It has a first revision before the demonstration sends
+/// its report, which corrects it.
+const EXAMPLE_SUBMISSION: SubmissionId =
+    SubmissionId(Uuid::from_u128(0x019a_1f6e_7d10_7c31_9f4f_0f6a_3b0f_8f11));
+const EXAMPLE_UNIT: &str = "877";
+/// The key whose id the examples of the OpenAPI document have. Nobody has its token.
+const EXAMPLE_KEY: &str = "8kQ2vY1c";
 
 /// Serves from the configured database, or else from a new one in a temporary folder, and sends the fourteen submissions.
 pub(crate) async fn demo(settings: &Settings, options: &ServeOptions) -> Result<(), Failure> {
@@ -55,21 +67,7 @@ struct DemoKeys {
 
 impl DemoKeys {
     async fn create(store: &Store) -> Result<Self, Failure> {
-        let create = async |role, unit: Option<&str>| {
-            let unit = unit.map(str::parse).transpose().map_err(Failure::runtime)?;
-            let new = NewKey {
-                role,
-                unit: unit_of_key(store.catalogue(), unit.as_ref(), None, Utc::now())?,
-                within: Vec::new(),
-                label: "of the demonstration".into(),
-                expires_at: None,
-            };
-            let token = Token::generate();
-            store
-                .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
-                .await?;
-            Ok::<_, Failure>(token)
-        };
+        let create = async |role, unit| create_key(store, Token::generate(), role, unit).await;
         Ok(Self {
             district: create(Role::Submitter, Some("866")).await?,
             province: create(Role::Reader, Some("87")).await?,
@@ -78,11 +76,62 @@ impl DemoKeys {
     }
 }
 
+async fn create_key(store: &Store, token: Token, role: Role, unit: Option<&str>) -> Result<Token, Failure> {
+    let unit = unit.map(str::parse).transpose().map_err(Failure::runtime)?;
+    let new = NewKey {
+        role,
+        unit: unit_of_key(store.catalogue(), unit.as_ref(), None, Utc::now())?,
+        within: Vec::new(),
+        label: "of the demonstration".into(),
+        expires_at: None,
+    };
+    store
+        .create_key(token.id(), token.digest(), new, Origin::OPERATOR)
+        .await?;
+    Ok(token)
+}
+
+/// Creates what the examples of the OpenAPI document name, unless an earlier demonstration has created it.
+async fn create_examples(store: &Store) -> Result<(), Failure> {
+    let id: KeyId = EXAMPLE_KEY.parse().map_err(Failure::runtime)?;
+    if store.keys().await?.iter().all(|(key, _)| key.id != id) {
+        create_key(store, Token::generate_for(&id), Role::Submitter, Some("866")).await?;
+    }
+    let period = "2021-07".parse().map_err(Failure::runtime)?;
+    let scope = store.catalogue().scope("ngay-30-7", period);
+    let place = scope
+        .as_ref()
+        .and_then(|scope| Some((scope.form.code.clone(), scope.tree.get(EXAMPLE_UNIT)?.id())));
+    let Some((form, unit)) = place else {
+        return Ok(());
+    };
+    let figure = Figure {
+        indicator: "TT.PT".parse().map_err(Failure::runtime)?,
+        reported: Reported::Value(50),
+        cells: Vec::new(),
+    };
+    let write = Write {
+        new_id: EXAMPLE_SUBMISSION,
+        key: SubmissionKey { form, period, unit },
+        change: Change::Report(Arc::new(Content {
+            figures: vec![figure],
+            note: None,
+        })),
+        condition: Precondition::Absent,
+        idempotency: None,
+        origin: Origin::OPERATOR,
+        action: "create_submission".into(),
+    };
+    store.record(write).await?;
+    Ok(())
+}
+
 /// Creates keys, sends the submissions, and waits until the totals include them.
 async fn fill(url: &str, store: &Store) -> Result<DemoKeys, Failure> {
     let client = ServiceClient::local(url)?;
     client.wait_until_ready().await?;
     let keys = DemoKeys::create(store).await?;
+    create_examples(store).await?;
     client.submit_batch(&keys.admin, SUBMISSIONS.into()).await?;
     let mut polls = tokio::time::interval(Duration::from_millis(50));
     while store.pending().await? > 0 {
@@ -108,10 +157,12 @@ fn welcome(url: &str, keys: &DemoKeys, is_temporary: bool) -> String {
 tonghop is running with 14 illustrative submissions, whose totals are those of Đồng Tháp's report of 2021.
 {lifetime}Stop it with Ctrl-C.
 
+  the guide                   {url}/guide
   the API, to read and try    {url}/docs
 
 Every request needs a key, which covers one unit and all units below it. This demonstration created three: for the
-district 866 to report, for the province 87 to read, and for an administrator to do everything:
+district 866 to report, for the province 87 to read, and for an administrator to do everything. Copy these lines:
+  export TONGHOP={url}
   export DISTRICT_KEY={district}
   export PROVINCE_KEY={province}
   export ADMIN_KEY={admin}

@@ -1,6 +1,5 @@
 //! `GET /v1/forms`
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{FixedOffset, NaiveDate, Utc};
@@ -13,9 +12,12 @@ use crate::catalogue::units::LevelBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::{NotModified, tagged_response};
 
 /// The offset of Vietnamese time from UTC, in seconds.
 const VIET_NAM_OFFSET_S: i32 = 7 * 3600;
@@ -23,7 +25,8 @@ const VIET_NAM_OFFSET_S: i32 = 7 * 3600;
 /// A page of versions of forms.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FormList {
-    forms: Vec<FormSummary>,
+    #[schema(value_type = Vec<FormSummary>)]
+    forms: Vec<Entry<FormSummary>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -55,6 +58,8 @@ pub(crate) struct FormSummary {
     /// Units with these codes report it, too.
     reporting_units: Vec<String>,
 }
+
+impl ListEntry for FormSummary {}
 
 /// How often a form is reported. Periods are written so: `yearly`: `2021`; `half_yearly`: `2021-H1`; `quarterly`: `2021-Q3`;
 /// `nine_monthly`: `2021-9M`, the first nine months; `monthly`: `2021-07`.
@@ -115,27 +120,30 @@ pub(crate) struct FormBody {
 /// Lists every version of every form.
 #[utoipa::path(
     tag = "catalogue",
-    params(PageQuery),
+    params(FieldsQuery<FormSummary>, PageQuery, IfNoneMatchHeader),
     responses(
         (status = 200, description = "A page of versions of forms", body = FormList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/forms")]
 pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
+    let fields = Fields::read::<FormSummary>(&mut query);
     let page = CodePage::read(&mut query);
     query.finish()?;
     let all = store.catalogue().forms();
     let page = page.of(all, |form| format!("{}/{}", form.code, form.version))?;
     let forms = page.entries.into_iter();
-    let forms = forms.map(|form| FormSummary::from(form.as_ref())).collect();
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        FormList { forms, next_cursor }
-    }))
+    let forms = fields.of_all(forms.map(|form| FormSummary::from(form.as_ref())));
+    page_response(&request, page.next_cursor, |next_cursor| FormList {
+        forms,
+        next_cursor,
+    })
 }
 
 /// Read a form
@@ -143,10 +151,12 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Resul
 /// Returns the version that is valid today, otherwise the latest, with its indicators.
 #[utoipa::path(
     tag = "catalogue",
-    params(("code" = String, Path, description = "The code of the form", example = "ngay-30-7")),
+    params(("code" = String, Path, description = "The code of the form", example = "ngay-30-7"), IfNoneMatchHeader),
     responses(
-        (status = 200, description = "The form with its indicators", body = FormBody),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        (status = 200, description = "The form with its indicators", body = FormBody, headers(
+            ("ETag" = String, description = "A weak tag of the form")
+        )),
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/forms/{code}")]
@@ -170,9 +180,7 @@ pub(crate) async fn get_form(
         summary: FormSummary::from(form.as_ref()),
         indicators,
     };
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(body))
+    tagged_response(&request, &body)
 }
 
 impl From<&Form> for FormSummary {

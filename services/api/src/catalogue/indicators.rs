@@ -8,14 +8,18 @@ use utoipa::ToSchema;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::NotModified;
 
 /// A page of indicators.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IndicatorList {
-    indicators: Vec<IndicatorBody>,
+    #[schema(value_type = Vec<IndicatorBody>)]
+    indicators: Vec<Entry<IndicatorBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -53,6 +57,8 @@ pub(crate) struct IndicatorBody {
     /// The dimensions by which it can be broken down, alone or combined.
     breakdowns: Vec<DimensionBody>,
 }
+
+impl ListEntry for IndicatorBody {}
 
 /// The kind of an indicator. `flow`: events during the period, summed across units and across time; `stock`: a state at the
 /// end of the period, summed across units; `flag`: yes or no, of which a total counts the units that answered yes; `list`:
@@ -100,12 +106,13 @@ pub(crate) struct CategoryBody {
 /// Lists the indicators in the order of the catalogue, with the dimensions by which they can be broken down.
 #[utoipa::path(
     tag = "catalogue",
-    params(PageQuery),
+    params(FieldsQuery<IndicatorBody>, PageQuery, IfNoneMatchHeader),
     responses(
         (status = 200, description = "A page of indicators", body = IndicatorList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/indicators")]
@@ -115,19 +122,18 @@ pub(crate) async fn list_indicators(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
+    let fields = Fields::read::<IndicatorBody>(&mut query);
     let page = CodePage::read(&mut query);
     query.finish()?;
     let catalogue = store.catalogue();
     let page = page.of(catalogue.indicators(), |indicator| indicator.code.to_string())?;
     let indicators = page.entries.into_iter();
     let indicators = indicators.map(|indicator| IndicatorBody::new(indicator, catalogue));
-    let indicators = indicators.collect();
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        IndicatorList {
-            indicators,
-            next_cursor,
-        }
-    }))
+    let indicators = fields.of_all(indicators);
+    page_response(&request, page.next_cursor, |next_cursor| IndicatorList {
+        indicators,
+        next_cursor,
+    })
 }
 
 impl IndicatorBody {

@@ -3,24 +3,29 @@
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{NaiveDate, Utc};
 use serde::Serialize;
-use tonghop_domain::{Level, Place, Tree, UnitCode};
+use tonghop_domain::{Level, Names, Place, Tree, UnitCode, search_form};
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::openapi::text_types::UnitText;
+use crate::problem::text::localized;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::parameters::query_parameters;
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::NotModified;
 
 /// A page of units of one day.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UnitList {
     /// The day on which these units exist.
     date: NaiveDate,
-    units: Vec<UnitBody>,
+    #[schema(value_type = Vec<UnitBody>)]
+    units: Vec<Entry<UnitBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -51,6 +56,8 @@ pub(crate) struct UnitBody {
     /// Whether there are units below it.
     has_children: bool,
 }
+
+impl ListEntry for UnitBody {}
 
 /// The place of an office in the administration. `country`: the root; `province`: a province or a city under the central
 /// government; `district`: a district, or a town or city of a province, abolished on 1 July 2025; `commune`: a commune, ward
@@ -95,7 +102,24 @@ query_parameters! {
         /// Only the unit with this code
         #[param(value_type = Option<UnitText>, inline, example = "866")]
         code: Option<UnitCode> = Query::code,
+        /// Only units of this level
+        #[param(value_type = Option<LevelBody>, inline, example = "district")]
+        level: Option<Level> = read_level,
+        /// Only units whose Vietnamese or English name contains this text. Case, tones and marks do not count: `hoa` also
+        /// finds *Hòa* and *Hoà*, and `dong thap` finds *Đồng Tháp*
+        #[param(value_type = Option<String>, example = "cao lanh")]
+        name: Option<String> = Query::text,
     }
+}
+
+fn read_level(query: &mut Query, name: &'static str) -> Option<Level> {
+    let hint = || {
+        localized(
+            "Write country, province, district, commune or agency.",
+            "Hãy viết country, province, district, commune hoặc agency.",
+        )
+    };
+    query.optional(name, hint, |text| text.parse().ok())
 }
 
 /// List units
@@ -104,13 +128,14 @@ query_parameters! {
 #[utoipa::path(
     tag = "catalogue",
     params(
-        UnitListQuery, PageQuery
+        UnitListQuery, FieldsQuery<UnitBody>, PageQuery, IfNoneMatchHeader
     ),
     responses(
         (status = 200, description = "A page of units of that day", body = UnitList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/units")]
@@ -118,34 +143,50 @@ pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Resul
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let parameters = UnitListQuery::read(&mut query);
+    let fields = Fields::read::<UnitBody>(&mut query);
     let page = CodePage::read(&mut query);
     query.finish()?;
     let date = parameters.date;
     let date = date.unwrap_or_else(|| store.catalogue().today(Utc::now()));
     let tree = store.catalogue().tree(date);
-    let places = matching_places(&tree, &parameters)?;
+    let places = matching_places(&tree, date, &parameters)?;
     let page = page.of(places, |place| place.code().to_string())?;
-    let units = page.entries.into_iter().map(UnitBody::from).collect();
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        UnitList {
-            date,
-            units,
-            next_cursor,
-        }
-    }))
+    let units = fields.of_all(page.entries.into_iter().map(UnitBody::from));
+    page_response(&request, page.next_cursor, |next_cursor| UnitList {
+        date,
+        units,
+        next_cursor,
+    })
 }
 
 /// The units that a query selects, ordered by code.
-fn matching_places<'t>(tree: &'t Tree, query: &UnitListQuery) -> Result<Vec<Place<'t>>, Problem> {
+fn matching_places<'t>(
+    tree: &'t Tree,
+    day: NaiveDate,
+    query: &UnitListQuery,
+) -> Result<Vec<Place<'t>>, Problem> {
     let mut places: Vec<Place<'_>> = match &query.parent {
         Some(parent) => {
             let place = tree.get(parent.as_str());
-            let missing = Problem::NotFound(Missing::Parameter("parent"));
-            place.ok_or(missing)?.children().collect()
+            let missing = || {
+                Problem::NotFound(Missing::Unit {
+                    parameter: "parent",
+                    code: parent.clone(),
+                    day,
+                })
+            };
+            place.ok_or_else(missing)?.children().collect()
         }
         None => tree.places().collect(),
     };
     places.retain(|place| query.code.as_ref().is_none_or(|code| place.code() == code));
+    places.retain(|place| query.level.is_none_or(|level| place.unit().level == level));
+    if let Some(wanted) = query.name.as_deref().map(search_form) {
+        places.retain(|place| {
+            let Names { vi, en } = &place.unit().names;
+            [vi, en].iter().any(|name| search_form(name).contains(&wanted))
+        });
+    }
     places.sort_by_key(|place| place.code());
     Ok(places)
 }

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use tonghop_domain::{Catalogue, Key, KeyState, Role};
 use utoipa::ToSchema;
 
+use crate::request::fields::ListEntry;
+
 /// A key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AccessKey, example = json!({
@@ -48,6 +50,10 @@ pub(crate) struct KeyBody {
     /// The key itself. Only the response that creates the key contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+}
+
+impl ListEntry for KeyBody {
+    const ELSEWHERE: &[&str] = &["token"];
 }
 
 /// What the holder of a key may do: `submitter`: submit, correct, withdraw and read; `reader`: read; `admin`: all of these, and

@@ -6,4 +6,5 @@ pub(crate) mod create;
 pub(crate) mod list;
 pub(crate) mod me;
 pub(crate) mod parse;
+pub(crate) mod read;
 pub(crate) mod revoke;

@@ -137,7 +137,7 @@ mod tests {
             (Method::HEAD, submissions, 200),
             (Method::PUT, submissions, 405),
             (Method::DELETE, Some("/v1/submissions/{id}"), 503),
-            (Method::GET, Some("/docs/{_:.*}"), 200),
+            (Method::GET, Some("/docs/{file:.*}"), 200),
             (Method::from_bytes(b"NONSENSE").unwrap(), None, 404),
         ] {
             let status = StatusCode::from_u16(status).unwrap();

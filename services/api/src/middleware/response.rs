@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{self, BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
@@ -14,6 +14,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse};
 
 use crate::middleware::access_log::log_request;
+use crate::middleware::compression::compress;
 use crate::middleware::request_metrics::RequestMetrics;
 use crate::problem::body::Context;
 use crate::problem::{Missing, Problem};
@@ -45,10 +46,15 @@ pub(crate) async fn complete_response(
     }
     let response = next.call(request).await?.map_into_boxed_body();
     let mut response = render_problem(response);
+    if method == Method::HEAD && response.response().body().size() == BodySize::Stream {
+        // The server would wait for its end, and it may have none.
+        response = response.map_body(|_, _| body::None::new().boxed());
+    }
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     add_security_headers(&mut response);
+    let mut response = compress(response);
     let is_refused = response.status().is_client_error() || response.status().is_server_error();
     if is_refused && !exchange.drop_body().await {
         response

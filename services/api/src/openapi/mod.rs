@@ -1,6 +1,7 @@
 //! The OpenAPI document: its frame, and what all operations have in common. Each handler documents its own operation.
 
 pub(crate) mod constraints;
+pub(crate) mod examples;
 pub(crate) mod nullability;
 pub(crate) mod operations;
 pub(crate) mod problem_responses;
@@ -18,9 +19,10 @@ use utoipa::openapi::{
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::openapi::constraints::add_constraints;
+use crate::openapi::examples::add_examples;
 use crate::openapi::nullability::remove_null_from_optional;
 use crate::openapi::problem_responses::{
-    Denied, Failed, RATE_LIMIT_HEADERS, TooMany, Unauthorized, header, header_reference, problems,
+    Denied, Failed, RATE_LIMIT_HEADERS, TooMany, Unauthorized, header, header_reference,
 };
 use crate::openapi::public_paths::{is_document, is_public};
 use crate::problem::body::ProblemBody;
@@ -70,6 +72,7 @@ pub(crate) fn frame() -> OpenApi {
             .build()]))
         .tags(Some([
             tag("catalogue", "Units, indicators and forms."),
+            tag("changes", "What has changed: page by page, or as it happens."),
             tag(
                 "keys",
                 "Access keys: your own, and for administrators those of their units.",
@@ -105,9 +108,10 @@ pub(crate) fn complete(document: &mut OpenApi) {
     let items = document.paths.paths.iter_mut();
     let operations = items.flat_map(|(path, item)| {
         let (needs_key, is_limited) = (!is_public(path), !is_public(path) || is_document(path));
-        [&mut item.get, &mut item.post, &mut item.delete].map(|operation| (needs_key, is_limited, operation))
+        [&mut item.get, &mut item.post, &mut item.delete]
+            .map(|operation| (path.as_str(), needs_key, is_limited, operation))
     });
-    for (needs_key, is_limited, operation) in operations {
+    for (path, needs_key, is_limited, operation) in operations {
         let Some(operation) = operation else { continue };
         if needs_key {
             operation.responses.responses.extend(Unauthorized::responses());
@@ -140,6 +144,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
             parameters.push(RefOr::Ref(Ref::new(format!("#/components/parameters/{name}"))));
         }
         operation.responses.responses.extend(Failed::responses());
+        add_examples(path, operation, needs_key);
     }
 }
 
@@ -204,9 +209,6 @@ fn components() -> Components {
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
             .build();
         components.parameters.insert(name.into(), RefOr::T(parameter));
-    }
-    for (name, response) in problems() {
-        components.responses.insert(name.into(), RefOr::T(response));
     }
     components
 }

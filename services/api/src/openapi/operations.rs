@@ -50,7 +50,7 @@ impl Operations {
             (ResourceDef::new(path.as_str()), operations.collect())
         });
         let page = |method| Operation { method, id: None };
-        let pages = ["/", "/docs", "/docs/{_:.*}"]
+        let pages = ["/", "/docs", "/docs/{file:.*}", "/guide", "/guide/{file:.*}"]
             .map(|path| (ResourceDef::new(path), vec![page("GET"), page("HEAD")]));
         Self(Arc::new(paths.chain(pages).collect()))
     }

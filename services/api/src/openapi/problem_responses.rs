@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use serde_json::json;
+use serde_json::Value;
 use utoipa::IntoResponses;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::response::ResponseBuilder;
@@ -29,8 +29,12 @@ macro_rules! problems {
             }
         )*
 
-        pub(crate) fn problems() -> Vec<(&'static str, Response)> {
-            vec![$((stringify!($name), response(&[$(ProblemKind::$code),+]))),*]
+        /// The kinds of problem of the response with this name.
+        pub(crate) fn kinds_of(name: &str) -> &'static [ProblemKind] {
+            match name {
+                $(stringify!($name) => &[$(ProblemKind::$code),+],)*
+                _ => &[],
+            }
         }
     };
 }
@@ -58,22 +62,11 @@ problems! {
 /// The headers of responses to requests with a key that was admitted.
 pub(crate) const RATE_LIMIT_HEADERS: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
 
-/// A problem response: the meaning of its codes, and an example of the first.
-pub(crate) fn response(codes: &[ProblemKind]) -> Response {
+/// A problem response: the meaning of its codes, and an example.
+pub(crate) fn response(codes: &[ProblemKind], has_quota: bool, example: Option<Value>) -> Response {
     let line = |code: &ProblemKind| format!("{} (`{}`).", code.title().get(Language::En), code.slug());
     let described: Vec<String> = codes.iter().map(line).collect();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ProblemBody::name())));
-    let example = codes.first().map(|code| {
-        json!({
-            "type": format!("/problems/{}", code.slug()),
-            "title": code.title().get(Language::En),
-            "status": code.status().as_u16(),
-            "detail": code.help().get(Language::En),
-            "instance": "/v1/submissions",
-            "code": code.slug(),
-            "request_id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
-        })
-    });
     let mut response = ResponseBuilder::new()
         .description(described.join(" "))
         .content(PROBLEM_JSON, content.example(example).build())
@@ -88,11 +81,17 @@ pub(crate) fn response(codes: &[ProblemKind]) -> Response {
             header("`Bearer`, with `error=\"invalid_token\"` if the key is not valid"),
         );
     }
+    if codes.contains(&ProblemKind::UnsupportedMediaType) {
+        response = response.header(
+            "Accept-Encoding",
+            header("`identity`, if the request has a compressed body, which is not accepted"),
+        );
+    }
     let has_status = |wanted: &[u16]| codes.iter().any(|code| wanted.contains(&code.status().as_u16()));
     if has_status(&[429, 503]) {
         response = response.header_ref("Retry-After", header_reference("Retry-After"));
     }
-    if !has_status(&[401]) {
+    if has_quota && !has_status(&[401]) {
         for name in RATE_LIMIT_HEADERS {
             response = response.header_ref(name, header_reference(name));
         }

@@ -9,9 +9,10 @@ pub(crate) fn is_public(path: &str) -> bool {
 pub(crate) fn is_document(path: &str) -> bool {
     matches!(
         path,
-        "/docs" | "/openapi.json" | "/openapi-3.0.json" | "/problems"
-    ) || path.starts_with("/docs/")
-        || path.starts_with("/problems/")
+        "/docs" | "/guide" | "/openapi.json" | "/openapi-3.0.json" | "/problems"
+    ) || ["/docs/", "/guide/", "/problems/"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
 }
 
 #[cfg(test)]
@@ -24,6 +25,8 @@ mod tests {
             "/",
             "/docs",
             "/docs/index.html",
+            "/guide",
+            "/guide/vi/figures",
             "/openapi.json",
             "/openapi-3.0.json",
             "/problems/not-found",
@@ -37,6 +40,7 @@ mod tests {
             "/metrics",
             "/nothing",
             "/docs.txt",
+            "/guides",
             "//docs/",
             "/livez/",
             "/v1/../docs/",

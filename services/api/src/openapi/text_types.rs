@@ -44,6 +44,8 @@ text_types! {
     PeriodText = "^2[01][0-9]{2}(-(H[12]|Q[1-4]|9M|0[1-9]|1[0-2]))?$";
     /// A cursor of a list.
     CursorText = "^([0-9a-f]{2}){1,100}$";
+    /// A position in the change feed.
+    FeedCursorText = "^(latest|([0-9a-f]{2}){1,100})$";
     /// An idempotency key, bare or in the quotation marks of a structured field.
     IdempotencyKeyText = "^([!#-~][!-~]{0,254}|\"([!#-\\[\\]-~]|\\\\[\"\\\\]){1,255}\")$";
     /// A list of entity tags, or an asterisk.

@@ -2,7 +2,7 @@
 
 use actix_web::HttpMessage;
 use actix_web::http::header::{
-    ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -56,6 +56,20 @@ impl Context {
         }
     }
 
+    /// An example of a problem of this kind, which says in general what to do.
+    pub(crate) fn example(&self, kind: ProblemKind) -> ProblemBody {
+        ProblemBody {
+            r#type: format!("/problems/{}", kind.slug()),
+            title: kind.title().get(self.language).to_owned(),
+            status: kind.status().as_u16(),
+            detail: kind.help().get(self.language).to_owned(),
+            instance: self.instance.clone(),
+            code: kind,
+            request_id: self.request_id.clone(),
+            errors: None,
+        }
+    }
+
     fn errors(&self, problem: &Problem) -> Option<Vec<FieldErrorBody>> {
         match problem {
             Problem::InvalidSubmission(errors) | Problem::InvalidKeyRequest(errors) => {
@@ -76,12 +90,14 @@ impl Context {
                 });
                 Some(bodies.collect())
             }
-            Problem::NotFound(Missing::Parameter(name)) => Some(vec![FieldErrorBody {
-                pointer: None,
-                parameter: Some((*name).to_owned()),
-                code: FieldErrorCode::NotFound,
-                detail: problem.detail().get(self.language).to_owned(),
-            }]),
+            Problem::NotFound(Missing::Parameter(name) | Missing::Unit { parameter: name, .. }) => {
+                Some(vec![FieldErrorBody {
+                    pointer: None,
+                    parameter: Some((*name).to_owned()),
+                    code: FieldErrorCode::NotFound,
+                    detail: problem.detail().get(self.language).to_owned(),
+                }])
+            }
             _ => None,
         }
     }
@@ -107,6 +123,10 @@ impl Context {
             && let Ok(allow) = HeaderValue::from_str(allow)
         {
             response.insert_header((ALLOW, allow));
+        }
+        if matches!(problem, Problem::UnsupportedCoding) {
+            // RFC 9110, section 12.5.3.
+            response.insert_header((ACCEPT_ENCODING, "identity"));
         }
         response.body(serde_json::to_vec(&self.body(problem)).unwrap_or_default())
     }

@@ -32,6 +32,10 @@ pub(crate) fn share_detail(resource: Resource) -> Localized {
             "As many pages of this key wait for their turn as may.",
             "Số trang của khóa này đang chờ đến lượt đã đạt mức tối đa.",
         ),
+        Resource::Listeners => localized(
+            "As many clients with this key follow the changes as may.",
+            "Số kết nối theo dõi thay đổi của khóa này đã đạt mức tối đa.",
+        ),
     }
 }
 

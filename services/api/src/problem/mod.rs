@@ -11,8 +11,9 @@ pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
+use chrono::{Datelike, NaiveDate};
 use tonghop_access::{KeyRefusal, Resource};
-use tonghop_domain::FieldError;
+use tonghop_domain::{FieldError, UnitCode};
 
 use crate::problem::detail::{invalid_query, key_detail, share_detail, too_many_keys};
 use crate::problem::kind::ProblemKind;
@@ -53,6 +54,8 @@ pub(crate) enum Problem {
     TooManyValues,
     /// Only this media type is supported.
     UnsupportedMediaType { expected: &'static str },
+    /// The body is compressed.
+    UnsupportedCoding,
     /// The submission has these errors.
     InvalidSubmission(Vec<FieldError>),
     /// The request for a key has these errors.
@@ -101,6 +104,15 @@ pub(crate) enum Missing {
     Key,
     /// The code in this query parameter, which is well-formed but unknown.
     Parameter(&'static str),
+    /// A unit with the code in this query parameter, on a day.
+    Unit {
+        /// The name of the parameter.
+        parameter: &'static str,
+        /// The code.
+        code: UnitCode,
+        /// The day on which no unit has it.
+        day: NaiveDate,
+    },
     /// A form with this code.
     Form,
     /// A problem with this code.
@@ -132,7 +144,7 @@ impl Problem {
             Self::RevisionConflict { .. } => ProblemKind::RevisionConflict,
             Self::BodyTooLarge => ProblemKind::BodyTooLarge,
             Self::TooManyValues => ProblemKind::TooManyValues,
-            Self::UnsupportedMediaType { .. } => ProblemKind::UnsupportedMediaType,
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedCoding => ProblemKind::UnsupportedMediaType,
             Self::InvalidSubmission(_) => ProblemKind::InvalidSubmission,
             Self::InvalidKeyRequest(_) => ProblemKind::InvalidKeyRequest,
             Self::TooManyKeys { .. } => ProblemKind::TooManyKeys,
@@ -181,6 +193,10 @@ impl Problem {
             Self::UnsupportedMediaType { expected } => localized(
                 format!("Send the body as {expected}, in UTF-8."),
                 format!("Hãy gửi nội dung theo định dạng {expected}, mã UTF-8."),
+            ),
+            Self::UnsupportedCoding => localized(
+                "Send the body uncompressed, without Content-Encoding.",
+                "Hãy gửi nội dung không nén, không kèm Content-Encoding.",
             ),
             Self::ShareUsedUp(resource) => share_detail(*resource),
             Self::TooManyKeys { max } => too_many_keys(*max),
@@ -277,10 +293,24 @@ impl Missing {
                 format!("The value of the query parameter {name} does not exist."),
                 format!("Mã ghi ở tham số {name} không tồn tại."),
             ),
+            Self::Unit { code, day, .. } => localized(
+                format!("No unit has the code {code} on {day}. Codes are reused over the years."),
+                format!(
+                    "Ngày {} không có đơn vị nào mang mã {code}. Mã đơn vị được dùng lại qua các năm.",
+                    vietnamese_day(*day)
+                ),
+            ),
             Self::Form => localized("No form has this code.", "Không có biểu mẫu nào mang mã này."),
             Self::Problem => localized("No problem has this code.", "Không có lỗi nào mang mã này."),
         }
     }
+}
+
+/// A day as administrative texts write it: months 1 and 2 with a zero, which nobody can turn into 11 or 12 then (Decree
+/// 30/2020/NĐ-CP, annex I, part II, section I, number 4).
+fn vietnamese_day(day: NaiveDate) -> String {
+    let month = if day.month() < 3 { "%m" } else { "%-m" };
+    day.format(&format!("%d/{month}/%Y")).to_string()
 }
 
 impl std::fmt::Display for Problem {
@@ -327,6 +357,15 @@ mod tests {
             add(field_error::code(&kind).as_str(), &field_error::detail(&kind));
         }
         insta::assert_snapshot!("texts", texts);
+    }
+
+    #[test]
+    fn a_vietnamese_day_has_a_zero_where_another_digit_would_make_another_month() {
+        let day = |month, day| vietnamese_day(NaiveDate::from_ymd_opt(2021, month, day).unwrap());
+        assert_eq!(day(1, 5), "05/01/2021");
+        assert_eq!(day(2, 28), "28/02/2021");
+        assert_eq!(day(7, 9), "09/7/2021");
+        assert_eq!(day(10, 31), "31/10/2021");
     }
 
     #[test]

@@ -26,7 +26,16 @@ impl Language {
 
     /// The language that `Accept-Language` prefers: the one with the higher weight, of equals the first, English by default.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
-        let mut preferred = (0, Self::En);
+        Self::preferred_or(headers, Self::En)
+    }
+
+    /// The same for pages that people read, which are in Vietnamese by default.
+    pub(crate) fn of_reader(headers: &HeaderMap) -> Self {
+        Self::preferred_or(headers, Self::Vi)
+    }
+
+    fn preferred_or(headers: &HeaderMap, default: Self) -> Self {
+        let mut preferred = (0, default);
         let named = headers
             .get_all(ACCEPT_LANGUAGE)
             .filter_map(|value| value.to_str().ok());
@@ -35,7 +44,8 @@ impl Language {
             let primary = tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
             let language = match primary.as_str() {
                 "vi" => Self::Vi,
-                "en" | "*" => Self::En,
+                "en" => Self::En,
+                "*" => default,
                 _ => continue,
             };
             if weight > preferred.0 {

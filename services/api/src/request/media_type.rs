@@ -1,6 +1,6 @@
 //! The media types of requests and responses.
 
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
 use crate::problem::Problem;
 use crate::request::headers::joined;
@@ -65,6 +65,9 @@ pub(crate) fn check_content_type(
     headers: &HeaderMap,
     expected: &'static [&'static str],
 ) -> Result<(), Problem> {
+    if !is_uncompressed(headers) {
+        return Err(Problem::UnsupportedCoding);
+    }
     let given = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -84,5 +87,41 @@ pub(crate) fn check_content_type(
         Err(Problem::UnsupportedMediaType {
             expected: expected.first().copied().unwrap_or_default(),
         })
+    }
+}
+
+/// Whether the body is sent as it is (RFC 9110, section 8.4).
+fn is_uncompressed(headers: &HeaderMap) -> bool {
+    match joined(headers, &CONTENT_ENCODING) {
+        None => true,
+        Some(codings) => codings.is_ok_and(|codings| {
+            let mut named = codings.split(',').map(str::trim);
+            named.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case("identity"))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_uncompressed_unless_any_line_names_a_coding() {
+        for (lines, expected) in [
+            (&[][..], true),
+            (&["identity"], true),
+            (&["", "Identity, identity"], true),
+            (&["identity", "gzip"], false),
+            (&["identity, br"], false),
+            (&["x"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CONTENT_ENCODING, HeaderValue::from_static(line));
+            }
+            assert_eq!(is_uncompressed(&headers), expected, "{lines:?}");
+        }
     }
 }

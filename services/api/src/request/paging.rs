@@ -1,6 +1,6 @@
 //! Pages of lists: their length, the position at which the next one begins, and the link to it.
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LINK};
+use actix_web::http::header::{HeaderName, HeaderValue, LINK};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::problem::text::localized;
 use crate::request::parameters::query_parameters;
 use crate::request::query::Query;
 use crate::request::spelling::unsigned;
+use crate::request::tagged::tagged_response;
 
 /// The most entries of a page.
 const MAX_LIMIT: usize = 200;
@@ -42,7 +43,7 @@ impl Position for (DateTime<Utc>, SubmissionId) {
 
     fn from_text(text: &str) -> Option<Self> {
         let (time, id) = text.split_once('/')?;
-        let time = DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        let time = time_of_micros(time)?;
         Some((time, SubmissionId(id.parse().ok()?)))
     }
 }
@@ -57,7 +58,7 @@ impl Position for KeyPosition {
 
     fn from_text(text: &str) -> Option<Self> {
         let (time, id) = text.split_once('/')?;
-        let time = DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        let time = time_of_micros(time)?;
         Some((time, id.parse().ok()?))
     }
 }
@@ -88,6 +89,14 @@ impl Position for String {
     }
 }
 
+/// The time after a number of microseconds since 1970, before the year 2200: databases reject times far from today.
+pub(crate) fn time_of_micros(text: &str) -> Option<DateTime<Utc>> {
+    const END: i64 = 7_258_118_400_000_000;
+    let micros: i64 = text.parse().ok()?;
+    let time = DateTime::from_timestamp_micros(micros)?;
+    (0..END).contains(&micros).then_some(time)
+}
+
 /// A position as callers see it: letters and digits without a meaning to them.
 pub(crate) fn encode_cursor<P: Position>(position: &P) -> String {
     let text = format!("{}{}", P::TAG, position.to_text());
@@ -95,7 +104,7 @@ pub(crate) fn encode_cursor<P: Position>(position: &P) -> String {
 }
 
 /// The position that was encoded as this text; none for the cursors of other lists.
-fn decode_cursor<P: Position>(text: &str) -> Option<P> {
+pub(crate) fn decode_cursor<P: Position>(text: &str) -> Option<P> {
     if text.len() > 200 {
         return None;
     }
@@ -108,8 +117,8 @@ query_parameters! {
     /// The query parameters of a list.
     pub(crate) struct PageQuery {
         /// The most entries of the page
-        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 200)]
-        limit: Option<usize> = read_limit,
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 200, example = 2)]
+        limit: Option<usize> = read_number::<MAX_LIMIT>,
         /// The `next_cursor` of the previous page
         #[param(value_type = Option<CursorText>, inline)]
         cursor: Option<String> = Query::text,
@@ -120,8 +129,8 @@ query_parameters! {
     /// The query parameters of a list with long entries.
     pub(crate) struct LongPageQuery {
         /// The most entries of the page
-        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-        limit: Option<usize> = read_limit,
+        #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50, example = 2)]
+        limit: Option<usize> = read_number::<MAX_LIMIT>,
         /// The `next_cursor` of the previous page
         #[param(value_type = Option<CursorText>, inline)]
         cursor: Option<String> = Query::text,
@@ -153,15 +162,16 @@ pub(crate) struct Entries<T> {
     pub(crate) next_cursor: Option<String>,
 }
 
-fn read_limit(query: &mut Query, name: &'static str) -> Option<usize> {
+/// Reads a number from 1 to `MAX`.
+pub(crate) fn read_number<const MAX: usize>(query: &mut Query, name: &'static str) -> Option<usize> {
     let hint = || {
         localized(
-            format!("Write a number from 1 to {MAX_LIMIT}."),
-            format!("Hãy viết một số từ 1 đến {MAX_LIMIT}."),
+            format!("Write a number from 1 to {MAX}."),
+            format!("Hãy viết một số từ 1 đến {MAX}."),
         )
     };
     query.optional(name, hint, |text| {
-        unsigned(text).filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        unsigned(text).filter(|number| (1..=MAX).contains(number))
     })
 }
 
@@ -238,18 +248,21 @@ fn list_has_changed() -> Problem {
     }])
 }
 
-/// Responds with a page: its body, and a `Link` header that leads to the next page.
+/// Responds with a page: its body and tag, and a `Link` header that leads to the next page.
+///
+/// # Errors
+/// The condition of the request is malformed.
 pub(crate) fn page_response<B: Serialize>(
     request: &HttpRequest,
     next_cursor: Option<String>,
     body: impl FnOnce(Option<String>) -> B,
-) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    response.insert_header((CACHE_CONTROL, "no-store"));
-    if let Some(link) = next_cursor.as_deref().and_then(|cursor| link(request, cursor)) {
-        response.insert_header(link);
+) -> Result<HttpResponse, Problem> {
+    let link = next_cursor.as_deref().and_then(|cursor| link(request, cursor));
+    let mut response = tagged_response(request, &body(next_cursor))?;
+    if let Some((name, value)) = link {
+        response.headers_mut().insert(name, value);
     }
-    response.json(body(next_cursor))
+    Ok(response)
 }
 
 /// The header that leads to the next page (RFC 8288).
@@ -305,6 +318,22 @@ mod tests {
                 }
             }
             prop_assert_eq!(seen, all);
+        }
+    }
+
+    #[test]
+    fn a_position_is_at_a_time_that_every_database_can_store() {
+        let id = "00000000-0000-0000-0000-000000000000";
+        for (micros, is_valid) in [
+            ("0", true),
+            ("1627800000000000", true),
+            ("-1", false),
+            ("7258118400000000", false),
+            ("-400000000000000000", false),
+        ] {
+            let cursor = base16ct::lower::encode_string(format!("s{micros}/{id}").as_bytes());
+            let position = decode_cursor::<(DateTime<Utc>, SubmissionId)>(&cursor);
+            assert_eq!(position.is_some(), is_valid, "{micros}");
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct IfMatchHeader {
 #[expect(dead_code, reason = "the header is read by the functions of this file")]
 pub(crate) struct RequiredIfMatchHeader {
     /// The ETag of the revision that is withdrawn
-    #[param(rename = "If-Match", value_type = EntityTagsText, inline, example = "\"1\"")]
+    #[param(rename = "If-Match", value_type = EntityTagsText, inline, example = "\"2\"")]
     value: (),
 }
 

@@ -24,7 +24,8 @@ impl Query {
         Self::parse(request.query_string())
     }
 
-    fn parse(text: &str) -> Self {
+    /// The parameters of a query string.
+    pub(crate) fn parse(text: &str) -> Self {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(text);
         Self {
             pairs: pairs.map(web::Query::into_inner).unwrap_or_default(),

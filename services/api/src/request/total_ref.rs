@@ -1,7 +1,7 @@
 //! The query parameters that name a total: form, period and unit.
 
 use actix_web::HttpRequest;
-use tonghop_access::{Refusal, TotalRef};
+use tonghop_access::{Refusal, TotalRef, What};
 use tonghop_domain::{Catalogue, FormCode, IndicatorCode, Period, UnitCode};
 
 use crate::openapi::text_types::{FormText, PeriodText, UnitText};
@@ -31,7 +31,21 @@ impl TotalQuery {
         let (Some(form), Some(period), Some(unit)) = (self.form, self.period, self.unit) else {
             return Err(Problem::Internal("a required parameter was not read".into()));
         };
-        TotalRef::resolve(catalogue, &form, period, unit).map_err(|what| Refusal::NotFound(what).into())
+        TotalRef::resolve(catalogue, &form, period, unit.clone()).map_err(|what| {
+            let scope = catalogue
+                .scope(form.as_str(), period)
+                .filter(|_| what == What::Unit);
+            scope.map_or_else(
+                || Refusal::NotFound(what).into(),
+                |scope| {
+                    Problem::NotFound(Missing::Unit {
+                        parameter: "unit",
+                        code: unit,
+                        day: period.last_day(scope.form.calendar),
+                    })
+                },
+            )
+        })
     }
 }
 

@@ -41,7 +41,8 @@ use crate::server::connection::Connection;
 use crate::server::options::ServerConfig;
 use crate::server::router::{fallback, routes};
 use crate::server::state::Shared;
-use crate::service::docs::{docs, redirect_docs};
+use crate::service::docs_page::{get_docs, redirect_docs};
+use crate::service::guide::{get_guide, redirect_guide};
 use crate::service::home::get_index;
 
 /// The time for receiving the head of a request.
@@ -86,7 +87,7 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let shared = Shared::new(&gate, &settings.server, settings.metrics);
+    let shared = Shared::new(&gate, &settings.server, settings.metrics).map_err(StartError::Failed)?;
     let server = start(shared, &gate, listeners, &settings.server)?;
     let handle = server.handle();
     let ending = async {
@@ -218,7 +219,9 @@ fn app(
         .configure(move |config| shared.configure(config))
         .route("/", get().to(get_index))
         .route("/docs", get().to(redirect_docs))
-        .service(docs())
+        .route("/docs/{file:.*}", get().to(get_docs))
+        .route("/guide", get().to(redirect_guide))
+        .route("/guide/{file:.*}", get().to(get_guide))
         .default_service(to(fallback))
         .wrap(from_fn(authenticate))
         .wrap(from_fn(cors))

@@ -7,7 +7,6 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::catalogue::{forms, indicators, units};
-use crate::keys;
 use crate::openapi::operations::Operations;
 use crate::openapi::{complete, frame};
 use crate::problem::{Missing, Problem};
@@ -15,6 +14,7 @@ use crate::service::{docs, health, problems};
 use crate::submissions::{batch, create, list, read, revisions, withdraw};
 use crate::totals;
 use crate::totals::{completeness, contributions, verification};
+use crate::{changes, keys};
 
 /// Every documented route. A fixed path comes before one with a variable in its place.
 pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
@@ -34,6 +34,8 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(contributions::list_contributions)
         .service(completeness::list_completeness)
         .service(verification::get_verification)
+        .service(changes::list::list_changes)
+        .service(changes::stream::stream_changes)
         .service(units::list_units)
         .service(indicators::list_indicators)
         .service(forms::list_forms)
@@ -41,6 +43,7 @@ pub(crate) fn routes(config: &mut ServiceConfig<'_>) {
         .service(keys::create::create_key)
         .service(keys::list::list_keys)
         .service(keys::me::get_me)
+        .service(keys::read::get_key)
         .service(keys::revoke::revoke_key)
         .service(health::get_liveness)
         .service(health::get_readiness)

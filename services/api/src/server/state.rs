@@ -1,6 +1,8 @@
 //! The state that all workers share.
 
-use actix_web::web::{Bytes, Data, ServiceConfig, get};
+use std::io;
+
+use actix_web::web::{Data, ServiceConfig, get};
 use tonghop_access::Gate;
 use tonghop_metrics::Metrics;
 
@@ -30,20 +32,22 @@ pub(crate) struct Shared {
 pub(crate) struct Encryption(pub(crate) bool);
 
 impl Shared {
-    pub(crate) fn new(gate: &Gate, config: &ServerConfig, metrics: Metrics) -> Self {
+    /// # Errors
+    /// The OpenAPI document cannot be compressed.
+    pub(crate) fn new(gate: &Gate, config: &ServerConfig, metrics: Metrics) -> io::Result<Self> {
         let document = openapi();
         let requests = RequestMetrics::of(&document);
         requests.register(&metrics, gate.rejected_without_key());
-        Self {
+        Ok(Self {
             gate: Data::new(gate.clone()),
             operations: Data::new(Operations::of(&document)),
-            document: Data::new(Document(Bytes::from(openapi_json()))),
+            document: Data::new(Document::new(&openapi_json())?),
             origins: Data::new(config.origins()),
             proxies: Data::new(config.proxies()),
             requests: Data::new(requests),
             metrics: Data::new(metrics),
             encryption: Data::new(Encryption(config.encrypts())),
-        }
+        })
     }
 
     pub(crate) fn configure(&self, config: &mut ServiceConfig) {

@@ -1,53 +1,52 @@
-//! The OpenAPI document, and the interactive page about it.
+//! The OpenAPI document.
 
-use actix_web::dev::HttpServiceFactory;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
-use actix_web::middleware::DefaultHeaders;
-use actix_web::web::{Bytes, Data, scope};
+use std::sync::LazyLock;
+
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, get};
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::openapi::problem_responses::BadRequest;
 use crate::problem::Problem;
 use crate::request::media_type::JSON;
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::NotModified;
+use crate::service::static_file::{Lifetime, StaticFile};
 
-/// The bytes of the OpenAPI document.
+/// The OpenAPI document of the process.
 #[derive(Clone, Debug)]
-pub(crate) struct Document(pub(crate) Bytes);
+pub(crate) struct Document(StaticFile);
 
-/// The page loads nothing from elsewhere, and sends requests only to the service itself.
-const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; object-src 'none'; frame-ancestors 'none'";
-
-/// Redirects to the address with a slash, to which the links of the page are relative.
-pub(crate) async fn redirect_docs() -> HttpResponse {
-    HttpResponse::PermanentRedirect()
-        .insert_header((LOCATION, "/docs/"))
-        .finish()
-}
-
-/// The interactive documentation of the API. All its files come from this service.
-pub(crate) fn docs() -> impl HttpServiceFactory {
-    let config = Config::from("/openapi.json")
-        .validator_url("none")
-        .use_base_layout();
-    let policy = DefaultHeaders::new().add((CONTENT_SECURITY_POLICY, DOCS_POLICY));
-    scope("/docs")
-        .wrap(policy)
-        .service(SwaggerUi::new("/{_:.*}").config(config))
+impl Document {
+    /// The document with this text.
+    ///
+    /// # Errors
+    /// It cannot be compressed.
+    pub(crate) fn new(text: &str) -> std::io::Result<Self> {
+        StaticFile::new(JSON, text.as_bytes(), Lifetime::UntilChanged).map(Self)
+    }
 }
 
 /// Read this document
 ///
 /// The OpenAPI document of the service.
-#[utoipa::path(tag = "service", responses((status = 200, description = "The document of the service", body = Object), BadRequest))]
+#[utoipa::path(
+    tag = "service",
+    params(IfNoneMatchHeader),
+    responses(
+        (status = 200, description = "The document of the service", body = Object, headers(
+            ("ETag" = String, description = "A weak tag of the document")
+        )),
+        NotModified, BadRequest
+    )
+)]
 #[get("/openapi.json")]
 pub(crate) async fn get_openapi(
     request: HttpRequest,
     document: Data<Document>,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request).finish()?;
-    Ok(document_response(document.0.clone()))
+    document.0.response(&request)
 }
 
 /// The document in OpenAPI 3.0, which a tool makes of `openapi/openapi.json`: see `openapi/lint`.
@@ -59,16 +58,23 @@ const RENDERING: &str = include_str!(concat!(
 /// Read this document in OpenAPI 3.0
 ///
 /// The same document for tools that do not know OpenAPI 3.1.
-#[utoipa::path(tag = "service", responses((status = 200, description = "The document of the service", body = Object), BadRequest))]
+#[utoipa::path(
+    tag = "service",
+    params(IfNoneMatchHeader),
+    responses(
+        (status = 200, description = "The document of the service", body = Object, headers(
+            ("ETag" = String, description = "A weak tag of the document")
+        )),
+        NotModified, BadRequest
+    )
+)]
 #[get("/openapi-3.0.json")]
 pub(crate) async fn get_openapi_3_0(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    static DOCUMENT: LazyLock<Result<Document, String>> =
+        LazyLock::new(|| Document::new(RENDERING).map_err(|error| error.to_string()));
     Query::of(&request).finish()?;
-    Ok(document_response(Bytes::from_static(RENDERING.as_bytes())))
-}
-
-fn document_response(document: Bytes) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, JSON))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(document)
+    let document = DOCUMENT
+        .as_ref()
+        .map_err(|error| Problem::Internal(error.clone()))?;
+    document.0.response(&request)
 }

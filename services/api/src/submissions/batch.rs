@@ -14,7 +14,7 @@ use futures_util::stream::{Stream, StreamExt, iter, once};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonghop_access::{AuthorizedStore, KeyRefusal, RefusedLines, Resource, Share};
-use tonghop_domain::{Catalogue, Change, Precondition, Submission};
+use tonghop_domain::{Catalogue, Change, Precondition, Submission, SubmissionId};
 use tonghop_storage::Write;
 use utoipa::ToSchema;
 
@@ -197,7 +197,9 @@ fn response<E: std::error::Error + 'static>(
     let mut response = HttpResponse::Ok();
     response
         .insert_header((CONTENT_TYPE, media_type))
-        .insert_header((CACHE_CONTROL, "no-store"));
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // A proxy must pass on each result at once.
+        .insert_header(("X-Accel-Buffering", "no"));
     response.streaming(results)
 }
 
@@ -337,6 +339,7 @@ impl Batch {
 
     fn change(&self, submission: Submission, key: Option<String>, content: &[u8]) -> Write {
         Write {
+            new_id: SubmissionId::generate(),
             key: submission.key,
             change: Change::Report(Arc::new(submission.content)),
             condition: Precondition::None,

@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tonghop_access::AuthorizedStore;
-use tonghop_domain::{Catalogue, Revision, Status, UnitCode};
+use tonghop_access::{AuthorizedStore, WantedParts};
+use tonghop_domain::{Catalogue, Revision, Status, SubmissionKey, UnitCode};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::problem::text::Language;
+use crate::request::fields::{Fields, ListEntry};
+use crate::request::names::name_in;
 use crate::submissions::figure::FigureBody;
 
 /// A report of one unit on one form for one period.
@@ -60,6 +63,9 @@ pub(crate) struct SubmissionBody {
     form: String,
     period: String,
     unit: String,
+    /// The unit's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_name: Option<String>,
     /// The number of this revision, from 1.
     pub(crate) revision: i32,
     /// Whether the report counts or was withdrawn.
@@ -80,6 +86,10 @@ pub(crate) struct SubmissionBody {
     links: SubmissionLinks,
 }
 
+impl ListEntry for SubmissionBody {
+    const ELSEWHERE: &[&str] = &["dry_run"];
+}
+
 /// Whether a report counts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +99,15 @@ pub(crate) enum StatusBody {
     Accepted,
     /// The report was withdrawn.
     Withdrawn,
+}
+
+impl From<Status> for StatusBody {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Accepted => Self::Accepted,
+            Status::Withdrawn => Self::Withdrawn,
+        }
+    }
 }
 
 /// The paths of related resources.
@@ -110,7 +129,7 @@ impl SubmissionBody {
         aggregated_at: Option<DateTime<Utc>>,
         catalogue: &Catalogue,
     ) -> Result<Self, Problem> {
-        let (unit, province) = codes(revision, catalogue)?;
+        let (unit, province) = codes(&revision.key, catalogue)?;
         let (form, period) = (&revision.key.form, revision.key.period);
         let itself = path_of(revision);
         Ok(Self {
@@ -118,11 +137,9 @@ impl SubmissionBody {
             form: form.to_string(),
             period: period.to_string(),
             unit: unit.to_string(),
+            unit_name: None,
             revision: revision.revision,
-            status: match revision.status {
-                Status::Accepted => StatusBody::Accepted,
-                Status::Withdrawn => StatusBody::Withdrawn,
-            },
+            status: revision.status.into(),
             received_at: revision.received_at,
             aggregated_at,
             figures: revision.content.figures.iter().map(FigureBody::from).collect(),
@@ -136,16 +153,42 @@ impl SubmissionBody {
         })
     }
 
+    /// The same with names, in a language.
+    pub(crate) fn named(
+        revision: &Revision,
+        aggregated_at: Option<DateTime<Utc>>,
+        catalogue: &Catalogue,
+        names: Option<Language>,
+    ) -> Result<Self, Problem> {
+        let mut body = Self::new(revision, aggregated_at, catalogue)?;
+        if let Some(language) = names {
+            let key = &revision.key;
+            let scope = catalogue.scope(key.form.as_str(), key.period);
+            let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
+            body.unit_name = place.map(|place| name_in(&place.unit().names, language));
+        }
+        Ok(body)
+    }
+
     /// The response bodies of revisions, each with the time since which totals contain it.
     pub(crate) async fn of_all(
         store: &AuthorizedStore,
         revisions: &[Revision],
+        names: Option<Language>,
     ) -> Result<Vec<Self>, Problem> {
         let aggregated = store.aggregated_at(revisions).await?;
         let aggregated = revisions.iter().zip(aggregated);
         aggregated
-            .map(|(revision, at)| Self::new(revision, at, store.catalogue()))
+            .map(|(revision, at)| Self::named(revision, at, store.catalogue(), names))
             .collect()
+    }
+}
+
+/// The parts of revisions that entries with these fields show.
+pub(crate) fn wanted_parts(fields: &Fields) -> WantedParts {
+    match fields.include_any(&["figures", "note"]) {
+        true => WantedParts::All,
+        false => WantedParts::WithoutContent,
     }
 }
 
@@ -163,9 +206,16 @@ pub(crate) fn tag_of(revision: &Revision, aggregated_at: Option<DateTime<Utc>>) 
     }
 }
 
+/// The code of the unit, in the tree of the period.
+///
+/// # Errors
+/// The catalogue has no such unit in the period.
+pub(crate) fn code_of(key: &SubmissionKey, catalogue: &Catalogue) -> Result<UnitCode, Problem> {
+    codes(key, catalogue).map(|(unit, _)| unit)
+}
+
 /// The codes of the unit and of its province, in the tree of the period.
-fn codes(revision: &Revision, catalogue: &Catalogue) -> Result<(UnitCode, UnitCode), Problem> {
-    let key = &revision.key;
+fn codes(key: &SubmissionKey, catalogue: &Catalogue) -> Result<(UnitCode, UnitCode), Problem> {
     let scope = catalogue.scope(key.form.as_str(), key.period);
     let place = scope.as_ref().and_then(|scope| scope.tree.by_id(key.unit));
     let place = place.ok_or_else(|| {

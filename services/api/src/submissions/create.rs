@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse, post};
-use tonghop_domain::Change;
+use tonghop_domain::{Change, SubmissionId};
 use tonghop_storage::Write;
 
 use crate::openapi::problem_responses::{
@@ -72,6 +72,7 @@ pub(crate) async fn create_submission(
     let submission = read_beside(body.bytes.clone(), store.catalogue()).await?;
     let key = headers.key.clone().filter(|_| !dry_run);
     let change = Write {
+        new_id: SubmissionId::generate(),
         condition: headers.condition(&store, &submission.key).await?,
         idempotency: headers.idempotency(key, &body.bytes),
         key: submission.key,

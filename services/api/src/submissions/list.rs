@@ -4,28 +4,34 @@ use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_access::AuthorizedStore;
-use tonghop_domain::{FormCode, Period, Revision, SubmissionId, UnitCode};
-use tonghop_storage::SubmissionFilter;
+use tonghop_domain::{FormCode, Period, Revision, Status, SubmissionId, UnitCode};
+use tonghop_storage::{SubmissionFilter, SubmissionOrder};
 use utoipa::ToSchema;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::openapi::text_types::{FormText, PeriodText, UnitText};
+use crate::problem::text::localized;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery};
 use crate::request::media_type::{JSON, accepted};
+use crate::request::names::NamesQuery;
 use crate::request::paging::{LongPageQuery, SubmissionPage, page_response};
 use crate::request::parameters::query_parameters;
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
-use crate::submissions::body::SubmissionBody;
+use crate::request::tagged::NotModified;
+use crate::submissions::body::{StatusBody, SubmissionBody, wanted_parts};
 
 /// A page of submissions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SubmissionList {
-    submissions: Vec<SubmissionBody>,
+    #[schema(value_type = Vec<SubmissionBody>)]
+    submissions: Vec<Entry<SubmissionBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
-    /// Only with `updated_since`: the `updated_since` with which to ask next, after the last page. Nothing that was
+    /// Only with `updated_since` and in the order `updated`: the `updated_since` with which to ask next, after the last page. Nothing that was
     /// recorded before this time can still appear.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_since: Option<DateTime<Utc>>,
@@ -43,27 +49,82 @@ query_parameters! {
         /// Only submissions of this unit and all units below it, each in the tree of its own period
         #[param(value_type = Option<UnitText>, inline, example = "87")]
         unit: Option<UnitCode> = Query::code,
-        /// Only submissions whose current revision was recorded at this time or later, the oldest first
+        /// Only submissions whose current revision was recorded at this time or later
         #[param(value_type = Option<String>, format = DateTime, example = "2021-08-01T00:00:00Z")]
         updated_since: Option<DateTime<Utc>> = Query::time,
+        /// Only submissions whose current revision has this status
+        #[param(value_type = Option<StatusBody>, inline, example = "accepted")]
+        status: Option<Status> = read_status,
+        /// The order: `-created` unless you say otherwise, with `updated_since` `updated`
+        #[param(value_type = Option<SortBody>, inline, example = "-created")]
+        sort: Option<SubmissionOrder> = read_sort,
     }
+}
+
+/// The order of a list: by the time of the first revision (`created`), or by that of the current one (`updated`), from old to
+/// new, or with a minus sign from new to old.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "it describes the parameter for the OpenAPI document; read_sort reads it"
+)]
+pub(crate) enum SortBody {
+    #[serde(rename = "-created")]
+    NewestFirst,
+    #[serde(rename = "created")]
+    OldestFirst,
+    #[serde(rename = "updated")]
+    LastChangedLast,
+    #[serde(rename = "-updated")]
+    LastChangedFirst,
+}
+
+fn read_status(query: &mut Query, name: &'static str) -> Option<Status> {
+    let hint = || {
+        localized(
+            "Write accepted or withdrawn.",
+            "Hãy viết accepted hoặc withdrawn.",
+        )
+    };
+    query.optional(name, hint, |text| {
+        [Status::Accepted, Status::Withdrawn]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    })
+}
+
+fn read_sort(query: &mut Query, name: &'static str) -> Option<SubmissionOrder> {
+    let hint = || {
+        localized(
+            "Write created, -created, updated or -updated.",
+            "Hãy viết created, -created, updated hoặc -updated.",
+        )
+    };
+    query.optional(name, hint, |text| match text {
+        "-created" => Some(SubmissionOrder::NewestFirst),
+        "created" => Some(SubmissionOrder::OldestFirst),
+        "updated" => Some(SubmissionOrder::LastChangedLast),
+        "-updated" => Some(SubmissionOrder::LastChangedFirst),
+        _ => None,
+    })
 }
 
 /// List submissions
 ///
-/// Current revisions. Without `updated_since`, the submission that was created last comes first, and a correction does
-/// not move it; with `updated_since`, the one that was changed last comes last. So a reader of page after page misses none
-/// that is corrected meanwhile.
+/// Current revisions. The submission that was created last comes first, and a correction does not move it, unless `sort`
+/// says otherwise. With `updated_since`, the one that was changed last comes last, so a reader of page after page misses
+/// none that is corrected meanwhile; with `-updated`, that can happen.
 #[utoipa::path(
     tag = "submissions",
     params(
-        SubmissionListQuery, LongPageQuery
+        SubmissionListQuery, NamesQuery, FieldsQuery<SubmissionBody>, LongPageQuery, IfNoneMatchHeader
     ),
     responses(
         (status = 200, description = "A page of submissions", body = SubmissionList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/submissions")]
@@ -74,22 +135,25 @@ pub(crate) async fn list_submissions(
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let parameters = SubmissionListQuery::read(&mut query);
+    let NamesQuery { names } = NamesQuery::read(&mut query);
+    let fields = Fields::read::<SubmissionBody>(&mut query);
     let page = SubmissionPage::read_long(&mut query);
     query.finish()?;
     check_names(&store, &parameters)?;
     let (filter, unit) = parameters.filter(page.after);
-    let found = store.submissions(filter, unit.as_ref(), page.limit).await?;
+    let parts = wanted_parts(&fields);
+    let found = store
+        .submissions(filter, unit.as_ref(), page.limit, parts)
+        .await?;
     let next_since = found.next_since;
-    let submissions = SubmissionBody::of_all(&store, &found.revisions).await?;
+    let submissions = SubmissionBody::of_all(&store, &found.revisions, names).await?;
     let position = |last: &Revision| (last.received_at, last.id);
     let page = SubmissionPage::entries(found.revisions, found.more, position);
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        SubmissionList {
-            submissions,
-            next_cursor,
-            next_since,
-        }
-    }))
+    page_response(&request, page.next_cursor, |next_cursor| SubmissionList {
+        submissions: fields.of_all(submissions),
+        next_cursor,
+        next_since,
+    })
 }
 
 impl SubmissionListQuery {
@@ -98,6 +162,11 @@ impl SubmissionListQuery {
         let filter = SubmissionFilter {
             form: self.form,
             period: self.period,
+            status: self.status,
+            order: self.sort.unwrap_or(match self.updated_since {
+                Some(_) => SubmissionOrder::LastChangedLast,
+                None => SubmissionOrder::NewestFirst,
+            }),
             updated_since: self.updated_since,
             after,
             ..SubmissionFilter::default()

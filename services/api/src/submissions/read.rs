@@ -8,11 +8,12 @@ use tonghop_domain::Revision;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
+use crate::problem::text::Language;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{JSON, accepted};
+use crate::request::names::{NamesQuery, read_only_names};
 use crate::request::path::submission_id;
 use crate::request::preconditions::{IfNoneMatchHeader, Tags};
-use crate::request::query::Query;
 use crate::submissions::body::{SubmissionBody, tag_of};
 
 /// Read a submission
@@ -22,6 +23,7 @@ use crate::submissions::body::{SubmissionBody, tag_of};
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
+        NamesQuery,
         IfNoneMatchHeader,
     ),
     responses(
@@ -41,9 +43,9 @@ pub(crate) async fn get_submission(
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
-    Query::of(&request).finish()?;
+    let names = read_only_names(&request)?;
     let revision = store.submission(submission_id(&id)?).await?;
-    respond_revision(&request, &store, revision).await
+    respond_revision(&request, &store, revision, names).await
 }
 
 /// Responds with a revision, or with 304 if the caller has it already.
@@ -51,6 +53,7 @@ pub(crate) async fn respond_revision(
     request: &HttpRequest,
     store: &AuthorizedStore,
     revision: Revision,
+    names: Option<Language>,
 ) -> Result<HttpResponse, Problem> {
     let aggregated = store.aggregated_at(std::slice::from_ref(&revision)).await?;
     let aggregated_at = aggregated.first().copied().flatten();
@@ -67,5 +70,6 @@ pub(crate) async fn respond_revision(
     if known {
         return Ok(response.finish());
     }
-    Ok(response.json(SubmissionBody::new(&revision, aggregated_at, store.catalogue())?))
+    let body = SubmissionBody::named(&revision, aggregated_at, store.catalogue(), names)?;
+    Ok(response.json(body))
 }

@@ -8,19 +8,23 @@ use utoipa::ToSchema;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery};
 use crate::request::media_type::{JSON, accepted};
+use crate::request::names::{NamesQuery, read_only_names};
 use crate::request::paging::{LongPageQuery, RevisionPage, page_response};
 use crate::request::path::submission_id;
 use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
 use crate::request::spelling::unsigned;
-use crate::submissions::body::SubmissionBody;
+use crate::request::tagged::NotModified;
+use crate::submissions::body::{SubmissionBody, wanted_parts};
 use crate::submissions::read::respond_revision;
 
 /// A page of revisions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RevisionList {
-    revisions: Vec<SubmissionBody>,
+    #[schema(value_type = Vec<SubmissionBody>)]
+    revisions: Vec<Entry<SubmissionBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -33,13 +37,14 @@ pub(crate) struct RevisionList {
     tag = "submissions",
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
-        LongPageQuery
+        NamesQuery, FieldsQuery<SubmissionBody>, LongPageQuery, IfNoneMatchHeader
     ),
     responses(
         (status = 200, description = "A page of revisions", body = RevisionList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/submissions/{id}/revisions")]
@@ -50,18 +55,20 @@ pub(crate) async fn list_revisions(
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
+    let NamesQuery { names } = NamesQuery::read(&mut query);
+    let fields = Fields::read::<SubmissionBody>(&mut query);
     let page = RevisionPage::read_long(&mut query);
     query.finish()?;
     let id = submission_id(&id)?;
-    let (found, more) = store.revisions(id, page.after, page.limit).await?;
-    let revisions = SubmissionBody::of_all(&store, &found).await?;
+    let (found, more) = store
+        .revisions(id, page.after, page.limit, wanted_parts(&fields))
+        .await?;
+    let revisions = SubmissionBody::of_all(&store, &found, names).await?;
     let page = RevisionPage::entries(found, more, |last| last.revision);
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        RevisionList {
-            revisions,
-            next_cursor,
-        }
-    }))
+    page_response(&request, page.next_cursor, |next_cursor| RevisionList {
+        revisions: fields.of_all(revisions),
+        next_cursor,
+    })
 }
 
 /// Read one revision
@@ -72,11 +79,12 @@ pub(crate) async fn list_revisions(
     params(
         ("id" = Uuid, Path, description = "The submission's id", example = "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11"),
         ("revision" = i32, Path, description = "The number of the revision, from 1", example = 1, minimum = 1),
+        NamesQuery,
         IfNoneMatchHeader,
     ),
     responses(
         (status = 200, description = "The revision of the submission", body = SubmissionBody, headers(
-            ("ETag" = String, description = "The revision in quotation marks")
+            ("ETag" = String, description = "The revision and the state of `aggregated_at`, in quotation marks")
         )),
         (status = 304, description = "You have it already", headers(("ETag" = String, description = "Its tag"))),
         BadRequest, NotFound, NotAcceptable, Unavailable
@@ -89,9 +97,9 @@ pub(crate) async fn get_revision(
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
-    Query::of(&request).finish()?;
+    let names = read_only_names(&request)?;
     let (id, number) = path.into_inner();
     let number = unsigned(&number).ok_or(Problem::NotFound(Missing::Revision))?;
     let revision = store.revision(submission_id(&id)?, number).await?;
-    respond_revision(&request, &store, revision).await
+    respond_revision(&request, &store, revision, names).await
 }

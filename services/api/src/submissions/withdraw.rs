@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, delete};
-use tonghop_domain::Change;
+use tonghop_domain::{Change, SubmissionId};
 use tonghop_storage::Write;
 
 use crate::openapi::problem_responses::{
@@ -57,6 +57,7 @@ pub(crate) async fn withdraw_submission(
     }
     let key = store.submission_key(submission_id(&id)?).await?;
     let change = Write {
+        new_id: SubmissionId::generate(),
         condition: headers.condition(&store, &key).await?,
         idempotency: headers.idempotency(headers.key.clone(), b""),
         key,

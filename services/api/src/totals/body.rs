@@ -8,6 +8,8 @@ use tonghop_domain::{Completeness, IndicatorCode, Kind, TotalRow};
 use tonghop_storage::TotalRead;
 use utoipa::ToSchema;
 
+use crate::problem::text::Language;
+use crate::request::names::name_in;
 use crate::submissions::figure::CellBody;
 use tonghop_access::TotalRef;
 
@@ -32,6 +34,9 @@ pub(crate) struct TotalsBody {
     form: String,
     period: String,
     unit: String,
+    /// The unit's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_name: Option<String>,
     /// The number of refreshes of this total; 0 if nothing was reported yet.
     version: i64,
     completeness: CompletenessBody,
@@ -78,6 +83,9 @@ pub(crate) struct FreshnessBody {
 pub(crate) struct TotalRowBody {
     /// The indicator's code.
     pub(crate) indicator: String,
+    /// The indicator's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// The sum; for a flag, the number of units that answered yes. Null if no unit reported a number, which differs from 0.
     #[schema(required = true)]
     pub(crate) value: Option<i64>,
@@ -109,14 +117,27 @@ pub(crate) struct TotalRowBody {
 pub(crate) struct RatioBody {
     /// The indicator's code.
     pub(crate) indicator: String,
+    /// The indicator's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// The ratio, rounded to four decimals; null if a part is missing or the denominator is 0.
     #[schema(required = true)]
     pub(crate) value: Option<f64>,
 }
 
 impl TotalsBody {
-    pub(crate) fn new(about: &TotalRef, wanted: &[IndicatorCode], read: &TotalRead) -> Self {
+    pub(crate) fn new(
+        about: &TotalRef,
+        wanted: &[IndicatorCode],
+        read: &TotalRead,
+        names: Option<Language>,
+    ) -> Self {
         let form = &about.scope.form;
+        let name_of = |code: &IndicatorCode| {
+            let indicator = form.indicator(code.as_str())?;
+            Some(name_in(&indicator.names, names?))
+        };
+        let place = about.scope.tree.get(about.unit.as_str());
         let wanted: HashSet<&IndicatorCode> = wanted.iter().collect();
         let is_wanted = |code: &IndicatorCode| wanted.is_empty() || wanted.contains(code);
         let completeness = &read.total.completeness;
@@ -125,6 +146,7 @@ impl TotalsBody {
             form: form.code.to_string(),
             period: about.scope.period.to_string(),
             unit: about.unit.to_string(),
+            unit_name: place.and_then(|place| Some(name_in(&place.unit().names, names?))),
             version: read.version,
             completeness: CompletenessBody::new(completeness, form.due_at(about.scope.period)),
             freshness: FreshnessBody {
@@ -133,7 +155,10 @@ impl TotalsBody {
             },
             totals: lines
                 .filter(|(indicator, _)| is_wanted(&indicator.code))
-                .map(|(indicator, line)| TotalRowBody::new(indicator, line, completeness.expected))
+                .map(|(indicator, line)| TotalRowBody {
+                    name: name_of(&indicator.code),
+                    ..TotalRowBody::new(indicator, line, completeness.expected)
+                })
                 .collect(),
             ratios: read
                 .total
@@ -141,6 +166,7 @@ impl TotalsBody {
                 .into_iter()
                 .filter(|(code, _)| is_wanted(code))
                 .map(|(code, value)| RatioBody {
+                    name: name_of(&code),
                     indicator: code.to_string(),
                     value,
                 })
@@ -189,6 +215,7 @@ impl TotalRowBody {
         let is_list = indicator.kind == Kind::List;
         Self {
             indicator: indicator.code.to_string(),
+            name: None,
             value: line.value,
             items: is_list.then(|| line.items.clone()),
             items_truncated: is_list.then_some(line.items_truncated),

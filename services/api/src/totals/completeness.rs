@@ -11,9 +11,12 @@ use uuid::Uuid;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::problem::Problem;
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::NotModified;
 use crate::request::total_ref::TotalQuery;
 
 /// The completeness of a form, by unit.
@@ -43,7 +46,8 @@ pub(crate) struct UnitCompletenessList {
     late_count: u32,
     /// The deadline: the last second in which a report is on time.
     due_at: DateTime<Utc>,
-    units: Vec<UnitCompletenessBody>,
+    #[schema(value_type = Vec<UnitCompletenessBody>)]
+    units: Vec<Entry<UnitCompletenessBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -73,6 +77,8 @@ pub(crate) struct UnitCompletenessBody {
     late: bool,
 }
 
+impl ListEntry for UnitCompletenessBody {}
+
 /// Whether a unit has reported.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -91,12 +97,13 @@ pub(crate) enum UnitReportStatus {
 /// whether late.
 #[utoipa::path(
     tag = "totals",
-    params(TotalQuery, PageQuery),
+    params(TotalQuery, FieldsQuery<UnitCompletenessBody>, PageQuery, IfNoneMatchHeader),
     responses(
         (status = 200, description = "A page of units and what they reported", body = UnitCompletenessList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/completeness")]
@@ -107,6 +114,7 @@ pub(crate) async fn list_completeness(
     accepted(request.headers(), &[JSON])?;
     let mut query = Query::of(&request);
     let parameters = TotalQuery::read(&mut query);
+    let fields = Fields::read::<UnitCompletenessBody>(&mut query);
     let page = CodePage::read(&mut query);
     let total = parameters.resolve(query, store.catalogue())?;
     let all = store.completeness(&total).await?;
@@ -123,10 +131,10 @@ pub(crate) async fn list_completeness(
         missing_count: counts.missing(),
         late_count: counts.late,
         due_at: total.scope.form.due_at(total.scope.period),
-        units: units.collect(),
+        units: fields.of_all(units),
         next_cursor: page.next_cursor.clone(),
     };
-    Ok(page_response(&request, page.next_cursor, |_| body))
+    page_response(&request, page.next_cursor, |_| body)
 }
 
 impl UnitCompletenessBody {

@@ -2,19 +2,25 @@
 
 use actix_web::{HttpRequest, HttpResponse, get};
 use serde::Serialize;
-use tonghop_domain::{IndicatorCode, Kind, Reported, sum_of_contributions};
+use tonghop_access::TotalRef;
+use tonghop_domain::{IndicatorCode, Kind, Reported, UnitCode, sum_of_contributions};
 use tonghop_storage::{Contribution, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::openapi::text_types::IndicatorText;
+use crate::problem::text::Language;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
+use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
+use crate::request::names::{NamesQuery, name_in};
 use crate::request::paging::{CodePage, PageQuery, page_response};
 use crate::request::parameters::query_parameters;
+use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
+use crate::request::tagged::NotModified;
 use crate::request::total_ref::TotalQuery;
 use crate::submissions::figure::StateBody;
 
@@ -31,10 +37,14 @@ use crate::submissions::figure::StateBody;
 pub(crate) struct ContributionList {
     /// The indicator's code.
     indicator: String,
+    /// The indicator's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// The sum of all contributions, including those of other pages; null if none is a number.
     #[schema(required = true)]
     value: Option<i64>,
-    contributions: Vec<ContributionBody>,
+    #[schema(value_type = Vec<ContributionBody>)]
+    contributions: Vec<Entry<ContributionBody>>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true)]
     next_cursor: Option<String>,
@@ -46,6 +56,9 @@ pub(crate) struct ContributionList {
 pub(crate) struct ContributionBody {
     /// The unit's code.
     unit: String,
+    /// The unit's name, with `names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_name: Option<String>,
     /// The number that it contributes; for a flag 1 or 0, or the number of units that answered yes. Null if it contributes
     /// none.
     #[schema(required = true)]
@@ -67,6 +80,8 @@ pub(crate) struct ContributionBody {
     revision: Option<i32>,
 }
 
+impl ListEntry for ContributionBody {}
+
 query_parameters! {
     /// The query parameter that names an indicator of a total.
     pub(crate) struct ContributionQuery {
@@ -84,13 +99,14 @@ query_parameters! {
 #[utoipa::path(
     tag = "totals",
     params(
-        TotalQuery, ContributionQuery, PageQuery
+        TotalQuery, ContributionQuery, NamesQuery, FieldsQuery<ContributionBody>, PageQuery, IfNoneMatchHeader
     ),
     responses(
         (status = 200, description = "A page of contributions", body = ContributionList, headers(
-            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page")
+            ("Link" = String, description = "The next page, with `rel=\"next\"`; not on the last page"),
+            ("ETag" = String, description = "A weak tag of the page")
         )),
-        BadRequest, NotFound, NotAcceptable, Unavailable
+        NotModified, BadRequest, NotFound, NotAcceptable, Unavailable
     )
 )]
 #[get("/v1/totals/contributions")]
@@ -102,26 +118,44 @@ pub(crate) async fn list_contributions(
     let mut query = Query::of(&request);
     let parameters = TotalQuery::read(&mut query);
     let ContributionQuery { indicator } = ContributionQuery::read(&mut query);
+    let NamesQuery { names } = NamesQuery::read(&mut query);
+    let fields = Fields::read::<ContributionBody>(&mut query);
     let page = CodePage::read(&mut query);
     let total = parameters.resolve(query, store.catalogue())?;
     let unknown = || Problem::NotFound(Missing::Parameter("indicator"));
     let code = indicator.ok_or_else(unknown)?;
     let mut reportable = total.scope.form.reportable();
     let indicator = reportable.find(|indicator| indicator.code == code);
-    let kind = &indicator.ok_or_else(unknown)?.kind;
+    let indicator = indicator.ok_or_else(unknown)?;
     let all = store.contributions(&total, &code).await?;
     let value = sum_of_contributions(&code, all.iter().map(|part| part.value)).map_err(StoreError::from)?;
     let page = page.of(all, |part| part.unit.to_string())?;
-    let parts = page.entries.into_iter();
-    let contributions = parts.map(|part| ContributionBody::new(part, kind)).collect();
-    Ok(page_response(&request, page.next_cursor, |next_cursor| {
-        ContributionList {
-            indicator: code.to_string(),
-            value,
-            contributions,
-            next_cursor,
-        }
-    }))
+    let contributions = fields.of_all(bodies(page.entries, &indicator.kind, &total, names));
+    page_response(&request, page.next_cursor, |next_cursor| ContributionList {
+        indicator: code.to_string(),
+        name: names.map(|language| name_in(&indicator.names, language)),
+        value,
+        contributions,
+        next_cursor,
+    })
+}
+
+/// The bodies of contributions to an indicator of this kind, with the names of units if they are wanted.
+fn bodies(
+    parts: Vec<Contribution>,
+    kind: &Kind,
+    total: &TotalRef,
+    names: Option<Language>,
+) -> Vec<ContributionBody> {
+    let name_of = |unit: &UnitCode| {
+        let place = total.scope.tree.get(unit.as_str())?;
+        Some(name_in(&place.unit().names, names?))
+    };
+    let body = |part: Contribution| ContributionBody {
+        unit_name: name_of(&part.unit),
+        ..ContributionBody::new(part, kind)
+    };
+    parts.into_iter().map(body).collect()
 }
 
 impl ContributionBody {
@@ -132,6 +166,7 @@ impl ContributionBody {
         };
         Self {
             unit: part.unit.to_string(),
+            unit_name: None,
             value: part.value,
             state: part.reported.as_ref().and_then(StateBody::of),
             items: (*kind == Kind::List && !part.items.is_empty()).then_some(part.items),

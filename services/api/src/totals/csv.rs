@@ -2,6 +2,7 @@
 
 use crate::submissions::figure::CellBody;
 use crate::totals::body::{RatioBody, TotalRowBody, TotalsBody};
+use chrono::SecondsFormat;
 use tonghop_access::TotalRef;
 use tonghop_domain::is_formula;
 
@@ -80,7 +81,7 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) ->
         expected.to_string(),
         reported.to_string(),
         pending.to_string(),
-        as_of.to_rfc3339(),
+        as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
     ]
 }
 

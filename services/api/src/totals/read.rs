@@ -10,8 +10,10 @@ use tonghop_storage::TotalRead;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
 use crate::openapi::text_types::IndicatorText;
 use crate::problem::Problem;
+use crate::problem::text::Language;
 use crate::request::caller::Authorized;
 use crate::request::media_type::{CSV, JSON, accepted};
+use crate::request::names::NamesQuery;
 use crate::request::parameters::query_parameters;
 use crate::request::preconditions::{IfNoneMatchHeader, Tags};
 use crate::request::query::Query;
@@ -37,6 +39,7 @@ query_parameters! {
     params(
         TotalQuery,
         ShownIndicators,
+        NamesQuery,
         IfNoneMatchHeader,
     ),
     responses(
@@ -53,7 +56,13 @@ query_parameters! {
 #[get("/v1/totals")]
 pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[JSON, CSV])?;
-    read_total(&request, &store, media).await
+    let mut query = Query::of(&request);
+    // As at `/v1/totals.csv`, where both languages have columns.
+    let names = match media {
+        JSON => NamesQuery::read(&mut query).names,
+        _ => None,
+    };
+    read_total(&request, query, &store, media, names).await
 }
 
 /// Read a total as CSV
@@ -84,16 +93,17 @@ pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result
 #[get("/v1/totals.csv")]
 pub(crate) async fn get_total_csv(request: HttpRequest, store: Authorized) -> Result<HttpResponse, Problem> {
     let media = accepted(request.headers(), &[CSV])?;
-    read_total(&request, &store, media).await
+    read_total(&request, Query::of(&request), &store, media, None).await
 }
 
 /// The response with a total, in a media type.
 async fn read_total(
     request: &HttpRequest,
+    mut query: Query,
     store: &Authorized,
     media: &'static str,
+    names: Option<Language>,
 ) -> Result<HttpResponse, Problem> {
-    let mut query = Query::of(request);
     let parameters = TotalQuery::read(&mut query);
     let ShownIndicators { indicator: shown } = ShownIndicators::read(&mut query);
     let total = parameters.resolve(query, store.catalogue())?;
@@ -101,11 +111,18 @@ async fn read_total(
         .iter()
         .try_for_each(|code| require_indicator(&total, code))?;
     let read = store.total(&total, &shown).await?;
-    let tag = tag(&total, &shown, &read, store.catalogue().digest(), media);
+    let language = names.map_or("", Language::tag);
+    let tag = tag(
+        &total,
+        &shown,
+        &read,
+        store.catalogue().digest(),
+        &[media, language],
+    );
     if is_known(request.headers(), &tag)? {
         return Ok(headed(HttpResponse::NotModified(), &tag).finish());
     }
-    let body = TotalsBody::new(&total, &shown, &read);
+    let body = TotalsBody::new(&total, &shown, &read, names);
     if media == JSON {
         return Ok(headed(HttpResponse::Ok(), &tag).json(body));
     }
@@ -128,10 +145,16 @@ fn headed(mut response: HttpResponseBuilder, tag: &str) -> HttpResponseBuilder {
 }
 
 /// The entity tag. It is weak, because the response contains the time of the read and the tag does not.
-fn tag(total: &TotalRef, shown: &[IndicatorCode], read: &TotalRead, catalogue: &str, media: &str) -> String {
+fn tag(
+    total: &TotalRef,
+    shown: &[IndicatorCode],
+    read: &TotalRead,
+    catalogue: &str,
+    representation: &[&str],
+) -> String {
     let (form, period, unit) = (&total.scope.form.code, total.scope.period, &total.unit);
     let (version, pending) = (read.version, read.freshness.pending);
-    let what = format!("{form} {period} {unit} {shown:?} {version} {pending} {catalogue} {media}");
+    let what = format!("{form} {period} {unit} {shown:?} {version} {pending} {catalogue} {representation:?}");
     let digest = Sha256::digest(what.as_bytes());
     let short = base16ct::lower::encode_string(&digest[..12]);
     format!("W/\"{short}\"")
