@@ -1,6 +1,5 @@
 import com.fasterxml.jackson.databind.MapperFeature;
 import java.lang.reflect.Type;
-import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -8,16 +7,28 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
+import org.openapitools.client.api.ChangesApi;
+import org.openapitools.client.api.ChangesApi.APIListChangesRequest;
 import org.openapitools.client.api.SubmissionsApi;
+import org.openapitools.client.api.SubmissionsApi.APICreateSubmissionBatchRequest;
+import org.openapitools.client.api.SubmissionsApi.APICreateSubmissionRequest;
+import org.openapitools.client.api.SubmissionsApi.APIGetRevisionRequest;
+import org.openapitools.client.api.SubmissionsApi.APIGetSubmissionRequest;
+import org.openapitools.client.api.SubmissionsApi.APIListSubmissionsRequest;
 import org.openapitools.client.api.TotalsApi;
+import org.openapitools.client.api.TotalsApi.APIGetTotalRequest;
 import org.openapitools.client.model.BatchResult;
 import org.openapitools.client.model.Cell;
+import org.openapitools.client.model.Change;
+import org.openapitools.client.model.ChangeKind;
+import org.openapitools.client.model.ChangeList;
 import org.openapitools.client.model.FieldErrorCode;
 import org.openapitools.client.model.Figure;
 import org.openapitools.client.model.NewSubmission;
 import org.openapitools.client.model.Problem;
 import org.openapitools.client.model.ProblemCode;
 import org.openapitools.client.model.State;
+import org.openapitools.client.model.Status;
 import org.openapitools.client.model.Submission;
 import org.openapitools.client.model.SubmissionBatch;
 import org.openapitools.client.model.SubmissionList;
@@ -32,6 +43,7 @@ public final class Story {
     private static final ApiClient CLIENT = new ApiClient();
     private static final SubmissionsApi SUBMISSIONS;
     private static final TotalsApi TOTALS;
+    private static final ChangesApi CHANGES;
 
     static {
         // Otherwise the client takes the number 1 for a flag, too.
@@ -41,6 +53,7 @@ public final class Story {
         CLIENT.setRequestInterceptor(request -> request.header("Authorization", "Bearer " + key));
         SUBMISSIONS = new SubmissionsApi(CLIENT);
         TOTALS = new TotalsApi(CLIENT);
+        CHANGES = new ChangesApi(CLIENT);
     }
 
     private interface Call {
@@ -78,17 +91,18 @@ public final class Story {
             new Figure().indicator("TT.KHAUHIEU").items(List.of("Chung tay phòng, chống mua bán người")),
             number("NN.TN", 1).breakdowns(List.of(cell))));
         // The ETag changes once more when totals contain the report.
-        String wait = "wait=20";
-        var first = SUBMISSIONS.createSubmissionWithHttpInfo(report, null, null, null, null, wait, null, null);
+        var request = APICreateSubmissionRequest.newBuilder().newSubmission(report).prefer("wait=20").build();
+        var first = SUBMISSIONS.createSubmissionWithHttpInfo(request);
         equal(first.getStatusCode(), 201);
         equal(first.getData().getRevision(), 1);
 
-        var read = SUBMISSIONS.getSubmissionWithHttpInfo(first.getData().getId(), null, null, null);
+        var one = APIGetSubmissionRequest.newBuilder().id(first.getData().getId());
+        var read = SUBMISSIONS.getSubmissionWithHttpInfo(one.build());
         List<Figure> figures = new ArrayList<>(read.getData().getFigures());
         equal(figure(figures, "NN.TN").getBreakdowns(), List.of(cell));
         equal(figure(figures, "TT.HOTLINE").getValue().getActualInstance(), true);
         String tag = read.getHeaders().get("etag").get(0);
-        equal(refused(() -> SUBMISSIONS.getSubmission(first.getData().getId(), tag, null, null)).getCode(), 304);
+        equal(refused(() -> SUBMISSIONS.getSubmission(one.ifNoneMatch(tag).build())).getCode(), 304);
 
         figure(figures, "TT.PT").setValue(new Value(64L));
         NewSubmission corrected = report("866", figures).note("one more broadcast");
@@ -114,16 +128,18 @@ public final class Story {
             .addSubmissionsItem(report("867", List.of(number("TT.PT", 10))))
             .addSubmissionsItem(report("868", List.of(number("TT.PT", -1))))
             .addSubmissionsItem(report("869", List.of(number("TT.PT", 20))));
-        List<BatchResult> results = SUBMISSIONS.createSubmissionBatch(batch, null, null, null, null).getResults();
+        var request = APICreateSubmissionBatchRequest.newBuilder().submissionBatch(batch).build();
+        List<BatchResult> results = SUBMISSIONS.createSubmissionBatch(request).getResults();
         equal(results.stream().map(BatchResult::getStatus).collect(Collectors.toList()), List.of(201, 422, 201));
         equal(results.get(1).getProblem().getErrors().get(0).getCode(), FieldErrorCode.BELOW_MINIMUM);
     }
 
     private static void followPages() throws ApiException {
         List<String> units = new ArrayList<>();
+        var request = APIListSubmissionsRequest.newBuilder().form(FORM).period(PERIOD).limit(1);
         String cursor = null;
         do {
-            SubmissionList page = SUBMISSIONS.listSubmissions(FORM, PERIOD, null, null, 1, cursor, null, null);
+            SubmissionList page = SUBMISSIONS.listSubmissions(request.cursor(cursor).build());
             page.getSubmissions().forEach(submission -> units.add(submission.getUnit()));
             cursor = page.getNextCursor();
         } while (cursor != null);
@@ -131,8 +147,9 @@ public final class Story {
     }
 
     private static void readTotal() throws Exception {
+        var request = APIGetTotalRequest.newBuilder().form(FORM).period(PERIOD).unit("87").build();
         for (int turn = 0; turn < 100; turn++) {
-            Totals total = TOTALS.getTotal(FORM, PERIOD, "87", null, null, null, null);
+            Totals total = TOTALS.getTotal(request);
             if (total.getFreshness().getPending() == 0) {
                 Map<String, TotalRow> rows = total.getTotals().stream()
                     .collect(Collectors.toMap(TotalRow::getIndicator, row -> row));
@@ -145,22 +162,35 @@ public final class Story {
         throw new AssertionError("the total does not contain the reports");
     }
 
-    private static void followChanges() throws ApiException {
-        OffsetDateTime start = OffsetDateTime.parse("2021-01-01T00:00:00Z");
-        SubmissionList before = changesSince(start);
-        equal(before.getSubmissions().size(), 3);
-        NewSubmission report = report("870", List.of(number("TT.PT", 1)));
-        submit(report, null);
-        SubmissionList after = changesSince(before.getNextSince());
-        equal(after.getSubmissions().stream().map(Submission::getUnit).collect(Collectors.toList()), List.of("870"));
+    private static void followChanges() throws Exception {
+        String after = changesAfter("latest").getNextAfter();
+        submit(report("870", List.of(number("TT.PT", 1))), null);
+        for (int turn = 0; turn < 100; turn++) {
+            ChangeList page = changesAfter(after);
+            for (Change change : page.getChanges()) {
+                if (change.getKind() == ChangeKind.SUBMISSION) {
+                    equal(change.getUnit(), "870");
+                    equal(change.getRevision(), 1);
+                    equal(change.getStatus(), Status.ACCEPTED);
+                    var request = APIGetRevisionRequest.newBuilder().id(change.getSubmission()).revision(1).build();
+                    Submission recorded = SUBMISSIONS.getRevision(request);
+                    equal(figure(recorded.getFigures(), "TT.PT").getValue().getActualInstance(), 1L);
+                    return;
+                }
+            }
+            after = page.getNextAfter();
+            Thread.sleep(50);
+        }
+        throw new AssertionError("the change does not appear");
     }
 
     private static Submission submit(NewSubmission report, String ifMatch) throws ApiException {
-        return SUBMISSIONS.createSubmission(report, null, null, ifMatch, null, null, null, null);
+        var request = APICreateSubmissionRequest.newBuilder().newSubmission(report).ifMatch(ifMatch).build();
+        return SUBMISSIONS.createSubmission(request);
     }
 
-    private static SubmissionList changesSince(OffsetDateTime since) throws ApiException {
-        return SUBMISSIONS.listSubmissions(null, null, null, since, null, null, null, null);
+    private static ChangeList changesAfter(String after) throws ApiException {
+        return CHANGES.listChanges(APIListChangesRequest.newBuilder().after(after).build());
     }
 
     private static NewSubmission report(String unit, List<Figure> figures) {

@@ -100,12 +100,20 @@ def read_total(totals: client.TotalsApi) -> None:
     raise AssertionError("the total does not contain the reports")
 
 
-def follow_changes(submissions: client.SubmissionsApi) -> None:
-    before = submissions.list_submissions(updated_since="2021-01-01T00:00:00Z")
-    assert len(before.submissions) == 3
+def follow_changes(changes: client.ChangesApi, submissions: client.SubmissionsApi) -> None:
+    after = changes.list_changes(after="latest").next_after
     submissions.create_submission(report("870", [number("TT.PT", 1)]))
-    after = submissions.list_submissions(updated_since=before.next_since)
-    assert [submission.unit for submission in after.submissions] == ["870"]
+    for _ in range(100):
+        page = changes.list_changes(after=after)
+        for change in page.changes:
+            if change.kind == client.ChangeKind.SUBMISSION:
+                assert (change.unit, change.revision, change.status) == ("870", 1, client.Status.ACCEPTED)
+                recorded = submissions.get_revision(change.submission, 1)
+                assert recorded.figures[0].value.actual_instance == 1
+                return
+        after = page.next_after
+        time.sleep(0.05)
+    raise AssertionError("the change does not appear")
 
 
 settings = client.Configuration(host=os.environ["TONGHOP_URL"], access_token=os.environ["TONGHOP_KEY"])
@@ -116,5 +124,5 @@ with client.ApiClient(settings) as connection:
     send_batch(client.SubmissionsApi(connection))
     follow_pages(client.SubmissionsApi(connection))
     read_total(client.TotalsApi(connection))
-    follow_changes(client.SubmissionsApi(connection))
+    follow_changes(client.ChangesApi(connection), client.SubmissionsApi(connection))
 print("the story ends")

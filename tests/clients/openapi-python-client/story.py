@@ -1,13 +1,14 @@
 """What an integrator does first, with the client that openapi-python-client generates."""
 
-import datetime
 import os
 import time
 
 from tonghop_client import AuthenticatedClient
+from tonghop_client.api.changes import list_changes
 from tonghop_client.api.submissions import (
     create_submission,
     create_submission_batch,
+    get_revision,
     get_submission,
     list_submissions,
 )
@@ -15,12 +16,14 @@ from tonghop_client.api.totals import get_total
 from tonghop_client.models import (
     Cell,
     CellBy,
+    ChangeKind,
     FieldErrorCode,
     Figure,
     NewSubmission,
     Problem,
     ProblemCode,
     State,
+    Status,
     SubmissionBatch,
 )
 from tonghop_client.types import UNSET
@@ -112,12 +115,19 @@ def read_total():
 
 
 def follow_changes():
-    since = datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone.utc)
-    before = list_submissions.sync(client=CLIENT, updated_since=since)
-    assert len(before.submissions) == 3
+    after = list_changes.sync(client=CLIENT, after="latest").next_after
     create_submission.sync(client=CLIENT, body=report("870", [Figure(indicator="TT.PT", value=1)]))
-    after = list_submissions.sync(client=CLIENT, updated_since=before.next_since)
-    assert [submission.unit for submission in after.submissions] == ["870"]
+    for _ in range(100):
+        page = list_changes.sync(client=CLIENT, after=after)
+        for change in page.changes:
+            if change.kind == ChangeKind.SUBMISSION:
+                assert (change.unit, change.revision, change.status) == ("870", 1, Status.ACCEPTED)
+                recorded = get_revision.sync(client=CLIENT, id=change.submission, revision=1)
+                assert recorded.figures[0].value == 1
+                return
+        after = page.next_after
+        time.sleep(0.05)
+    raise AssertionError("the change does not appear")
 
 
 types_are_known()

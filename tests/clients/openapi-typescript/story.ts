@@ -118,17 +118,28 @@ async function readTotal(): Promise<void> {
 }
 
 async function followChanges(): Promise<void> {
-  const seen = async (since: string) => {
-    const query = { updated_since: since };
-    const { data } = await client.GET("/v1/submissions", { params: { query } });
-    assert.ok(data?.next_since);
-    return { units: data.submissions.map((submission) => submission.unit), next: data.next_since };
+  const changes = async (after: string) => {
+    const { data } = await client.GET("/v1/changes", { params: { query: { after } } });
+    assert.ok(data);
+    return data;
   };
-  const before = await seen("2021-01-01T00:00:00Z");
-  assert.equal(before.units.length, 3);
+  let after = (await changes("latest")).next_after;
   await client.POST("/v1/submissions", { body: report("870", [{ indicator: "TT.PT", value: 1 }]) });
-  const after = await seen(before.next);
-  assert.deepEqual(after.units, ["870"]);
+  for (let turn = 0; turn < 100; turn += 1) {
+    const page = await changes(after);
+    const change = page.changes.find((change) => change.kind === "submission");
+    if (change !== undefined) {
+      assert.deepEqual([change.unit, change.revision, change.status], ["870", 1, "accepted"]);
+      assert.ok(change.submission);
+      const path = { id: change.submission, revision: 1 };
+      const { data } = await client.GET("/v1/submissions/{id}/revisions/{revision}", { params: { path } });
+      assert.equal(data?.figures[0]?.value, 1);
+      return;
+    }
+    after = page.next_after;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail("the change does not appear");
 }
 
 await submitAndCorrect();
