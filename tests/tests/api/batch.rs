@@ -69,6 +69,7 @@ async fn a_batch_is_accepted_under_each_name_of_its_media_type_and_with_byte_ord
         assert_eq!(answer.status, 200, "{media_type}: {}", answer.text);
         assert_eq!(results(&answer.text), [(1, 201), (2, 200)], "{media_type}");
         assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        assert_eq!(answer.header("x-accel-buffering"), "no");
     }
     let headers = [
         ("Content-Type", "application/jsonl"),

@@ -152,6 +152,16 @@ mod stories {
         );
         assert!(!rest.text.contains("token"), "{}", rest.text);
         let path = format!("/v1/keys/{id}");
+        let read = ask_with(&app, &province, Method::GET, &path, None).await;
+        assert_eq!(read.status, 200, "{}", read.text);
+        assert_eq!(read.json()["state"], "valid");
+        assert_eq!(read.json()["unit"], "866");
+        assert!(!read.text.contains("token"), "{}", read.text);
+        let above = app.create_key(&["--role", "reader", "--unit", "VN"]);
+        for (id, status) in [(&above[3..11], 403), ("00000000", 404), ("x", 404)] {
+            let refused = ask_with(&app, &province, Method::GET, &format!("/v1/keys/{id}"), None).await;
+            assert_eq!(refused.status, status, "{}", refused.text);
+        }
         for _ in 0..2 {
             let revoked = ask_with(&app, &province, Method::DELETE, &path, None).await;
             assert_eq!(revoked.json()["state"], "revoked", "{}", revoked.text);

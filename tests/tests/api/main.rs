@@ -6,11 +6,15 @@
 mod authorization;
 mod batch;
 mod catalogue;
+mod changes;
 mod completeness;
+mod compression;
 mod connections;
 mod contributions;
 mod cors;
 mod document;
+mod fields;
+mod guide;
 mod headers;
 mod keys;
 mod openapi;

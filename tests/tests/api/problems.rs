@@ -51,11 +51,52 @@ async fn an_unknown_address_and_an_unknown_method_get_a_problem() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_has_a_page_that_explains_it() {
     let app = TestApp::start(Way::InProcess).await;
-    for code in ["invalid-submission", "revision-conflict", "unavailable"] {
-        let page = app.get(&format!("/problems/{code}")).await;
-        assert_eq!(page.status, 200, "{code}");
-        assert!(page.header("content-type").starts_with("text/html"));
+    for (accepted, language, remedy) in [
+        ("en", "en", "What to do"),
+        ("vi", "vi", "Cách xử lý"),
+        ("fr", "vi", "Cách xử lý"),
+    ] {
+        let headers = [("Accept-Language", accepted)];
+        let list = app.ask(Method::GET, "/problems", &headers, None).await;
+        for code in ["invalid-submission", "revision-conflict", "unavailable"] {
+            assert!(
+                list.text
+                    .contains(&format!("href=\"/problems/{code}?language={language}\"")),
+                "{}",
+                list.text
+            );
+            let path = format!("/problems/{code}");
+            let page = app.ask(Method::GET, &path, &headers, None).await;
+            assert_eq!(page.status, 200, "{code}");
+            assert!(page.header("content-type").starts_with("text/html"));
+            assert_eq!(page.header("content-language"), language);
+            assert!(
+                page.text.contains(&format!("<html lang=\"{language}\">")),
+                "{}",
+                page.text
+            );
+            assert!(page.text.contains(remedy), "{}", page.text);
+            assert!(
+                page.text.contains(&format!("\"code\": \"{code}\"")),
+                "{}",
+                page.text
+            );
+            let has_table = page.text.contains("<td><code>unknown-indicator</code></td>");
+            assert_eq!(has_table, code == "invalid-submission", "{}", page.text);
+        }
     }
+    // The link to the other language works whatever the browser prefers.
+    let headers = [("Accept-Language", "en")];
+    let path = "/problems/forbidden?language=vi";
+    let page = app.ask(Method::GET, path, &headers, None).await;
+    assert_eq!(page.header("content-language"), "vi");
+    assert!(
+        page.text.contains("href=\"/problems/forbidden?language=en\""),
+        "{}",
+        page.text
+    );
+    let wrong = app.get("/problems?language=fr").await;
+    assert_problem(&wrong, 400, "invalid-parameter");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,3 +77,65 @@ async fn submissions_are_listed_page_by_page() {
     twelve_districts_report(&app).await;
     assert_pages(&app, "/v1/submissions?limit=5", "submissions", 12).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn submissions_are_listed_by_status_and_in_the_wanted_order() {
+    let app = TestApp::start(Way::InProcess).await;
+    let mut ids = Vec::new();
+    for unit in ["866", "867", "868"] {
+        let answer = app.post(&broadcasts(unit, 1)).await;
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    let path = format!("/v1/submissions/{}", ids[1]);
+    let deleted = app.ask(Method::DELETE, &path, &[("If-Match", "*")], None).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text);
+    let units = async |query: &str| -> Vec<String> {
+        let (mut units, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/submissions?limit=1&{query}{cursor}");
+            let answer = app.get(&path).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            let page = answer.json();
+            for one in page["submissions"].as_array().unwrap() {
+                units.push(one["unit"].as_str().unwrap().to_owned());
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return units,
+            }
+        }
+    };
+    for (query, expected) in [
+        ("sort=-created", vec!["868", "867", "866"]),
+        ("sort=created", vec!["866", "867", "868"]),
+        ("sort=updated", vec!["866", "868", "867"]),
+        ("sort=-updated", vec!["867", "868", "866"]),
+        ("status=withdrawn", vec!["867"]),
+        ("status=accepted&sort=created", vec!["866", "868"]),
+        (
+            "updated_since=2021-01-01T00:00:00Z&status=accepted",
+            vec!["866", "868"],
+        ),
+        (
+            "updated_since=2021-01-01T00:00:00Z&sort=updated",
+            vec!["866", "868", "867"],
+        ),
+        (
+            "updated_since=2021-01-01T00:00:00Z&sort=-created",
+            vec!["868", "867", "866"],
+        ),
+    ] {
+        assert_eq!(units(query).await, expected, "{query}");
+    }
+    // Only the order of changes lets a reader go on without a gap.
+    for (sort, goes_on) in [("updated", true), ("-created", false)] {
+        let path = format!("/v1/submissions?updated_since=2021-01-01T00:00:00Z&sort={sort}");
+        let page = app.get(&path).await.json();
+        assert_eq!(page.get("next_since").is_some(), goes_on, "{sort}: {page}");
+    }
+    for (query, parameter) in [("sort=unit", "sort"), ("status=late", "status")] {
+        let answer = app.get(&format!("/v1/submissions?{query}")).await;
+        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        assert_eq!(answer.json()["errors"][0]["parameter"], parameter);
+    }
+}

@@ -1,4 +1,4 @@
-//! What an operator of the service meets: first steps, commands, backups, the audit trail, metrics, TLS, containers.
+//! What an operator of the service meets: commands, backups, the audit trail, metrics, TLS, containers.
 
 mod audit;
 mod audit_verification;
@@ -10,6 +10,5 @@ mod damage;
 mod monitoring;
 mod national_scale;
 mod proxies;
-mod readme;
 mod startup;
 mod tls;

@@ -6,6 +6,7 @@ mod contention;
 mod crash_points;
 mod dead_letters;
 mod failing_totals;
+mod followers;
 mod hostile_clients;
 mod outages;
 mod overload;

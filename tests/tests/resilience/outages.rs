@@ -298,9 +298,23 @@ async fn a_process_with_another_catalogue_does_not_start() {
     let refused = run("tonghop-api", &[]);
     assert_eq!(refused.code, Some(2), "{}", refused.error);
     assert!(refused.error.contains("another catalogue"), "{}", refused.error);
+    let path = "/v1/changes/stream?after=latest";
+    let mut stream = app.follow(&app.bases[0], path, &app.admin_key, &[]).await;
     assert_eq!(run("tonghop", &["migrate"]).code, Some(0));
     // Now the running processes have another catalogue than the database: they accept nothing by outdated rules.
     let answer = app.post(&broadcasts("866", 1)).await;
     assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(json!(app.get("/readyz").await.status), 503);
+    // Nor do they say what has changed: they do not know every form and unit.
+    assert!(stream.ends(Duration::from_secs(5)).await, "it goes on");
+    for path in [
+        "/v1/changes",
+        "/v1/changes/stream",
+        "/v1/submissions?updated_since=2021-01-01T00:00:00Z",
+    ] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text);
+        assert_eq!(answer.json()["code"], "catalogue-mismatch");
+        assert!(answer.header("retry-after").parse::<u32>().is_ok());
+    }
 }

@@ -180,7 +180,7 @@ impl Publish for Connection {
             // The aggregator's queue is bound only to announcements that make totals stale.
             if matches!(envelope.announcement, Announcement::SubmissionsRecorded { .. }) {
                 for _ in 0..self.copies() {
-                    let mut message = encode(envelope);
+                    let mut message = encode(envelope, "/tonghop");
                     if self.broker.happens(|faults| faults.message / 4) {
                         message.truncate(message.len() / 2);
                     }

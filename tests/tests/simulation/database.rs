@@ -68,7 +68,7 @@ pub(crate) struct World {
     /// The number of commits.
     pub(crate) commits: u64,
     locks: HashMap<Lock, u64>,
-    /// When the open transactions that record announced themselves.
+    /// When the open transactions that record or refresh announced themselves.
     announced: HashMap<u64, DateTime<Utc>>,
     waiting: Vec<Waker>,
     transactions: u64,
@@ -106,7 +106,7 @@ impl Database {
         }
     }
 
-    /// The watermark: the earliest announcement of a transaction that records, or the time at which it was looked for.
+    /// The watermark: the earliest announcement of a transaction, or the time at which it was looked for.
     pub(crate) async fn watermark(&self) -> DateTime<Utc> {
         let now = self.world().now();
         yield_now().await;
@@ -209,10 +209,7 @@ impl Transactions for Database {
 
     async fn begin_recording(&self, hurry: bool) -> Result<Transaction, StoreError> {
         let transaction = self.begin(hurry).await?;
-        let mut world = self.world();
-        let now = world.now();
-        world.announced.insert(transaction.id, now);
-        drop(world);
+        transaction.announce();
         Ok(transaction)
     }
 
@@ -232,6 +229,13 @@ impl Transactions for Database {
 }
 
 impl Transaction {
+    /// Announces itself until it ends.
+    pub(crate) fn announce(&self) {
+        let mut world = self.database.world();
+        let now = world.now();
+        world.announced.entry(self.id).or_insert(now);
+    }
+
     /// A point where other tasks may run, time may pass, and the connection may be lost.
     pub(crate) async fn step(&mut self) -> Result<(), StoreError> {
         yield_now().await;

@@ -6,8 +6,8 @@
 //! time is paused while any task can run; statements stall, statements and commits fail, responses to commits are lost;
 //! messages are lost, duplicated, corrupted, delayed and reordered; connections break, clients disconnect, and
 //! processes are killed between any two steps and restarted. An oracle that knows only the requests and their responses
-//! says what must be true in the end, and a recount says what must be true of every unmarked total after every commit. A
-//! client that follows the reports must see all of them.
+//! says what must be true in the end, and a recount says what must be true of every unmarked total after every commit.
+//! Clients that follow the reports and the change feed must see all of them.
 //!
 //! `SIMULATION_SEEDS=1000000` runs more seeds; `SIMULATION_SEED=17` runs one.
 
@@ -116,6 +116,7 @@ fn simulate(seed: u64) -> Story {
         let reader = Reader::new(simulation.database.clone());
         executor.spawn(None, Box::pin(reader.clone().follow()));
         let steps = weather(&simulation, &mut executor, &mut random, roles, storm).await;
+        reader.read().await;
         reader.assert_nothing_was_missed();
         let scope = world::scope(&simulation.catalogue);
         let world = simulation.database.world();

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonghop_aggregator::{RefreshCounts, Settings, Totals, Worker};
-use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionKey, TotalKey};
+use tonghop_domain::{Catalogue, Change, Origin, Precondition, SubmissionId, SubmissionKey, TotalKey};
 use tonghop_events::{Bus, Health, OutboxDrain, consume, relay};
 use tonghop_storage::{
     GroupCommit, Idempotency, Outcome, Recorder, Refreshed, StoreError, Write, refresh_totals,
@@ -203,6 +203,7 @@ async fn consume_in_process(bus: Bus, worker: Worker<Store>) {
 
 fn write(request: &Request) -> Write {
     Write {
+        new_id: SubmissionId::generate(),
         key: request.key.clone(),
         change: Change::Report(content(request.value).into()),
         condition: Precondition::None,

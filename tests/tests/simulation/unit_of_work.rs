@@ -243,8 +243,10 @@ impl UnitOfWork for Transaction {
     }
 
     async fn refresh(&mut self, _form: &Form, new: &RefreshWrites) -> Result<(), StoreError> {
+        self.announce();
         self.step().await?;
         let refreshed_at = self.database.world().now();
+        self.step().await?;
         for (key, total, version) in &new.totals {
             let stored = StoredTotal {
                 total: total.clone(),

@@ -112,6 +112,21 @@ fn texts_of_programs_use_the_terms_of_the_glossary() {
 }
 
 #[test]
+fn the_guide_uses_the_terms_of_the_glossary() {
+    let avoided = avoided();
+    let words = avoided.iter().filter(|avoided| avoided.in_programs);
+    let mut found = Vec::new();
+    let pages = files(Path::new(ROOT).join("docs/guide/vi"), "md");
+    assert!(pages.len() > 10);
+    for path in pages {
+        let text = read(&path);
+        assert!(vietnamese_lines(&text).count() > 10, "{}", path.display());
+        found.extend(mistakes(&path.display().to_string(), &text, words.clone()));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
 fn the_built_in_catalogue_uses_the_terms_of_the_glossary() {
     let avoided = avoided();
     let words = avoided.iter().filter(|avoided| avoided.in_catalogue);

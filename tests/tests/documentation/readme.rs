@@ -1,85 +1,11 @@
 //! The first steps of a new user: the README's commands, the output of `tonghop demo`, the page at /docs.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
-use tonghop_testkit::free_port;
-use tonghop_tests::command;
 
-/// A running `tonghop demo` with its output. Stopped when dropped.
-struct Demo {
-    child: Child,
-    address: String,
-    printed: String,
-}
-
-impl Demo {
-    fn start() -> Self {
-        let address = format!("127.0.0.1:{}", free_port());
-        let mut command = command("tonghop");
-        command
-            .args(["demo", "--listen", &address, "--log", "warn"])
-            .stdout(Stdio::piped());
-        let mut child = command.env_remove("TONGHOP_DATABASE_URL").spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut printed = String::new();
-        // The correction is the last line of its output.
-        while !printed.contains("Prefer: wait") {
-            let line = lines
-                .next()
-                .expect("the demonstration prints its commands")
-                .unwrap();
-            printed.push_str(&line);
-            printed.push('\n');
-        }
-        Self {
-            child,
-            address,
-            printed,
-        }
-    }
-
-    fn shell(&self, command: &str) -> String {
-        let command = command.replace("127.0.0.1:8080", &self.address);
-        // A user runs these lines first.
-        let keys = self.printed.lines().map(str::trim);
-        let keys: Vec<&str> = keys.filter(|line| line.starts_with("export ")).collect();
-        let script = format!("{}\n{command}", keys.join("\n"));
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{command}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// Whether an answer matches the document; "…" matches anything.
-fn agrees(shown: &Value, real: &Value) -> bool {
-    match (shown, real) {
-        (Value::String(any), _) if any == "…" => !real.is_null(),
-        (Value::Object(shown), Value::Object(real)) => {
-            shown.len() == real.len()
-                && shown
-                    .iter()
-                    .all(|(key, value)| real.get(key).is_some_and(|real| agrees(value, real)))
-        }
-        (Value::Array(shown), Value::Array(real)) => {
-            shown.len() == real.len() && shown.iter().zip(real).all(|(shown, real)| agrees(shown, real))
-        }
-        _ => shown == real,
-    }
-}
+use crate::demo::{Demo, agrees};
 
 #[test]
 fn the_readme_shows_what_its_commands_answer() {
@@ -167,7 +93,7 @@ fn the_documentation_page_needs_no_other_host() {
         .output()
         .unwrap_or_else(|error| panic!("{browser}: {error}; run this test by tests/run"));
     let page = String::from_utf8(output.stdout).unwrap();
-    for text in ["/v1/submissions/batch", "Submit or correct a report", "OAS 3.1"] {
+    for text in ["/v1/submissions/batch", "Submit or correct a report", "OAS 3.0"] {
         assert!(page.contains(text), "{text} is not on the page: {page}");
     }
 }
