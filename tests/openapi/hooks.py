@@ -21,6 +21,7 @@ BEYOND_THE_DOCUMENT = {
     "breakdown-not-allowed",
     "breakdown-not-numeric",
     "breakdown-sum",
+    "check-failed",
     "computed-indicator",
     "expiry-in-past",
     "period-not-expected",

@@ -1,9 +1,10 @@
 //! Assembles a catalogue from the bytes of its four files.
 
-use tonghop_domain::{Catalogue, CatalogueError, Dimension, Form, Indicator, Level, Unit};
+use tonghop_domain::{Catalogue, CatalogueError, Dimension, Indicator, Level, Unit};
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{FileErrors, InvalidCatalogue, line_at};
+use crate::forms::Forms;
 use crate::table::Entry;
 use crate::{digest, dimensions, forms, indicators, units};
 
@@ -20,7 +21,7 @@ struct Parts {
     units: Option<Vec<Entry<Unit>>>,
     dimensions: Option<Vec<Entry<Dimension>>>,
     indicators: Option<Vec<Entry<Indicator>>>,
-    forms: Option<Vec<Entry<Form>>>,
+    forms: Option<Forms>,
 }
 
 /// The errors of each file.
@@ -81,25 +82,16 @@ fn cross_check(parts: Parts, errors: &mut AllErrors) -> Option<Catalogue> {
     let Parts {
         units,
         dimensions,
-        mut indicators,
-        mut forms,
-    } = parts;
-    // A file that could not be parsed agrees with every other file. Otherwise each line that refers to it would be an error.
-    if dimensions.is_none() {
-        for indicator in indicators.iter_mut().flatten() {
-            indicator.value.breakdowns.clear();
-        }
-    }
-    if units.is_none() {
-        for form in forms.iter_mut().flatten() {
-            form.value.reporting_units.clear();
-            form.value.reporting_levels = Level::ALL.to_vec();
-        }
-    }
+        indicators,
+        forms,
+    } = without_lost_references(parts);
     let units = units.unwrap_or_default();
     let dimensions = dimensions.unwrap_or_default();
     let indicators = indicators.unwrap_or_default();
-    let forms = forms.unwrap_or_default();
+    let Forms {
+        entries: forms,
+        lines,
+    } = forms.unwrap_or_default();
     let (all_units, all_dimensions) = (values(&units), values(&dimensions));
     let (all_indicators, all_forms) = (values(&indicators), values(&forms));
     let digest = digest::digest(&all_units, &all_dimensions, &all_indicators, &all_forms);
@@ -113,8 +105,45 @@ fn cross_check(parts: Parts, errors: &mut AllErrors) -> Option<Catalogue> {
             add_error(&mut errors.indicators, indicators.get(at), error.detail)
         }
         tonghop_domain::Entry::Form(at) => add_error(&mut errors.forms, forms.get(at), error.detail),
+        tonghop_domain::Entry::Expectation(at, number) => {
+            if forms.get(at).is_none_or(|form| form.sound) {
+                let line = lines.get(at).and_then(|lines| lines.expectations.get(number));
+                errors.forms.add(line.copied(), error.detail);
+            }
+        }
+        tonghop_domain::Entry::Check(at, number) => {
+            let line = lines.get(at).and_then(|lines| lines.checks.get(number));
+            errors.forms.add(line.copied(), error.detail);
+        }
     };
     checked.map_err(|found| found.into_iter().for_each(add)).ok()
+}
+
+/// Removes the references to files that could not be parsed, so that such a file agrees with every other. Otherwise each
+/// line that refers to it would be an error.
+fn without_lost_references(mut parts: Parts) -> Parts {
+    if parts.dimensions.is_none() {
+        for indicator in parts.indicators.iter_mut().flatten() {
+            indicator.value.breakdowns.clear();
+        }
+    }
+    for form in parts.forms.iter_mut().flat_map(|forms| &mut forms.entries) {
+        let form = &mut form.value;
+        if parts.units.is_none() {
+            form.reporting_units.clear();
+            form.reporting_levels = Level::ALL.to_vec();
+            form.expectations.clear();
+        }
+        if parts.indicators.is_none() {
+            form.expectations
+                .iter_mut()
+                .for_each(|rule| rule.indicators.clear());
+        }
+        if parts.dimensions.is_none() || parts.indicators.is_none() {
+            form.checks.clear();
+        }
+    }
+    parts
 }
 
 fn values<T: Clone>(entries: &[Entry<T>]) -> Vec<T> {

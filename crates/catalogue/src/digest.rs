@@ -103,6 +103,9 @@ impl Content {
             self.text("period", &number.to_string());
         }
         self.text("calendar", calendar_word(form.calendar));
+        if form.opens_days > 0 {
+            self.text("opens_days", &form.opens_days.to_string());
+        }
         self.text("due_days", &form.due_days.to_string());
         self.text("utc_offset", &form.offset.to_string());
         for level in &form.reporting_levels {
@@ -113,6 +116,23 @@ impl Content {
         }
         for indicator in form.indicators.iter() {
             self.text("form_indicator", indicator.code.as_str());
+        }
+        for check in &form.checks {
+            self.text("check", &check.rule.to_string());
+            self.text("severity", check.severity.as_str());
+            self.names(&check.texts);
+        }
+        for rule in &form.expectations {
+            self.text("expect", "");
+            for indicator in &rule.indicators {
+                self.text("expected_indicator", indicator.as_str());
+            }
+            for level in &rule.levels {
+                self.text("expected_level", level.as_str());
+            }
+            for unit in &rule.units {
+                self.text("expected_unit", unit.as_str());
+            }
         }
     }
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use chrono::FixedOffset;
 use toml::de::{DeTable, DeValue};
-use tonghop_domain::{Calendar, Form, Frequency, Indicator, Names};
+use tonghop_domain::{
+    Calendar, Expectation, Form, FormCheck, Frequency, Indicator, IndicatorCode, InvalidCheckRule, Kind,
+    Names, Severity,
+};
 
 use crate::digest::{calendar_word, frequency_word};
 use crate::error::{FileErrors, line_at};
@@ -14,13 +17,28 @@ use crate::units::level;
 
 pub(crate) const FILE: &str = "forms.toml";
 
-/// The longest deadline, in days. It exceeds any real deadline and keeps date calculations within range.
+/// The longest deadline, and the earliest opening, in days. It exceeds any real one and keeps date calculations within range.
 const MAX_DUE_DAYS: i64 = 366;
 
-/// A form as read, and whether its time zone was valid.
+/// A form as read, the lines of the tables below it, and whether its time zone was valid.
 struct ReadForm {
     entry: Entry<Form>,
+    lines: FormLines,
     has_offset: bool,
+}
+
+/// The lines of the tables below a form.
+#[derive(Clone, Default)]
+pub(crate) struct FormLines {
+    pub(crate) expectations: Vec<u64>,
+    pub(crate) checks: Vec<u64>,
+}
+
+/// The forms of the file, and for each form the lines of the tables below it.
+#[derive(Default)]
+pub(crate) struct Forms {
+    pub(crate) entries: Vec<Entry<Form>>,
+    pub(crate) lines: Vec<FormLines>,
 }
 
 /// Reads the forms, each with the line of its table. If `indicators` is none, the forms' indicators are not looked up.
@@ -28,7 +46,7 @@ pub(crate) fn read(
     text: &str,
     indicators: Option<&[Entry<Indicator>]>,
     errors: &mut FileErrors,
-) -> Option<Vec<Entry<Form>>> {
+) -> Option<Forms> {
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     if !syntax_errors.is_empty() {
         for error in syntax_errors {
@@ -62,9 +80,10 @@ pub(crate) fn read(
     if document.get_ref().is_empty() {
         errors.add(None, "the file defines no form");
     }
-    let forms = with_offsets(forms);
-    reject_equal_versions(&forms, errors);
-    Some(forms)
+    let lines = forms.iter().map(|form| form.lines.clone()).collect();
+    let entries = with_offsets(forms);
+    reject_equal_versions(&entries, errors);
+    Some(Forms { entries, lines })
 }
 
 /// Gives forms with an invalid time zone that of another form. Otherwise the mismatch would be a second error.
@@ -102,10 +121,12 @@ fn read_form(mut table: TomlTable<'_>, indicators: Option<&[Entry<Indicator>]>) 
         vi: table.text("name_vi", not_empty).unwrap_or_default(),
         en: table.text("name_en", not_empty).unwrap_or_default(),
     };
+    let opens_days = table.optional_integer("opens_days", 0, MAX_DUE_DAYS).unwrap_or(0);
     let due_days = table.integer("due_days", 0, MAX_DUE_DAYS).unwrap_or(0);
     let offset = table.text("utc_offset", offset);
     let calendar = table.text("calendar", calendar).unwrap_or(Calendar::Civil);
-    let form_indicators = read_indicators(&mut table, indicators);
+    let form_indicators: Vec<Arc<Indicator>> = read_indicators(&mut table, indicators);
+    let (lines, expectations, checks) = read_rules(&mut table, &form_indicators);
     let before = table.error_count();
     let valid_from = table.day("valid_from", day);
     let valid_to = table.day("valid_to", day);
@@ -129,11 +150,14 @@ fn read_form(mut table: TomlTable<'_>, indicators: Option<&[Entry<Indicator>]>) 
         frequency,
         numbers,
         calendar,
+        opens_days: u32::try_from(opens_days).unwrap_or_default(),
         due_days: u32::try_from(due_days).unwrap_or_default(),
         offset: offset.unwrap_or(FixedOffset::east_opt(0)?),
         reporting_levels,
         reporting_units,
         indicators: form_indicators.into_iter().collect(),
+        expectations,
+        checks,
     };
     Some(ReadForm {
         entry: Entry {
@@ -141,6 +165,7 @@ fn read_form(mut table: TomlTable<'_>, indicators: Option<&[Entry<Indicator>]>) 
             line,
             sound,
         },
+        lines,
         has_offset: offset.is_some(),
     })
 }
@@ -164,6 +189,81 @@ fn read_indicators(
         Some(named) => named.into_iter().flatten().collect(),
         None => every(),
     }
+}
+
+/// The tables below a form, with their lines.
+fn read_rules(
+    table: &mut TomlTable<'_>,
+    indicators: &[Arc<Indicator>],
+) -> (FormLines, Vec<Expectation>, Vec<FormCheck>) {
+    let expectations = table.tables("expect", |rule| read_expectation(rule, indicators));
+    let (expectation_lines, expectations) = expectations.into_iter().unzip();
+    let checks = table.tables("check", read_check);
+    let (check_lines, checks) = checks.into_iter().flatten().unzip();
+    let lines = FormLines {
+        expectations: expectation_lines,
+        checks: check_lines,
+    };
+    (lines, expectations, checks)
+}
+
+/// A rule about expected reporters, with its line. A code that ends with `*` names every indicator of the form whose code
+/// begins so, except ratios.
+fn read_expectation(mut table: TomlTable<'_>, indicators: &[Arc<Indicator>]) -> (u64, Expectation) {
+    let named = |pattern: &str| -> Result<Vec<IndicatorCode>, String> {
+        let Some(beginning) = pattern.strip_suffix('*') else {
+            return Ok(vec![parsed(pattern)?]);
+        };
+        let begins_so = |indicator: &&Arc<Indicator>| {
+            indicator.code.as_str().starts_with(beginning) && !matches!(indicator.kind, Kind::Ratio(_))
+        };
+        let codes: Vec<IndicatorCode> = indicators
+            .iter()
+            .filter(begins_so)
+            .map(|indicator| indicator.code.clone())
+            .collect();
+        if codes.is_empty() && !indicators.is_empty() {
+            return Err(format!("no indicator of the form begins with {beginning:?}"));
+        }
+        Ok(codes)
+    };
+    let codes = table.required_texts("indicators", named).unwrap_or_default();
+    let levels = table.texts("levels", level);
+    let units = table.texts("units", parsed);
+    if levels.is_none() && units.is_none() && !table.has("levels") && !table.has("units") {
+        table.error("state levels or units; units = [] expects the indicators of no unit");
+    }
+    let rule = Expectation {
+        indicators: codes.into_iter().flatten().collect(),
+        levels: levels.unwrap_or_default(),
+        units: units.unwrap_or_default(),
+    };
+    (table.finish(), rule)
+}
+
+/// A check across indicators, with its line.
+fn read_check(mut table: TomlTable<'_>) -> Option<(u64, FormCheck)> {
+    let rule = table.text("rule", |text| {
+        text.parse().map_err(|error: InvalidCheckRule| error.to_string())
+    });
+    let severity = table.text("severity", severity);
+    let texts = Names {
+        vi: table.text("text_vi", not_empty).unwrap_or_default(),
+        en: table.text("text_en", not_empty).unwrap_or_default(),
+    };
+    let line = table.finish();
+    let check = FormCheck {
+        rule: rule?,
+        severity: severity?,
+        texts,
+    };
+    Some((line, check))
+}
+
+fn severity(word: &str) -> Result<Severity, String> {
+    let all = Severity::ALL;
+    let found = all.into_iter().find(|severity| severity.as_str() == word);
+    found.ok_or_else(|| format!("{word:?} is none of {}", all.map(Severity::as_str).join(", ")))
 }
 
 fn not_empty(text: &str) -> Result<String, String> {

@@ -72,6 +72,12 @@ impl<'a> TomlTable<'a> {
         self.whole_number(key, value, min, max)
     }
 
+    /// An optional whole number.
+    pub(crate) fn optional_integer(&mut self, key: &'static str, min: i64, max: i64) -> Option<i64> {
+        let value = self.find(key)?;
+        self.whole_number(key, value, min, max)
+    }
+
     /// An optional day, with or without quotation marks.
     pub(crate) fn day(
         &mut self,
@@ -110,6 +116,21 @@ impl<'a> TomlTable<'a> {
         self.list(key, value, "a list of texts", read)
     }
 
+    /// A required list of texts.
+    pub(crate) fn required_texts<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let value = self.required(key)?;
+        self.list(key, value, "a list of texts", read)
+    }
+
+    /// Whether the table has a key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
+
     /// A required list of texts; none for the word `all` or an invalid list.
     pub(crate) fn all_or_texts<T>(
         &mut self,
@@ -125,6 +146,36 @@ impl<'a> TomlTable<'a> {
             self.add_at(value, format!("{key}: the list is empty"));
         }
         Some(list)
+    }
+
+    /// Optional tables below this one, each under `[[form.key]]`.
+    pub(crate) fn tables<T>(&mut self, key: &'static str, read: impl Fn(TomlTable<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        let DeValue::Array(tables) = value.get_ref() else {
+            self.wrong::<()>(
+                key,
+                value,
+                &format!("a table: write [[form.{key}]] above its keys"),
+            );
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for table in tables {
+            let line = line_at(self.text.as_bytes(), table.span().start);
+            match table.get_ref() {
+                DeValue::Table(entries) => {
+                    all.push(read(TomlTable::new(self.text, line, entries, self.errors)));
+                }
+                _ => drop(self.wrong::<()>(
+                    key,
+                    table,
+                    &format!("a table: write [[form.{key}]] above its keys"),
+                )),
+            }
+        }
+        all
     }
 
     fn list<T>(

@@ -51,7 +51,7 @@ impl Catalogue {
         let mut errors = Vec::new();
         check_dimensions(&dimensions, &mut errors);
         check_indicators(&indicators, &dimensions, &mut errors);
-        check_forms(&forms, &units, &mut errors);
+        check_forms(&forms, &units, &dimensions, &mut errors);
         let units: Vec<Arc<Unit>> = units.into_iter().map(Arc::new).collect();
         let trees = build_trees(&units, &mut errors);
         if !errors.is_empty() {

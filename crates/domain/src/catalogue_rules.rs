@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 
 use crate::code::DimensionCode;
 use crate::form::Form;
+use crate::form_check::Term;
 use crate::indicator::{Dimension, Indicator, Kind};
 use crate::period::Frequency;
 use crate::tree::Tree;
@@ -23,6 +24,10 @@ pub enum Entry {
     Dimension(usize),
     /// A form.
     Form(usize),
+    /// A rule about expected reporters, by the index of its form and its own in that form.
+    Expectation(usize, usize),
+    /// A check across indicators, by the index of its form and its own in that form.
+    Check(usize, usize),
 }
 
 /// An entry that breaks a rule of the catalogue.
@@ -148,7 +153,12 @@ pub(crate) fn check_indicators(
 }
 
 /// Checks versions, reporting units, indicators, time zone and periods.
-pub(crate) fn check_forms(forms: &[Form], units: &[Unit], errors: &mut Vec<CatalogueError>) {
+pub(crate) fn check_forms(
+    forms: &[Form],
+    units: &[Unit],
+    dimensions: &[Dimension],
+    errors: &mut Vec<CatalogueError>,
+) {
     for (at, form) in forms.iter().enumerate() {
         let mut add = |detail| {
             errors.push(CatalogueError {
@@ -176,6 +186,14 @@ pub(crate) fn check_forms(forms: &[Form], units: &[Unit], errors: &mut Vec<Catal
             add(format!("the reporting unit {code} does not exist"));
         }
         check_form_indicators(form, &mut add);
+        check_expectations(at, form, units, errors);
+        check_checks(at, form, dimensions, errors);
+        let mut add = |detail| {
+            errors.push(CatalogueError {
+                entry: Entry::Form(at),
+                detail,
+            })
+        };
         if form.offset != forms[0].offset {
             add(format!(
                 "utc_offset is {}, but {} in the first form: a catalogue has one time zone",
@@ -190,6 +208,76 @@ pub(crate) fn check_forms(forms: &[Form], units: &[Unit], errors: &mut Vec<Catal
         };
         for number in form.numbers.iter().filter(|number| !(1..=most).contains(*number)) {
             add(format!("a year has no period {number} at this frequency"));
+        }
+    }
+}
+
+/// Checks that each rule names indicators that are reported, and units that report the form.
+fn check_expectations(at: usize, form: &Form, units: &[Unit], errors: &mut Vec<CatalogueError>) {
+    let reporting = || units.iter().filter(|unit| form.is_reported_by(unit));
+    for (number, rule) in form.expectations.iter().enumerate() {
+        let mut add = |detail| {
+            errors.push(CatalogueError {
+                entry: Entry::Expectation(at, number),
+                detail,
+            })
+        };
+        for code in &rule.indicators {
+            match form.indicator(code.as_str()).map(|indicator| &indicator.kind) {
+                None => add(format!("the indicator {code} is not on the form")),
+                Some(Kind::Ratio(_)) => add(format!("{code} is computed, so no unit reports it")),
+                Some(_) => {}
+            }
+        }
+        for level in &rule.levels {
+            if reporting().all(|unit| unit.level != *level) {
+                add(format!(
+                    "no unit of the level {} reports the form",
+                    level.as_str()
+                ));
+            }
+        }
+        for code in &rule.units {
+            if reporting().all(|unit| unit.code != *code) {
+                add(format!("the unit {code} does not report the form"));
+            }
+        }
+    }
+}
+
+/// Checks that each check compares numbers of the form.
+fn check_checks(at: usize, form: &Form, dimensions: &[Dimension], errors: &mut Vec<CatalogueError>) {
+    for (number, check) in form.checks.iter().enumerate() {
+        let mut add = |detail| {
+            errors.push(CatalogueError {
+                entry: Entry::Check(at, number),
+                detail,
+            })
+        };
+        for term in check.rule.terms() {
+            let Some(code) = term.indicator() else { continue };
+            let indicator = form.indicator(code.as_str());
+            match indicator.map(|indicator| &indicator.kind) {
+                None => add(format!("the indicator {code} is not on the form")),
+                Some(Kind::Flow | Kind::Stock | Kind::Flag) => {}
+                Some(_) => add(format!("{code} is not a number that units report")),
+            }
+            if let (Some(indicator), Term::Cells(_, dimension, category)) = (indicator, term) {
+                let known = dimensions.iter().find(|known| known.code == *dimension);
+                if !indicator.breakdowns.contains(dimension) {
+                    add(format!("{code} cannot be broken down by {dimension}"));
+                } else if known.is_some_and(|known| known.categories.iter().all(|one| one.code != *category))
+                {
+                    add(format!("{dimension} has no category {category}"));
+                }
+            }
+        }
+        for code in check.rule.answered() {
+            match form.indicator(code.as_str()).map(|indicator| &indicator.kind) {
+                None => add(format!("the indicator {code} is not on the form")),
+                Some(Kind::Ratio(_)) => add(format!("{code} is computed, so no unit reports it")),
+                Some(_) => {}
+            }
         }
     }
 }

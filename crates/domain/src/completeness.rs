@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::catalogue::Scope;
 use crate::code::UnitCode;
+use crate::figure::Content;
+use crate::form::Form;
+use crate::unit::Unit;
 
 /// The maximum number of units that a completeness lists by code; the counts include all units.
 pub const MAX_LISTED_UNITS: usize = 200;
@@ -17,6 +20,37 @@ pub enum ReportStatus {
     OnTime,
     /// The unit reported after the deadline.
     Late,
+}
+
+/// The indicators that a unit is expected to report, and those of them that it answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Indicators that the unit is expected to report.
+    pub expected: u32,
+    /// Those of them for which its report has a value, items, a text or a state.
+    pub answered: u32,
+}
+
+impl Form {
+    /// How many of its indicators `unit`, which reports the form, has answered with a report of this content.
+    pub fn answers(&self, unit: &Unit, content: Option<&Content>) -> Answers {
+        let mut open = self.expected_rows(unit);
+        let expected = count(&open);
+        for figure in content.iter().flat_map(|content| &content.figures) {
+            let row = self.row_index(figure.indicator.as_str());
+            if let Some(row) = row.and_then(|row| open.get_mut(row)) {
+                *row = false;
+            }
+        }
+        Answers {
+            expected,
+            answered: expected - count(&open),
+        }
+    }
+}
+
+fn count(rows: &[bool]) -> u32 {
+    rows.iter().map(|row| u32::from(*row)).sum()
 }
 
 impl Scope {
@@ -82,9 +116,9 @@ pub struct Completeness {
     pub expected: u32,
     /// The number of units that reported.
     pub reported: u32,
-    /// The units that did not report: the first 200 in byte order of their codes.
+    /// The units that did not report: the first 200, each before the units below it, in the catalogue's order.
     pub missing: Vec<UnitCode>,
-    /// The units that reported after the deadline: the first 200 in byte order of their codes.
+    /// The units that reported after the deadline: the first 200 in the same order.
     pub late: Vec<UnitCode>,
     /// The number of units that reported after the deadline.
     pub late_count: u32,
@@ -110,11 +144,10 @@ impl Completeness {
         }
     }
 
-    /// The completeness of units of which none reported.
+    /// The completeness of units of which none reported, in this order.
     pub(crate) fn of_missing<'a>(units: impl Iterator<Item = &'a UnitCode>) -> Self {
         let mut missing: Vec<UnitCode> = units.cloned().collect();
         let expected = u32::try_from(missing.len()).unwrap_or(u32::MAX);
-        missing.sort();
         missing.truncate(MAX_LISTED_UNITS);
         Self {
             expected,
@@ -132,7 +165,7 @@ impl Completeness {
         }
     }
 
-    /// Adds the completeness of other units.
+    /// Adds the completeness of units that follow.
     pub(crate) fn merge(&mut self, other: Self) {
         let counts = self.counts().add(other.counts());
         self.expected = counts.expected;
@@ -145,7 +178,6 @@ impl Completeness {
 
 fn merge_codes(codes: &mut Vec<UnitCode>, other: Vec<UnitCode>) {
     codes.extend(other);
-    codes.sort();
     codes.truncate(MAX_LISTED_UNITS);
 }
 

@@ -133,7 +133,7 @@ pub enum FieldErrorKind {
     InvalidPeriod,
     /// The form is not reported for the period.
     PeriodNotExpected,
-    /// The period begins on this day, which is in the future.
+    /// The period can be reported from this day on, which is in the future.
     PeriodNotBegun(NaiveDate),
     /// No unit has the code on the last day of the period.
     UnknownUnit,
@@ -185,6 +185,13 @@ pub enum FieldErrorKind {
         /// The value of the figure.
         value: i64,
     },
+    /// The figures fail a check of the form.
+    CheckFailed {
+        /// What must hold.
+        rule: String,
+        /// The explanation.
+        texts: Names,
+    },
     /// The role does not exist.
     UnknownRole,
     /// No unit has or ever had the code.
@@ -195,6 +202,28 @@ pub enum FieldErrorKind {
     ExpiryInPast,
     /// The expiry is later than this time, the latest that is allowed.
     ExpiryTooLate(DateTime<Utc>),
+}
+
+/// The errors of a body, collected in its order.
+#[derive(Default)]
+pub(crate) struct Errors(Vec<FieldError>);
+
+impl Errors {
+    pub(crate) fn add(&mut self, path: &BodyPath<'_>, kind: FieldErrorKind) {
+        self.0.push(FieldError::new(path, kind));
+    }
+
+    pub(crate) fn extend(&mut self, errors: Vec<FieldError>) {
+        self.0.extend(errors);
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn into_inner(self) -> Vec<FieldError> {
+        self.0
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta, Utc};
 
 use crate::calendar::Calendar;
 use crate::code::{FormCode, IndicatorCode, UnitCode};
+use crate::field_error::FieldError;
+use crate::figure::Content;
+use crate::form_check::{FigureIndex, FormCheck, Severity, failed_checks};
 use crate::indicator::{Indicator, Kind};
 use crate::names::Names;
 use crate::period::{Frequency, Period};
@@ -32,6 +35,8 @@ pub struct Form {
     pub numbers: Vec<u8>,
     /// The calendar of the periods.
     pub calendar: Calendar,
+    /// Days before the period's first day from which the form can be reported; 0 if from that day on.
+    pub opens_days: u32,
     /// Days from the period's last day to the last day of the deadline.
     pub due_days: u32,
     /// The offset from UTC of the time zone in which the deadline is stated.
@@ -42,6 +47,29 @@ pub struct Form {
     pub reporting_units: Vec<UnitCode>,
     /// The indicators, including ratios, in the form's order.
     pub indicators: Indicators,
+    /// Who is expected to report which indicators. An indicator that no rule names is expected of every unit that reports
+    /// the form.
+    pub expectations: Vec<Expectation>,
+    /// What must hold across the indicators of a report.
+    pub checks: Vec<FormCheck>,
+}
+
+/// A rule that says which units are expected to report some indicators of a form. Several rules for one indicator add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// The indicators.
+    pub indicators: Vec<IndicatorCode>,
+    /// The levels whose reporting units are expected to report them.
+    pub levels: Vec<Level>,
+    /// Further units that are expected to report them.
+    pub units: Vec<UnitCode>,
+}
+
+impl Expectation {
+    /// Whether the rule names a unit, by its level or by its code.
+    pub fn names(&self, unit: &Unit) -> bool {
+        self.levels.contains(&unit.level) || self.units.contains(&unit.code)
+    }
 }
 
 impl Form {
@@ -69,6 +97,51 @@ impl Form {
     /// Whether `unit` reports the form.
     pub fn is_reported_by(&self, unit: &Unit) -> bool {
         self.reporting_levels.contains(&unit.level) || self.reporting_units.contains(&unit.code)
+    }
+
+    /// For each [reportable](Self::reportable) indicator, whether `unit`, which reports the form, is expected to report it.
+    pub fn expected_rows(&self, unit: &Unit) -> Vec<bool> {
+        self.rows_of_rules(&self.rules_that_name(unit))
+    }
+
+    /// The rules about expected reporters that name `unit`, by their indexes.
+    pub(crate) fn rules_that_name(&self, unit: &Unit) -> Vec<usize> {
+        let rules = self.expectations.iter().enumerate();
+        rules
+            .filter(|(_, rule)| rule.names(unit))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// For each reportable indicator, whether it is expected of units that exactly these rules name.
+    pub(crate) fn rows_of_rules(&self, named: &[usize]) -> Vec<bool> {
+        let mut rows = vec![true; self.indicators.rows];
+        let rows_of = |rule: &Expectation| -> Vec<usize> {
+            let rows = rule.indicators.iter().map(|code| self.row_index(code.as_str()));
+            rows.flatten().collect()
+        };
+        for row in self.expectations.iter().flat_map(rows_of) {
+            rows[row] = false;
+        }
+        let named = named.iter().filter_map(|at| self.expectations.get(*at));
+        for row in named.flat_map(rows_of) {
+            rows[row] = true;
+        }
+        rows
+    }
+
+    /// The checks of this severity that a report fails.
+    pub fn failed_checks(&self, severity: Severity, content: &Content) -> Vec<FieldError> {
+        if self.checks.is_empty() {
+            return Vec::new();
+        }
+        let figures = FigureIndex::new(content.figures.iter().enumerate());
+        failed_checks(self.checks.iter(), severity, &figures)
+    }
+
+    /// The first day on which `period` can be reported.
+    pub fn opens_on(&self, period: Period) -> NaiveDate {
+        period.first_day(self.calendar) - Days::new(u64::from(self.opens_days))
     }
 
     /// The deadline of `period`: the last second in which a report is on time.
@@ -113,6 +186,8 @@ impl Form {
 pub struct Indicators {
     list: Vec<Arc<Indicator>>,
     places: HashMap<IndicatorCode, IndicatorPlace>,
+    /// The number of indicators that units report.
+    rows: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +207,11 @@ impl FromIterator<Arc<Indicator>> for Indicators {
             let place = IndicatorPlace { at, row };
             places.entry(indicator.code.clone()).or_insert(place);
         }
-        Self { list, places }
+        let rows = list
+            .iter()
+            .filter(|one| !matches!(one.kind, Kind::Ratio(_)))
+            .count();
+        Self { list, places, rows }
     }
 }
 

@@ -11,12 +11,16 @@ mod calendar;
 mod catalogue;
 mod catalogue_rules;
 mod check;
+mod check_figures;
+mod check_text;
 mod code;
 mod completeness;
 mod digest;
+mod draft;
 mod field_error;
 mod figure;
 mod form;
+mod form_check;
 mod indicator;
 mod names;
 mod period;
@@ -37,16 +41,18 @@ pub use audit::{AuditEntry, Origin, SealHead, key_proof, new_salt, revision_proo
 pub use calendar::Calendar;
 pub use catalogue::{Catalogue, Scope};
 pub use catalogue_rules::{CatalogueError, Entry};
-pub use check::{
-    Draft, DraftCell, DraftFigure, MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS, Submission, check,
-};
+pub use check::{Submission, check};
+pub use check_figures::{MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS};
+pub use check_text::MAX_TEXT_CHARS;
 pub use code::{
     CategoryCode, DimensionCode, FormCode, IndicatorCode, InvalidCode, SubmissionId, UnitCode, UnitId,
 };
-pub use completeness::{Completeness, CompletenessCounts, MAX_LISTED_UNITS, ReportStatus};
+pub use completeness::{Answers, Completeness, CompletenessCounts, MAX_LISTED_UNITS, ReportStatus};
+pub use draft::{Draft, DraftCell, DraftFigure};
 pub use field_error::{BodyPath, FieldError, FieldErrorKind, PathSegment, ValueType};
 pub use figure::{Cell, CellKey, Content, Figure, MAX_VALUE, Reported};
-pub use form::{Form, Indicators};
+pub use form::{Expectation, Form, Indicators};
+pub use form_check::{CheckRule, FormCheck, InvalidCheckRule, Severity};
 pub use indicator::{Category, Dimension, Formula, Indicator, Kind};
 pub use names::Names;
 pub use period::{Frequency, InvalidPeriod, Period};

@@ -1,12 +1,13 @@
 //! Recounting: the numbers that a total should have, computed from the reports by code that is independent of the
 //! roll-up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::catalogue::Scope;
 use crate::code::{IndicatorCode, UnitCode, UnitId};
 use crate::completeness::MAX_LISTED_UNITS;
 use crate::figure::{CellKey, Figure, Reported};
+use crate::form::Expectation;
 use crate::indicator::{Indicator, Kind};
 use crate::total::{MAX_TOTAL_ITEMS, Report, Total, TotalRow};
 use crate::tree::Place;
@@ -76,6 +77,7 @@ fn put_row(numbers: &mut Numbers, indicator: &IndicatorCode, row: &TotalRow) {
         put(numbers, Some(indicator), "value", value.to_string());
     }
     for (state, count) in [
+        ("expected", counts.expected),
         ("reporting", counts.reporting),
         ("done_no_number", counts.done_no_number),
         ("not_done", counts.not_done),
@@ -113,12 +115,12 @@ pub fn recounted_numbers(scope: &Scope, place: Place<'_>, reports: &HashMap<Unit
     put(&mut numbers, None, "reported", filed.len().to_string());
     let in_time =
         |report: &Report| report.first_received_at.timestamp() <= scope.form.due_at(scope.period).timestamp();
-    let late: BTreeSet<&str> = filed
+    let late: Vec<&str> = filed
         .iter()
         .filter(|(_, report)| !in_time(report))
         .map(|(unit, _)| unit.code().as_str())
         .collect();
-    let missing: BTreeSet<&str> = expected
+    let missing: Vec<&str> = expected
         .iter()
         .filter(|unit| !reports.contains_key(&unit.id()))
         .map(|unit| unit.code().as_str())
@@ -128,20 +130,45 @@ pub fn recounted_numbers(scope: &Scope, place: Place<'_>, reports: &HashMap<Unit
         let codes: Vec<&str> = codes.into_iter().take(MAX_LISTED_UNITS).collect();
         put(&mut numbers, None, named, codes.join(" "));
     }
-    let mut by_indicator: HashMap<&str, Vec<&Figure>> = HashMap::new();
-    for figure in filed.iter().flat_map(|(_, report)| &report.content.figures) {
-        by_indicator
-            .entry(figure.indicator.as_str())
-            .or_default()
-            .push(figure);
+    let mut by_indicator: HashMap<&str, Vec<(UnitId, &Figure)>> = HashMap::new();
+    for (unit, report) in &filed {
+        for figure in &report.content.figures {
+            let figures = by_indicator.entry(figure.indicator.as_str()).or_default();
+            figures.push((unit.id(), figure));
+        }
     }
     for indicator in scope.form.reportable() {
-        let figures = by_indicator
-            .get(indicator.code.as_str())
-            .map_or(&[][..], Vec::as_slice);
-        recount_indicator(&mut numbers, indicator, figures);
+        let figures = by_indicator.remove(indicator.code.as_str()).unwrap_or_default();
+        let asked = asked_units(scope, indicator, &expected);
+        let answered = figures.iter().map(|(unit, _)| *unit);
+        let either: HashSet<UnitId> = asked.into_iter().chain(answered).collect();
+        put(
+            &mut numbers,
+            Some(&indicator.code),
+            "expected",
+            either.len().to_string(),
+        );
+        let figures: Vec<&Figure> = figures.into_iter().map(|(_, figure)| figure).collect();
+        recount_indicator(&mut numbers, indicator, &figures);
     }
     numbers
+}
+
+/// Those of the units that are expected to report an indicator: all, unless rules name the indicator.
+fn asked_units(scope: &Scope, indicator: &Indicator, units: &[Place<'_>]) -> Vec<UnitId> {
+    let rules: Vec<&Expectation> = scope
+        .form
+        .expectations
+        .iter()
+        .filter(|rule| rule.indicators.contains(&indicator.code))
+        .collect();
+    let is_asked = |place: &&Place<'_>| {
+        let unit = place.unit();
+        let named =
+            |rule: &&Expectation| rule.levels.contains(&unit.level) || rule.units.contains(&unit.code);
+        rules.is_empty() || rules.iter().any(named)
+    };
+    units.iter().filter(is_asked).map(|unit| unit.id()).collect()
 }
 
 /// Sums use 128 bits, so that an overflow in the served total becomes visible.

@@ -1,11 +1,11 @@
 //! Totals, and the rule by which they are computed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
 use crate::catalogue::Scope;
-use crate::code::{IndicatorCode, UnitCode};
+use crate::code::IndicatorCode;
 use crate::completeness::Completeness;
 use crate::figure::{CellKey, Content, Reported};
 use crate::form::Form;
@@ -32,9 +32,11 @@ pub struct Report {
     pub content: Content,
 }
 
-/// The number of units per state of an indicator. Together with `not_reported` they add up to `expected`.
+/// The number of units per state of an indicator. The states, together with `not_reported`, add up to `expected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// Units that are expected to report the indicator, or did so although they were not.
+    pub expected: u32,
     /// Units that reported a value, items or a text.
     pub reporting: u32,
     /// Units that carried the activity out without counting.
@@ -46,8 +48,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// The number of `expected` units that reported nothing for the indicator.
-    pub fn not_reported(&self, expected: u32) -> u32 {
+    /// The number of expected units that reported nothing for the indicator. Counts that were corrupted in the database do
+    /// not cause a panic.
+    pub fn not_reported(&self) -> u32 {
         let reported = [
             self.reporting,
             self.done_no_number,
@@ -56,7 +59,7 @@ impl Counts {
         ];
         reported
             .iter()
-            .fold(expected, |left, count| left.saturating_sub(*count))
+            .fold(self.expected, |left, count| left.saturating_sub(*count))
     }
 }
 
@@ -65,7 +68,7 @@ impl Counts {
 pub struct TotalRow {
     /// The sum, or for a flag the number of units that answered yes; none if no unit reported a number.
     pub value: Option<i64>,
-    /// The distinct items of a list: the unit's own first, then those of its children; at most 200.
+    /// The distinct items of a list: the unit's own first, then those of its children in the catalogue's order; at most 200.
     pub items: Vec<String>,
     /// Whether more items exist than `items` contains.
     pub items_truncated: bool,
@@ -97,6 +100,7 @@ impl Total {
         }
         let status = scope.report_status(report.map(|report| report.first_received_at));
         total.completeness = Completeness::of_unit(place.code(), status);
+        total.expect(&form.expected_rows(place.unit()), 1);
         let Some(report) = report else {
             return total;
         };
@@ -113,12 +117,31 @@ impl Total {
 
     /// The total of a unit if no unit at or below it has reported.
     pub fn without_reports(scope: &Scope, place: Place<'_>) -> Self {
-        let expected = place
-            .at_or_below()
-            .filter(|unit| scope.form.is_reported_by(unit.unit()));
-        Self {
-            completeness: Completeness::of_missing(expected.map(Place::code)),
+        let expected = || {
+            let all = place.at_or_below();
+            all.filter(|unit| scope.form.is_reported_by(unit.unit()))
+        };
+        let mut total = Self {
+            completeness: Completeness::of_missing(expected().map(Place::code)),
             rows: vec![TotalRow::default(); scope.form.reportable().count()],
+        };
+        // Few rules, and many units that the same ones name.
+        let mut named_by: HashMap<Vec<usize>, u32> = HashMap::new();
+        for unit in expected() {
+            *named_by
+                .entry(scope.form.rules_that_name(unit.unit()))
+                .or_default() += 1;
+        }
+        for (rules, units) in named_by {
+            total.expect(&scope.form.rows_of_rules(&rules), units);
+        }
+        total
+    }
+
+    /// Counts units that are expected to report these rows.
+    fn expect(&mut self, rows: &[bool], units: u32) {
+        for (row, _) in self.rows.iter_mut().zip(rows).filter(|(_, expected)| **expected) {
+            row.counts.expected += units;
         }
     }
 
@@ -126,8 +149,8 @@ impl Total {
     ///
     /// # Errors
     /// A sum that exceeds 64 bits.
-    pub fn roll_up(form: &Form, own: Self, mut children: Vec<(UnitCode, Self)>) -> Result<Self, Overflow> {
-        children.sort_by(|(a, _), (b, _)| a.cmp(b));
+    pub fn roll_up(form: &Form, own: Self, mut children: Vec<(Place<'_>, Self)>) -> Result<Self, Overflow> {
+        children.sort_by_key(|(place, _)| place.order());
         let mut total = own;
         for (_, child) in children {
             total.merge(form, child)?;
@@ -166,9 +189,23 @@ impl Total {
 }
 
 impl TotalRow {
-    /// Records the figure of one unit in an empty row.
+    /// Whether no unit reported anything for the indicator.
+    pub fn is_silent(&self) -> bool {
+        let counts = Counts {
+            expected: self.counts.expected,
+            ..Counts::default()
+        };
+        *self
+            == Self {
+                counts,
+                ..Self::default()
+            }
+    }
+
+    /// Records the figure of one unit in an empty row. A unit that reports an indicator counts as expected to do so.
     fn record(&mut self, reported: &Reported) {
         let counts = &mut self.counts;
+        counts.expected = 1;
         match reported {
             Reported::DoneNoNumber => counts.done_no_number += 1,
             Reported::NotDone => counts.not_done += 1,
@@ -192,6 +229,7 @@ impl TotalRow {
             *sum = sum.checked_add(value)?;
         }
         self.union(other.items, other.items_truncated);
+        self.counts.expected += other.counts.expected;
         self.counts.reporting += other.counts.reporting;
         self.counts.done_no_number += other.counts.done_no_number;
         self.counts.not_done += other.counts.not_done;

@@ -8,7 +8,7 @@ use chrono::NaiveDate;
 use crate::code::{UnitCode, UnitId};
 use crate::unit::{Level, Unit};
 
-/// The units of one day and their hierarchy. Children are in byte order of their codes.
+/// The units of one day and their hierarchy. Units are in the order of the catalogue, which is the official one.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -74,7 +74,6 @@ impl Tree {
                 errors.push((index, TreeError::Cycle));
             }
         }
-        tree.sort_children();
         if errors.is_empty() { Ok(tree) } else { Err(errors) }
     }
 
@@ -93,14 +92,6 @@ impl Tree {
     fn attach(&mut self, node: usize, parent: usize) {
         self.nodes[node].parent = Some(parent);
         self.nodes[parent].children.push(node);
-    }
-
-    fn sort_children(&mut self) {
-        for node in 0..self.nodes.len() {
-            let mut children = std::mem::take(&mut self.nodes[node].children);
-            children.sort_by(|a, b| self.nodes[*a].unit.code.cmp(&self.nodes[*b].unit.code));
-            self.nodes[node].children = children;
-        }
     }
 
     fn ancestry(&self, node: usize) -> impl Iterator<Item = usize> {
@@ -146,6 +137,11 @@ impl<'a> Place<'a> {
         &self.tree.nodes[self.node].unit
     }
 
+    /// The number of the unit in the catalogue's order, from 0.
+    pub fn order(self) -> usize {
+        self.node
+    }
+
     /// The unit's id.
     pub fn id(self) -> UnitId {
         self.unit().id
@@ -161,7 +157,7 @@ impl<'a> Place<'a> {
         self.tree.nodes[self.node].parent.map(|node| self.at(node))
     }
 
-    /// The units directly below, in byte order of their codes.
+    /// The units directly below, in the catalogue's order.
     pub fn children(self) -> impl Iterator<Item = Place<'a>> {
         self.tree.nodes[self.node]
             .children
@@ -179,7 +175,8 @@ impl<'a> Place<'a> {
         self.tree.ancestry(self.node).map(move |node| self.at(node))
     }
 
-    /// The unit and all units below it: each unit before its children, children in byte order.
+    /// The unit and all units below it: each unit before its children, children in the
+    /// catalogue's order.
     pub fn at_or_below(self) -> impl Iterator<Item = Place<'a>> {
         let mut open = vec![self.node];
         std::iter::from_fn(move || {

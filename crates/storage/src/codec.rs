@@ -133,6 +133,12 @@ struct TotalJson {
     missing: Vec<String>,
     late: Vec<String>,
     late_count: u32,
+    /// The number of units of which most indicators are expected; none if it is that of the form.
+    #[serde(rename = "d", skip_serializing_if = "Option::is_none", default)]
+    most_expected: Option<u32>,
+    /// The indicators of which another number of units is expected.
+    #[serde(rename = "e", skip_serializing_if = "BTreeMap::is_empty", default)]
+    otherwise_expected: BTreeMap<u32, Vec<String>>,
     rows: BTreeMap<String, RowJson>,
 }
 
@@ -157,9 +163,19 @@ pub(crate) fn write_total(total: &Total, form: &Form) -> Result<String, StoreErr
     let said = form
         .reportable()
         .zip(&total.rows)
-        .filter(|(_, row)| **row != TotalRow::default());
+        .filter(|(_, row)| !row.is_silent());
+    let most_expected = most_frequent(total.rows.iter().map(|row| row.counts.expected));
+    let most_expected = most_expected.unwrap_or(completeness.expected);
+    let mut otherwise_expected: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (indicator, row) in form.reportable().zip(&total.rows) {
+        if row.counts.expected != most_expected {
+            let indicators = otherwise_expected.entry(row.counts.expected).or_default();
+            indicators.push(indicator.code.to_string());
+        }
+    }
     let stored_row = |row: &TotalRow| {
         let Counts {
+            expected: _,
             reporting,
             done_no_number,
             not_done,
@@ -183,6 +199,8 @@ pub(crate) fn write_total(total: &Total, form: &Form) -> Result<String, StoreErr
         missing: codes(&completeness.missing),
         late: codes(&completeness.late),
         late_count: completeness.late_count,
+        most_expected: Some(most_expected).filter(|expected| *expected != completeness.expected),
+        otherwise_expected,
         rows: said
             .map(|(indicator, row)| (indicator.code.to_string(), stored_row(row)))
             .collect(),
@@ -197,14 +215,25 @@ pub(crate) fn read_total(text: &str, form: &Form) -> Result<Total, StoreError> {
             .map(|code| code.parse().map_err(StoreError::corrupt))
             .collect::<Result<Vec<_>, _>>()
     };
-    let rows = form
-        .reportable()
-        .map(|indicator| match stored.rows.remove(indicator.code.as_str()) {
-            Some(row) => read_row(row),
-            None => Ok(TotalRow::default()),
-        });
+    let most_expected = stored.most_expected.unwrap_or(stored.expected);
+    let rows = form.reportable().map(|indicator| {
+        let mut row = match stored.rows.remove(indicator.code.as_str()) {
+            Some(row) => read_row(row)?,
+            None => TotalRow::default(),
+        };
+        row.counts.expected = most_expected;
+        Ok(row)
+    });
+    let mut rows = rows.collect::<Result<Vec<TotalRow>, StoreError>>()?;
+    for (expected, indicators) in &stored.otherwise_expected {
+        for at in indicators.iter().filter_map(|code| form.row_index(code)) {
+            if let Some(row) = rows.get_mut(at) {
+                row.counts.expected = *expected;
+            }
+        }
+    }
     Ok(Total {
-        rows: rows.collect::<Result<_, _>>()?,
+        rows,
         completeness: Completeness {
             expected: stored.expected,
             reported: stored.reported,
@@ -213,6 +242,16 @@ pub(crate) fn read_total(text: &str, form: &Form) -> Result<Total, StoreError> {
             late_count: stored.late_count,
         },
     })
+}
+
+/// The most frequent number; of several the greatest.
+fn most_frequent(numbers: impl Iterator<Item = u32>) -> Option<u32> {
+    let mut frequencies: BTreeMap<u32, usize> = BTreeMap::new();
+    for number in numbers {
+        *frequencies.entry(number).or_default() += 1;
+    }
+    let most = frequencies.into_iter().max_by_key(|(_, frequency)| *frequency);
+    most.map(|(number, _)| number)
 }
 
 fn read_row(row: RowJson) -> Result<TotalRow, StoreError> {
@@ -227,6 +266,7 @@ fn read_row(row: RowJson) -> Result<TotalRow, StoreError> {
             .map(|(key, value)| Ok((read_key(key)?, value)))
             .collect::<Result<_, StoreError>>()?,
         counts: Counts {
+            expected: 0,
             reporting,
             done_no_number,
             not_done,

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use tonghop_domain::{
-    Change, FormCode, IndicatorCode, Origin, Period, Precondition, ReportStatus, Reported, Revision, Status,
-    SubmissionId, SubmissionKey, Total, TotalKey, UnitCode,
+    Answers, Change, FormCode, IndicatorCode, Origin, Period, Precondition, ReportStatus, Reported, Revision,
+    Status, SubmissionId, SubmissionKey, Total, TotalKey, UnitCode,
 };
 
 /// A change that a caller requests.
@@ -191,6 +191,8 @@ pub struct UnitCompleteness {
     pub unit: UnitCode,
     /// Whether the unit reported, and whether on time.
     pub status: ReportStatus,
+    /// How many of its indicators it has answered.
+    pub indicators: Answers,
     /// The report; `None` if it is missing.
     pub report: Option<ReportTimes>,
 }

@@ -91,10 +91,13 @@ pub fn form(code: &str, indicators: &[Indicator]) -> Form {
         frequency: Frequency::Monthly,
         numbers: vec![7],
         calendar: Calendar::Civil,
+        opens_days: 0,
         due_days: 5,
         offset: FixedOffset::east_opt(7 * 3600).expect("an offset"),
         reporting_levels: vec![Level::District],
         reporting_units: Vec::new(),
         indicators: indicators.iter().cloned().map(Arc::new).collect(),
+        expectations: Vec::new(),
+        checks: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use crate::reports::{Kind, Reports};
 /// `code,name,type,parent_code,level,name_ascii`, see the README beside it.
 const NATIONAL_LIST: &str = include_str!("../../../crates/catalogue/tests/fixtures/national-list.csv");
 const INDICATORS: &str = include_str!("../../../crates/catalogue/data/indicators.csv");
+const BUILT_IN_FORMS: &str = include_str!("../../../crates/catalogue/data/forms.toml");
 const DIMENSIONS: &str = include_str!("../../../crates/catalogue/data/dimensions.csv");
 
 /// The province whose totals are read.
@@ -222,6 +223,10 @@ fn write_files(folder: &Path, who: Reporters, units: &[Unit]) {
         Reporters::Communes => r#"["commune"]"#,
         Reporters::Growing => r#"["district", "commune", "agency"]"#,
     };
+    let at = BUILT_IN_FORMS
+        .find("[[form.check]]")
+        .unwrap_or(BUILT_IN_FORMS.len());
+    let checks = &BUILT_IN_FORMS[at..];
     let form = format!(
         r#"
         [[form]]
@@ -235,6 +240,16 @@ fn write_files(folder: &Path, who: Reporters, units: &[Unit]) {
         utc_offset = "+07:00"
         reporting_levels = {levels}
         indicators = "all"
+
+        [[form.expect]]
+        indicators = ["CD.*", "TT.*", "TH.*", "KT.*", "NN.*", "HT.*", "CS.*", "DG.*"]
+        levels = {levels}
+
+        [[form.expect]]
+        indicators = ["DD.*", "TP.*"]
+        units = []
+
+        {checks}
         "#
     );
     for (name, text) in [

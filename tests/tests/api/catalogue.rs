@@ -1,9 +1,12 @@
 //! `/v1/units`, `/v1/indicators` and `/v1/forms`.
 
+use std::path::Path;
+
 use serde_json::json;
-use tonghop_tests::{FORM, PERIOD, PROVINCE, TestApp, Way, broadcasts};
+use tonghop_tests::{FORM, Options, PERIOD, PROVINCE, TestApp, Way, broadcasts};
 
 use crate::paging::assert_pages;
+use crate::problems::assert_problem;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn units_and_indicators_are_listed_page_by_page() {
@@ -57,6 +60,38 @@ async fn units_are_found_by_level_and_by_name_in_every_spelling() {
         (answer.status, &answer.json()["errors"][0]["parameter"]),
         (400, &json!("level"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_is_read_in_the_version_of_a_period() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/catalogue/data");
+    for name in ["units.csv", "dimensions.csv", "indicators.csv"] {
+        std::fs::copy(data.join(name), folder.path().join(name)).unwrap();
+    }
+    let first = std::fs::read_to_string(data.join("forms.toml")).unwrap();
+    let second = first.replace(
+        "version = 1",
+        "version = 2\nvalid_from = \"2022-01-01\"\nopens_days = 10",
+    );
+    let first = first.replace("version = 1", "version = 1\nvalid_to = \"2022-01-01\"");
+    std::fs::write(folder.path().join("forms.toml"), first + &second).unwrap();
+    let options = Options {
+        catalogue: Some(folder.path().to_owned()),
+        ..Options::default()
+    };
+    let app = TestApp::start_with(Way::InProcess, options).await;
+    let form = async |query: &str| app.get(&format!("/v1/forms/{FORM}{query}")).await;
+    for (query, version, opens) in [("?period=2021-07", 1, 0), ("?period=2022-07", 2, 10), ("", 2, 10)] {
+        let answer = form(query).await.json();
+        assert_eq!(answer["version"], version, "{query}");
+        assert_eq!(answer["opens_days"], opens, "{query}");
+        assert_eq!(answer["expect"].as_array().unwrap().len(), 5);
+        assert_eq!(answer["expect"][1]["levels"], json!(["district"]));
+        assert_eq!(answer["expect"][3]["units"], json!(["87-TTBTXH"]));
+    }
+    assert_problem(&form("?period=2021-08").await, 404, "not-found");
+    assert_problem(&form("?period=2021-13").await, 400, "invalid-parameter");
 }
 
 #[tokio::test(flavor = "multi_thread")]

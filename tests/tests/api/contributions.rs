@@ -10,5 +10,5 @@ async fn contributions_are_listed_page_by_page() {
     twelve_districts_report(&app).await;
     let path =
         format!("/v1/totals/contributions?form={FORM}&period={PERIOD}&unit=87&indicator=TT.PT&limit=5");
-    assert_pages(&app, &path, "contributions", 14).await;
+    assert_pages(&app, &path, "contributions", 13).await;
 }

@@ -17,6 +17,50 @@ on_every_way!(
 );
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_fails_a_check_is_accepted_with_a_warning() {
+    let app = TestApp::start(Way::InProcess).await;
+    let report = |supported: i64| {
+        let figures =
+            json!([{ "indicator": "HT.NG", "value": 2 }, { "indicator": "HT.YT", "value": supported }]);
+        submission("866", figures)
+    };
+    let answer = app.post(&report(3)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let warnings = &answer.json()["warnings"];
+    assert_eq!(warnings[0]["pointer"], "/figures/1", "{warnings}");
+    assert_eq!(warnings[0]["rule"], "HT.YT <= HT.NG");
+    assert_eq!(warnings.as_array().unwrap().len(), 1);
+    for text in ["text_vi", "text_en"] {
+        assert!(
+            warnings[0][text].as_str().is_some_and(|text| text.len() > 20),
+            "{warnings}"
+        );
+    }
+    let read = app.get(answer.header("location")).await.json();
+    assert_eq!(&read["warnings"], warnings);
+    let listed = app.get("/v1/submissions?fields=id,warnings").await.json();
+    assert_eq!(&listed["submissions"][0]["warnings"], warnings);
+    let batch = json!({ "submissions": [report(3), report(2)] });
+    let headers = [("Content-Type", "application/json")];
+    let path = "/v1/submissions/batch";
+    let results = app
+        .ask(Method::POST, path, &headers, Some(batch.to_string()))
+        .await
+        .json();
+    assert_eq!(&results["results"][0]["submission"]["warnings"], warnings);
+    assert_eq!(results["results"][1]["submission"]["warnings"], json!([]));
+    let withdrawn = app
+        .ask(
+            Method::DELETE,
+            answer.header("location"),
+            &[("If-Match", "\"2\"")],
+            None,
+        )
+        .await;
+    assert_eq!(withdrawn.json()["warnings"], json!([]), "{}", withdrawn.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_a_body_is_reported_at_once_in_both_languages() {
     let app = TestApp::start(Way::InProcess).await;
     let body = json!({
@@ -244,7 +288,7 @@ mod stories {
             ("TT.BANGRON", 48),
             ("CS.SO", 3),
             ("NN.TN", 0),
-            ("TT.HOTLINE", 12),
+            ("TT.HOTLINE", 13),
         ] {
             assert_eq!(TestApp::value(&totals, indicator), value, "{indicator}");
         }

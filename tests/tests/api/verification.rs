@@ -112,7 +112,7 @@ mod stories {
         let completeness = &body["completeness"];
         let lines = body["totals"].as_array().into_iter().flatten();
         let said: Vec<String> = lines
-            .filter(|line| line["not_reported"] != completeness["expected"])
+            .filter(|line| line["not_reported"] != line["expected"])
             .map(Value::to_string)
             .collect();
         (answer.status, format!("{completeness} {said:?}"))

@@ -62,6 +62,11 @@ fn the_commands_that_the_demonstration_prints_work() {
     }
     assert_eq!(line("TT.KHAUHIEU")["items"].as_array().unwrap().len(), 4);
     assert_eq!(line("TT.PANO")["done_no_number"], 12);
+    let totals = answers[0]["totals"].as_array().unwrap();
+    assert_eq!(totals.len(), 66);
+    for total in totals {
+        assert_eq!(total["not_reported"], 0, "{total}");
+    }
     assert_eq!(answers[1]["value"], 756);
     assert_eq!(answers[2]["revision"], 2);
 }

@@ -1,8 +1,8 @@
 //! The small country of the simulation, and the reports of its units.
 
 use tonghop_domain::{
-    Calendar, Catalogue, Content, Figure, Form, Frequency, Indicator, Kind, Level, Names, Period, Reported,
-    Scope, Unit, UnitId,
+    Calendar, Catalogue, Content, Expectation, Figure, Form, Frequency, Indicator, Kind, Level, Names,
+    Period, Reported, Scope, Unit, UnitId,
 };
 
 /// The units and their parents: two provinces, one of which reports itself; districts with and without communes.
@@ -59,6 +59,7 @@ pub(crate) fn catalogue() -> Catalogue {
         frequency: Frequency::Yearly,
         numbers: Vec::new(),
         calendar: Calendar::Civil,
+        opens_days: 0,
         due_days: 5,
         offset: chrono::FixedOffset::east_opt(0).expect("an offset"),
         reporting_levels: Vec::new(),
@@ -67,6 +68,12 @@ pub(crate) fn catalogue() -> Catalogue {
             .map(|code| code.parse().expect("a code"))
             .collect(),
         indicators: [indicator.clone().into()].into_iter().collect(),
+        expectations: vec![Expectation {
+            indicators: vec![indicator.code.clone()],
+            levels: vec![Level::Commune],
+            units: Vec::new(),
+        }],
+        checks: Vec::new(),
     };
     let units = UNITS.iter().enumerate().map(unit).collect();
     Catalogue::new("simulated".into(), units, Vec::new(), vec![indicator], vec![form]).expect("a catalogue")

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tonghop_catalogue::built_in;
-use tonghop_domain::{Kind, Level, Names};
+use tonghop_domain::{Kind, Level, Names, Total};
 use unicode_normalization::is_nfc;
 
 use crate::folder::Folder;
@@ -59,6 +59,26 @@ fn july_2021_is_reported_by_exactly_14_units_until_5_august() {
         "2021-08-05T16:59:59+00:00"
     );
     assert!(catalogue.scope("ngay-30-7", "2021-08".parse().unwrap()).is_none());
+}
+
+#[test]
+fn each_indicator_is_expected_of_those_who_can_answer_it() {
+    let catalogue = built_in().unwrap();
+    let scope = catalogue.scope("ngay-30-7", "2021-07".parse().unwrap()).unwrap();
+    let expected = |unit: &str| {
+        let place = scope.tree.get(unit).unwrap();
+        let answers = scope.form.answers(place.unit(), None);
+        (answers.expected, answers.answered)
+    };
+    assert_eq!(expected("866"), (56, 0));
+    assert_eq!(expected("87-SLDTBXH"), (55, 0));
+    assert_eq!(expected("87-TTBTXH"), (22, 0));
+    let total = Total::without_reports(&scope, scope.tree.get("87").unwrap());
+    let of = |code: &str| total.rows[scope.form.row_index(code).unwrap()].counts.expected;
+    assert_eq!(
+        ["TT.PT", "TT.CUOC", "TT.BAO", "NN.TN", "CS.GIUONG", "TP.VU"].map(of),
+        [13, 12, 1, 14, 2, 0]
+    );
 }
 
 #[test]

@@ -281,3 +281,107 @@ fn forms_with_different_time_zones_are_reported() {
         ["forms.toml:10: utc_offset: \"7\" is not an offset from UTC: write +07:00"]
     );
 }
+
+#[test]
+fn a_rule_about_expected_reporters_names_reported_indicators_and_reporting_units() {
+    let rules = "\
+[[form.expect]]
+indicators = [\"A.1\", \"A.9\", \"A.*\", \"C*\", 5]
+levels = [\"commune\", \"communes\"]
+units = [\"VN\", \"99\"]
+
+[[form.expect]]
+indicators = [\"A.1\"]
+
+[[form.expect]]
+indicators = \"all\"
+units = []
+who = \"all\"
+";
+    let folder = Folder::small().with("forms.toml", format!("{SMALL_FORM}\n{rules}"));
+    assert_eq!(
+        folder.errors(),
+        [
+            "forms.toml:14: the indicator A.9 is not on the form",
+            "forms.toml:14: no unit of the level commune reports the form",
+            "forms.toml:14: the unit 99 does not report the form",
+            "forms.toml:15: indicators: no indicator of the form begins with \"C\"",
+            "forms.toml:15: indicators: must be a text in quotation marks",
+            "forms.toml:16: levels: \"communes\" is none of country, province, district, commune, agency",
+            "forms.toml:19: state levels or units; units = [] expects the indicators of no unit",
+            "forms.toml:23: indicators: must be a list of texts",
+            "forms.toml:25: unknown key \"who\"",
+        ]
+    );
+    let other = SMALL_FORM.replace("indicators = \"all\"", "indicators = \"all\"\nexpect = \"all\"");
+    assert_eq!(
+        Folder::small().with("forms.toml", other).errors(),
+        ["forms.toml:13: expect: must be a table: write [[form.expect]] above its keys"]
+    );
+}
+
+#[test]
+fn a_ratio_is_expected_of_nobody() {
+    let indicators = format!(
+        "{INDICATOR_COLUMNS}\
+         A.1,Một,One,,,flow,count,sum,,0,,,\n\
+         A.2,Hai,Two,,,ratio,percent,recompute,,,,100*A.1/A.1,\n"
+    );
+    let with = |pattern: &str| {
+        let rule =
+            format!("{SMALL_FORM}\n[[form.expect]]\nindicators = [\"{pattern}\"]\nlevels = [\"country\"]\n");
+        Folder::small()
+            .with("indicators.csv", &indicators)
+            .with("forms.toml", rule)
+    };
+    assert_eq!(
+        with("A.2").errors(),
+        ["forms.toml:14: A.2 is computed, so no unit reports it"]
+    );
+    let catalogue = with("A.*").load().unwrap();
+    assert_eq!(catalogue.forms()[0].expectations[0].indicators.len(), 1);
+}
+
+#[test]
+fn a_check_compares_numbers_of_the_form() {
+    let checks = "\
+[[form.check]]
+rule = \"A.1 <= A.9 + A.1[sex=nam] + A.1[age=nu]\"
+severity = \"warning\"
+text_vi = \"Một\"
+text_en = \"One\"
+
+[[form.check]]
+rule = \"A.1\"
+severity = \"hint\"
+text_vi = \"\"
+
+[[form.check]]
+rule = \"A.8 answered when A.1[sex=nu] > 0\"
+severity = \"error\"
+text_vi = \"Hai\"
+text_en = \"Two\"
+";
+    let folder = Folder::small().with("forms.toml", format!("{SMALL_FORM}\n{checks}"));
+    assert_eq!(
+        folder.errors(),
+        [
+            "forms.toml:14: the indicator A.9 is not on the form",
+            "forms.toml:14: sex has no category nam",
+            "forms.toml:14: A.1 cannot be broken down by age",
+            "forms.toml:20: the key text_en is missing",
+            "forms.toml:21: rule: \"A.1\" is no condition: write A <= B with =, <=, >=, < or >, or A answered",
+            "forms.toml:22: severity: \"hint\" is none of warning, error",
+            "forms.toml:23: text_vi: the text is empty",
+            "forms.toml:25: the indicator A.8 is not on the form",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_causes_no_errors_in_rules() {
+    for name in ["units.csv", "indicators.csv", "dimensions.csv"] {
+        let errors = Folder::like_built_in().with(name, "").errors();
+        assert!(errors.iter().all(|error| error.starts_with(name)), "{errors:?}");
+    }
+}

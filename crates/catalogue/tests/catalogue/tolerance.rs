@@ -28,6 +28,10 @@ fn comments_column_order_semicolons_and_empty_rows_change_nothing() {
     assert_eq!(other.load().unwrap().digest(), plain.load().unwrap().digest());
 }
 
+const EXPECT: &str = "[[form.expect]]\nindicators = [\"A.1\"]\nunits = []\n";
+const CHECK: &str =
+    "[[form.check]]\nrule = \"A.1 > 0\"\nseverity = \"warning\"\ntext_vi = \"a\"\ntext_en = \"a\"\n";
+
 #[test]
 fn a_change_of_content_changes_the_digest() {
     let digest = |folder: Folder| folder.load().unwrap().digest().to_owned();
@@ -41,13 +45,21 @@ fn a_change_of_content_changes_the_digest() {
             "dimension,code,name_vi,name_en\nsex,nu,Nữ,women\n",
         ),
         Folder::small().with("forms.toml", SMALL_FORM.replace("due_days = 5", "due_days = 6")),
+        Folder::small().with("forms.toml", format!("{SMALL_FORM}opens_days = 1\n")),
+        Folder::small().with("forms.toml", format!("{SMALL_FORM}{EXPECT}")),
+        Folder::small().with("forms.toml", format!("{SMALL_FORM}{CHECK}")),
+        Folder::small().with(
+            "forms.toml",
+            format!("{SMALL_FORM}{}", CHECK.replace("warning", "error")),
+        ),
         Folder::small().with("forms.toml", SMALL_FORM.replace("\"all\"", "[\"A.1\"]")),
     ];
     let digests: Vec<String> = changed.into_iter().map(digest).collect();
     let small = digest(Folder::small());
     assert_eq!(small.len(), 64);
-    assert!(digests[..3].iter().all(|other| *other != small), "{digests:?}");
-    assert_eq!(digests[3], small, "a list of all indicators equals all");
+    assert!(digests[..7].iter().all(|other| *other != small), "{digests:?}");
+    assert_ne!(digests[5], digests[6], "the severity matters");
+    assert_eq!(digests[7], small, "a list of all indicators equals all");
 }
 
 #[test]

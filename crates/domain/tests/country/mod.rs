@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tonghop_domain::{
-    Cell, CellKey, Completeness, Content, Counts, Figure, Level, Overflow, Place, Report, Reported, Scope,
-    Total, TotalRow, UnitCode,
+    Cell, CellKey, Completeness, Content, Counts, Expectation, Figure, Level, Overflow, Place, Report,
+    Reported, Scope, Total, TotalRow, Unit, UnitCode,
 };
 
 use crate::builder::{Parts, unit};
@@ -23,9 +23,46 @@ pub(crate) struct Country {
 /// A unit of a country: whether it reports the form, and its report with whether it was late.
 pub(crate) type Office = (bool, Option<(bool, Vec<Figure>)>);
 
+/// A rule about expected reporters: the indicators, whether all districts are expected, and the offices that are.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) indicators: Vec<&'static str>,
+    pub(crate) districts: bool,
+    pub(crate) offices: Vec<usize>,
+}
+
+impl Rule {
+    /// The rule without offices that do not report.
+    fn among(self, offices: &[Office], code: &dyn Fn(usize) -> String) -> Expectation {
+        let reports = |at: &usize| offices.get(*at).is_some_and(|(reports, _)| *reports);
+        let some_report = offices.iter().any(|(reports, _)| *reports);
+        let levels = if self.districts && some_report {
+            vec![Level::District]
+        } else {
+            Vec::new()
+        };
+        let units = self.offices.into_iter().filter(reports);
+        Expectation {
+            indicators: self.indicators.iter().map(|code| code.parse().unwrap()).collect(),
+            levels,
+            units: units.map(|at| code(at).parse().unwrap()).collect(),
+        }
+    }
+}
+
 impl Country {
     /// Places each office below the office at its parent's index; the first office is the root.
     pub(crate) fn new(offices: Vec<Office>, codes: &[usize], parent_of: impl Fn(usize) -> usize) -> Self {
+        Self::with_rules(offices, codes, parent_of, Vec::new())
+    }
+
+    /// The same, with rules about who is expected to report which indicators.
+    pub(crate) fn with_rules(
+        offices: Vec<Office>,
+        codes: &[usize],
+        parent_of: impl Fn(usize) -> usize,
+        rules: Vec<Rule>,
+    ) -> Self {
         let code = |at: usize| format!("C{}", codes[at]);
         let level = |reports| if reports { Level::District } else { Level::Agency };
         let units = offices
@@ -36,7 +73,12 @@ impl Country {
                 unit(&code(at), level(*reports), parent.as_deref())
             })
             .collect();
-        let catalogue = Parts::with(units).checked().unwrap();
+        let mut parts = Parts::with(units);
+        parts.forms[0].expectations = rules
+            .into_iter()
+            .map(|rule| rule.among(&offices, &code))
+            .collect();
+        let catalogue = parts.checked().unwrap();
         let scope = catalogue.scope("mau", "2021-07".parse().unwrap()).unwrap();
         let due_at = scope.form.due_at(scope.period);
         let report = |(late, figures): (bool, Vec<Figure>)| Report {
@@ -68,10 +110,10 @@ impl Country {
         Total::roll_up(&self.scope.form, self.own(place), self.parts(place)?)
     }
 
-    pub(crate) fn parts(&self, place: Place<'_>) -> Result<Vec<(UnitCode, Total)>, Overflow> {
+    pub(crate) fn parts<'a>(&self, place: Place<'a>) -> Result<Vec<(Place<'a>, Total)>, Overflow> {
         place
             .children()
-            .map(|child| Ok((child.code().clone(), self.total(child)?)))
+            .map(|child| Ok((child, self.total(child)?)))
             .collect()
     }
 
@@ -97,10 +139,34 @@ impl Country {
         })
     }
 
+    /// The units that are expected to report an indicator or did so.
+    pub(crate) fn asked(&self, place: Place<'_>, indicator: &str) -> u32 {
+        let rules: Vec<&Expectation> = self
+            .scope
+            .form
+            .expectations
+            .iter()
+            .filter(|rule| rule.indicators.iter().any(|code| code.as_str() == indicator))
+            .collect();
+        let asks = |unit: &Unit| {
+            let named =
+                |rule: &&Expectation| rule.levels.contains(&unit.level) || rule.units.contains(&unit.code);
+            rules.is_empty() || rules.iter().any(named)
+        };
+        let units = place
+            .at_or_below()
+            .filter(|place| self.scope.form.is_reported_by(place.unit()));
+        let figures = self.figures(place, indicator);
+        let counted = units
+            .zip(figures)
+            .filter(|(unit, figure)| asks(unit.unit()) || figure.is_some());
+        counted.count() as u32
+    }
+
     /// The total as counted over all reports, without levels.
     pub(crate) fn counted(&self, place: Place<'_>) -> Total {
         let due_at = self.scope.form.due_at(self.scope.period);
-        let units = |matches: &dyn Fn(Option<&Report>) -> bool| -> BTreeSet<UnitCode> {
+        let units = |matches: &dyn Fn(Option<&Report>) -> bool| -> Vec<UnitCode> {
             let units = self.expected(place).filter(|(_, report)| matches(*report));
             units.map(|(code, _)| code.clone()).collect()
         };
@@ -149,6 +215,7 @@ impl Country {
             items_truncated,
             cells,
             counts: Counts {
+                expected: self.asked(place, indicator),
                 reporting: how_many(|reported| reported.state().is_none()),
                 done_no_number: how_many(|reported| *reported == Reported::DoneNoNumber),
                 not_done: how_many(|reported| *reported == Reported::NotDone),

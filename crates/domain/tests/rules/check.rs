@@ -4,21 +4,25 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tonghop_domain::{
-    Catalogue, Content, Draft, DraftCell, DraftFigure, FieldErrorKind, Level, MAX_CELLS, MAX_ITEM_CHARS,
-    MAX_ITEMS, MAX_TEXT_CHARS, MAX_VALUE, Names, PathSegment, Report, ReportStatus, Reported, UnitId,
-    ValueType, check, recounted_numbers,
+    Catalogue, Content, Draft, DraftCell, DraftFigure, FieldError, FieldErrorKind, FormCheck, Level,
+    MAX_CELLS, MAX_ITEM_CHARS, MAX_ITEMS, MAX_TEXT_CHARS, MAX_VALUE, Names, PathSegment, Report,
+    ReportStatus, Reported, Severity, UnitId, ValueType, check, recounted_numbers,
 };
 
 use crate::builder::{Parts, unit};
 use FieldErrorKind::*;
 
-fn catalogue() -> Catalogue {
+fn parts() -> Parts {
     let units = vec![
         unit("VN", Level::Country, None),
         unit("866", Level::District, Some("VN")),
         unit("BO", Level::Agency, Some("VN")),
     ];
-    Parts::with(units).checked().unwrap()
+    Parts::with(units)
+}
+
+fn catalogue() -> Catalogue {
+    parts().checked().unwrap()
 }
 
 /// 1 December 2021, 00:30 in Viet Nam. In UTC it is still November.
@@ -70,7 +74,10 @@ fn text_of(path: &[PathSegment]) -> String {
 
 /// The paths and kinds of all errors.
 fn errors(draft: Draft) -> Vec<(String, FieldErrorKind)> {
-    let errors = check(draft, &catalogue(), now()).unwrap_err();
+    placed(check(draft, &catalogue(), now()).unwrap_err())
+}
+
+fn placed(errors: Vec<FieldError>) -> Vec<(String, FieldErrorKind)> {
     errors
         .into_iter()
         .map(|error| (text_of(&error.path), error.kind))
@@ -171,6 +178,17 @@ fn a_period_can_be_reported_from_its_first_day_on() {
     let sent_at = |time: &str| check(next(), &catalogue(), time.parse().unwrap());
     assert!(sent_at("2022-06-30T23:59:59.999999+07:00").is_err());
     assert!(sent_at("2022-07-01T00:00:00+07:00").is_ok());
+
+    let mut parts = parts();
+    parts.forms[0].opens_days = 3;
+    let opening = parts.checked().unwrap();
+    let sent_at = |time: &str| check(next(), &opening, time.parse().unwrap());
+    let too_early = sent_at("2022-06-27T23:59:59.999999+07:00").unwrap_err();
+    assert_eq!(
+        placed(too_early),
+        one("/period", PeriodNotBegun("2022-06-28".parse().unwrap()))
+    );
+    assert!(sent_at("2022-06-28T00:00:00+07:00").is_ok());
 }
 
 #[test]
@@ -452,4 +470,50 @@ fn all_errors_are_reported_in_the_order_of_the_body() {
             "/figures/3/indicator",
         ]
     );
+}
+
+#[test]
+fn a_failed_check_rejects_or_warns() {
+    let rule = "FLOW <= STOCK";
+    let texts = Names {
+        vi: "Một".into(),
+        en: "One".into(),
+    };
+    let with = |severity| {
+        let mut parts = parts();
+        parts.forms[0].checks = vec![FormCheck {
+            rule: rule.parse().unwrap(),
+            severity,
+            texts: texts.clone(),
+        }];
+        parts.checked().unwrap()
+    };
+    let report = |stock: i64| {
+        draft(vec![
+            figure("STOCK", Reported::Value(stock)),
+            figure("FLOW", Reported::Value(2)),
+        ])
+    };
+    let kind = CheckFailed {
+        rule: rule.into(),
+        texts: texts.clone(),
+    };
+    let strict = with(Severity::Error);
+    assert_eq!(
+        placed(check(report(1), &strict, now()).unwrap_err()),
+        one("/figures/1", kind.clone())
+    );
+    assert!(check(report(2), &strict, now()).is_ok());
+    let other = check(report(9_999), &strict, now()).unwrap_err();
+    assert_eq!(
+        placed(other),
+        one("/figures/0/value", AboveMaximum(1_000)),
+        "no check of wrong figures"
+    );
+
+    let lenient = with(Severity::Warning);
+    let submission = check(report(1), &lenient, now()).unwrap();
+    let failed = |severity| placed(submission.scope.form.failed_checks(severity, &submission.content));
+    assert_eq!(failed(Severity::Warning), one("/figures/1", kind));
+    assert_eq!(failed(Severity::Error), []);
 }

@@ -81,7 +81,7 @@ pub(crate) async fn contributions(
         at.ok_or_else(|| StoreError::corrupt(format!("the indicator {indicator} is not on the form")))?;
     let parts = Parts::read(conn, scope, &[place]).await?;
     let mut contributions = Vec::new();
-    let own = (place.code().clone(), parts.own(scope, place));
+    let own = (place, parts.own(scope, place));
     let children = if place.has_children() {
         parts.children(scope, place)
     } else {
@@ -91,9 +91,9 @@ pub(crate) async fn contributions(
         .form
         .indicator(indicator.as_str())
         .is_some_and(|known| known.kind == Kind::Text);
-    for (code, total) in std::iter::once(own).chain(children) {
-        let part = place_of(scope, &code)?;
-        if code == *unit && !scope.form.is_reported_by(part.unit()) {
+    for (part, total) in std::iter::once(own).chain(children) {
+        let row = total.rows.into_iter().nth(at).unwrap_or_default();
+        if row.counts.expected == 0 {
             continue;
         }
         let filed = parts.reports.get(&part.id());
@@ -105,9 +105,8 @@ pub(crate) async fn contributions(
                 .iter()
                 .find(|figure| figure.indicator == *indicator)
         });
-        let row = total.rows.into_iter().nth(at).unwrap_or_default();
         contributions.push(Contribution {
-            unit: code,
+            unit: part.code().clone(),
             value: row.value.filter(|_| !is_text),
             reported: said.map(|figure| figure.reported.clone()),
             items: row.items,
@@ -123,19 +122,21 @@ pub(crate) async fn completeness(
     unit: &UnitCode,
 ) -> Result<Vec<UnitCompleteness>, StoreError> {
     let place = place_of(scope, unit)?;
-    let expected: BTreeMap<&UnitCode, UnitId> = place
+    let expected: Vec<Place<'_>> = place
         .at_or_below()
         .filter(|unit| scope.form.is_reported_by(unit.unit()))
-        .map(|unit| (unit.code(), unit.id()))
         .collect();
-    let ids: Vec<UnitId> = expected.values().copied().collect();
+    let ids: Vec<UnitId> = expected.iter().map(|unit| unit.id()).collect();
     let mut reports = reports::reports(conn, &scope.form.code, scope.period, &ids).await?;
-    let row = |(code, id): (&UnitCode, UnitId)| {
-        let filed = reports.remove(&id);
+    let row = |place: Place<'_>| {
+        let filed = reports.remove(&place.id());
         let first_received_at = filed.as_ref().map(|filed| filed.report.first_received_at);
         UnitCompleteness {
-            unit: code.clone(),
+            unit: place.code().clone(),
             status: scope.report_status(first_received_at),
+            indicators: scope
+                .form
+                .answers(place.unit(), filed.as_ref().map(|filed| &filed.report.content)),
             report: filed.map(|filed| ReportTimes {
                 submission: filed.id,
                 revision: filed.revision,

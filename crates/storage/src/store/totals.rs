@@ -40,7 +40,7 @@ impl Store {
     }
 
     /// The contributions to one indicator of a total: the unit's own first, if it reports the form, then those of its
-    /// children in byte order of their codes.
+    /// children in the catalogue's order.
     ///
     /// # Errors
     /// See [`Store`]; also `Corrupt` when the unit or indicator is not in the scope.
@@ -57,7 +57,7 @@ impl Store {
         .await
     }
 
-    /// The completeness of each expected unit at or below a unit, in byte order of their codes.
+    /// The completeness of each expected unit at or below a unit, in the catalogue's order.
     ///
     /// # Errors
     /// See [`Store`].

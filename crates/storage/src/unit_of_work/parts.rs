@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tonghop_domain::{Place, Scope, Total, UnitCode, UnitId};
+use tonghop_domain::{Place, Scope, Total, UnitId};
 
 use crate::error::StoreError;
 use crate::unit_of_work::{FiledReport, StoredTotal, UnitOfWork};
@@ -45,14 +45,14 @@ impl Parts {
         )
     }
 
-    pub(crate) fn children(&self, scope: &Scope, place: Place<'_>) -> Vec<(UnitCode, Total)> {
-        let part = |child: Place<'_>| {
+    pub(crate) fn children<'a>(&self, scope: &Scope, place: Place<'a>) -> Vec<(Place<'a>, Total)> {
+        let part = |child: Place<'a>| {
             let total = match self.totals.get(&child.id()) {
                 Some(stored) => stored.total.clone(),
                 None if child.has_children() => Total::without_reports(scope, child),
                 None => self.own(scope, child),
             };
-            (child.code().clone(), total)
+            (child, total)
         };
         place.children().map(part).collect()
     }

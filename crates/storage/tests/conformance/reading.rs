@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tonghop_domain::{ReportStatus, Reported, Revision};
+use tonghop_domain::{Expectation, Level, ReportStatus, Reported, Revision};
 use tonghop_storage::{Contribution, StoreError, Write};
 
+use crate::support::catalogue::Parts;
 use crate::support::figures::{figure, flow, list, text};
 use crate::support::{PAST, PERIOD, TestStore, recorded};
 
@@ -16,6 +17,7 @@ on_both!(
     contributions_include_flags_lists_and_texts_as_reported,
     a_long_list_is_truncated_and_marked,
     completeness_lists_every_expected_unit_once,
+    rules_decide_who_is_expected_to_report_an_indicator,
     a_report_after_the_due_time_is_late_until_it_is_withdrawn,
     a_revision_is_aggregated_once_its_province_includes_it,
     a_revision_outside_provinces_is_aggregated_in_the_root,
@@ -186,6 +188,80 @@ async fn completeness_lists_every_expected_unit_once(store: TestStore) {
         .await
         .unwrap();
     assert_eq!(below.len(), 1);
+}
+
+async fn rules_decide_who_is_expected_to_report_an_indicator(store: TestStore) {
+    let expected_of = |indicator: &str, levels: &[Level], units: &[&str]| Expectation {
+        indicators: vec![indicator.parse().unwrap()],
+        levels: levels.to_vec(),
+        units: units.iter().map(|unit| unit.parse().unwrap()).collect(),
+    };
+    let ruled = || {
+        let mut parts = Parts::default();
+        parts.forms[0].expectations = vec![
+            expected_of("FLOW", &[Level::Agency], &[]),
+            expected_of("FLOW", &[], &["01-A-2"]),
+            expected_of("STOCK", &[], &[]),
+        ];
+        parts.catalogue("ruled")
+    };
+    let expected = async |store: &TestStore, unit: &str| -> Vec<u32> {
+        let rows = store.total_of(unit).await.total.rows;
+        rows.iter().take(3).map(|row| row.counts.expected).collect()
+    };
+    let store = store.adopting(ruled).await;
+    assert_eq!(expected(&store, "VN").await, [3, 0, 8], "without reports");
+    store.reports("01-A-1", 5).await;
+    store.drain().await;
+    assert_eq!(
+        expected(&store, "VN").await,
+        [4, 0, 8],
+        "with one that was not asked"
+    );
+    assert_eq!(expected(&store, "01-A").await, [2, 0, 3]);
+    assert_eq!(expected(&store, "01-A-1").await, [1, 0, 1]);
+    assert_eq!(
+        units(&contributions(&store, "01-A", "FLOW").await),
+        ["01-A-1", "01-A-2"]
+    );
+    assert_eq!(
+        units(&contributions(&store, "01", "FLOW").await),
+        ["01-A", "01-X"]
+    );
+    assert_eq!(
+        units(&contributions(&store, "01", "STOCK").await),
+        Vec::<&str>::new()
+    );
+    let rows = store
+        .completeness(&store.scope(PERIOD), &"01-A".parse().unwrap())
+        .await
+        .unwrap();
+    let answers: Vec<(u32, u32)> = rows
+        .iter()
+        .map(|row| (row.indicators.expected, row.indicators.answered))
+        .collect();
+    assert_eq!(
+        answers,
+        [(6, 0), (7, 0), (6, 0)],
+        "what was not asked is no answer"
+    );
+    store.reports("01-A-2", 5).await;
+    let rows = store
+        .completeness(&store.scope(PERIOD), &"01-A-2".parse().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(rows[0].indicators.answered, 1);
+    store.drain().await;
+    store.assert_verified(PERIOD).await;
+
+    let store = store.adopting(|| Parts::default().catalogue("first")).await;
+    store.drain().await;
+    assert_eq!(
+        expected(&store, "VN").await,
+        [8, 8, 8],
+        "without rules, of all who report the form"
+    );
+    store.assert_verified(PERIOD).await;
 }
 
 async fn a_report_after_the_due_time_is_late_until_it_is_withdrawn(store: TestStore) {

@@ -12,6 +12,7 @@ on_both!(
     verification_reports_a_wrong_cell,
     verification_reports_a_wrong_count,
     verification_reports_a_wrong_completeness,
+    verification_reports_a_wrong_number_of_expected_units,
     verification_reports_a_wrong_list,
     verification_reports_a_lost_total,
     verification_reports_a_change_without_a_mark,
@@ -136,11 +137,38 @@ async fn verification_reports_a_wrong_count(store: TestStore) {
     );
 }
 
+/// The number of expected units is stored once for all indicators without rules, so each of them is wrong, too.
 async fn verification_reports_a_wrong_completeness(store: TestStore) {
     reported(&store).await;
     tamper(&store, r#""expected":3"#, r#""expected":4"#).await;
+    let differing = verified(&store, "VN").await.differing;
+    let indicators = store.catalogue().indicators();
+    let all = std::iter::once(None).chain(indicators.iter().map(|one| Some(one.code.as_str())));
+    let expected: Vec<_> = all
+        .map(|indicator| (indicator, "expected", Some("4"), Some("3")))
+        .collect();
+    let mut found: Vec<_> = differing.iter().map(told).collect();
+    found.sort_by_key(|(indicator, ..)| {
+        indicators
+            .iter()
+            .position(|one| Some(one.code.as_str()) == *indicator)
+    });
+    assert_eq!(found, expected);
+}
+
+async fn verification_reports_a_wrong_number_of_expected_units(store: TestStore) {
+    reported(&store).await;
+    tamper(
+        &store,
+        r#""late_count":0,"#,
+        r#""late_count":0,"e":{"4":["FLOW"]},"#,
+    )
+    .await;
     let difference = only_difference(&store).await;
-    assert_eq!(told(&difference), (None, "expected", Some("4"), Some("3")));
+    assert_eq!(
+        told(&difference),
+        (Some("FLOW"), "expected", Some("4"), Some("3"))
+    );
 }
 
 async fn verification_reports_a_wrong_list(store: TestStore) {

@@ -1,20 +1,24 @@
 //! `GET /v1/forms`
 
+use std::sync::Arc;
+
 use actix_web::web::Path;
 use actix_web::{HttpRequest, HttpResponse, get};
 use chrono::{FixedOffset, NaiveDate, Utc};
 use serde::Serialize;
-use tonghop_domain::{Calendar, Form, Frequency};
+use tonghop_domain::{Calendar, Catalogue, Expectation, Form, FormCheck, Frequency, Period, Severity};
 use utoipa::ToSchema;
 
 use crate::catalogue::indicators::IndicatorBody;
 use crate::catalogue::units::LevelBody;
 use crate::openapi::problem_responses::{BadRequest, NotAcceptable, NotFound, Unavailable};
+use crate::openapi::text_types::PeriodText;
 use crate::problem::{Missing, Problem};
 use crate::request::caller::Authorized;
 use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::parameters::query_parameters;
 use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
 use crate::request::tagged::{NotModified, tagged_response};
@@ -52,6 +56,8 @@ pub(crate) struct FormSummary {
     periods: Vec<u8>,
     /// When its months begin and end.
     calendar: CalendarBody,
+    /// The days before the first day of a period from which it can be reported.
+    opens_days: u32,
     due: DueBody,
     /// Units of these levels report the form.
     reporting_levels: Vec<LevelBody>,
@@ -111,8 +117,59 @@ pub(crate) struct DueBody {
 pub(crate) struct FormBody {
     #[serde(flatten)]
     summary: FormSummary,
+    /// Who is expected to report which indicators. Indicators that no rule names are expected of every unit that reports the
+    /// form; several rules for one indicator add up.
+    expect: Vec<ExpectationBody>,
+    /// What must hold across the indicators of a report.
+    checks: Vec<CheckBody>,
     /// The indicators in the form's order; ratios are computed, not reported.
     indicators: Vec<IndicatorBody>,
+}
+
+/// A rule that says which units are expected to report some indicators. Other units may report them, too.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Expectation)]
+pub(crate) struct ExpectationBody {
+    /// The codes of the indicators.
+    indicators: Vec<String>,
+    /// Units of these levels are expected to report them.
+    levels: Vec<LevelBody>,
+    /// Units with these codes are expected to report them, too. Empty, like `levels`, if no unit is.
+    units: Vec<String>,
+}
+
+/// A check across the indicators of a report.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Check)]
+pub(crate) struct CheckBody {
+    /// What must hold, if the report has a number for each term.
+    #[schema(example = "HT.YT <= HT.NG")]
+    rule: String,
+    severity: SeverityBody,
+    /// The explanation in Vietnamese.
+    text_vi: String,
+    /// The explanation in English.
+    text_en: String,
+}
+
+/// What happens to a report that fails a check.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Severity)]
+pub(crate) enum SeverityBody {
+    /// It is accepted, and the response contains a warning.
+    Warning,
+    /// It is rejected.
+    Error,
+}
+
+query_parameters! {
+    /// The query parameter that selects a version of a form.
+    pub(crate) struct FormQuery {
+        /// The version that is used for this period: `2021`, `2021-H1`, `2021-Q3`, `2021-9M` or `2021-07`
+        #[param(value_type = Option<PeriodText>, inline, example = "2021-07")]
+        period: Option<Period> = Query::period,
+    }
 }
 
 /// List forms
@@ -148,10 +205,15 @@ pub(crate) async fn list_forms(request: HttpRequest, store: Authorized) -> Resul
 
 /// Read a form
 ///
-/// Returns the version that is valid today, otherwise the latest, with its indicators.
+/// Returns the version that is used for `period`, with its indicators. Without `period`, it is the version that is valid
+/// today, otherwise the latest.
 #[utoipa::path(
     tag = "catalogue",
-    params(("code" = String, Path, description = "The code of the form", example = "ngay-30-7"), IfNoneMatchHeader),
+    params(
+        ("code" = String, Path, description = "The code of the form", example = "ngay-30-7"),
+        FormQuery,
+        IfNoneMatchHeader
+    ),
     responses(
         (status = 200, description = "The form with its indicators", body = FormBody, headers(
             ("ETag" = String, description = "A weak tag of the form")
@@ -166,21 +228,41 @@ pub(crate) async fn get_form(
     store: Authorized,
 ) -> Result<HttpResponse, Problem> {
     accepted(request.headers(), &[JSON])?;
-    Query::of(&request).finish()?;
+    let mut query = Query::of(&request);
+    let FormQuery { period } = FormQuery::read(&mut query);
+    query.finish()?;
     let catalogue = store.catalogue();
-    let form = catalogue
-        .form_on(&code, catalogue.today(Utc::now()))
-        .ok_or(Problem::NotFound(Missing::Form))?;
-    let indicators = form
-        .indicators
-        .iter()
-        .map(|indicator| IndicatorBody::new(indicator, catalogue))
-        .collect();
-    let body = FormBody {
-        summary: FormSummary::from(form.as_ref()),
-        indicators,
-    };
+    let form = form_for(catalogue, &code, period)?;
+    let body = FormBody::new(&form, catalogue);
     tagged_response(&request, &body)
+}
+
+/// The version of a form that is used for a period; without one, that of today, otherwise the latest.
+fn form_for(catalogue: &Catalogue, code: &str, period: Option<Period>) -> Result<Arc<Form>, Problem> {
+    let today = catalogue.today(Utc::now());
+    let latest = catalogue.form_on(code, today);
+    let latest = latest.ok_or(Problem::NotFound(Missing::Form))?;
+    let Some(period) = period else {
+        return Ok(latest.clone());
+    };
+    let scope = catalogue.scope(code, period);
+    scope
+        .map(|scope| scope.form)
+        .ok_or(Problem::NotFound(Missing::Parameter("period")))
+}
+
+impl FormBody {
+    fn new(form: &Form, catalogue: &Catalogue) -> Self {
+        let indicators = form.indicators.iter();
+        Self {
+            summary: FormSummary::from(form),
+            expect: form.expectations.iter().map(ExpectationBody::from).collect(),
+            checks: form.checks.iter().map(CheckBody::from).collect(),
+            indicators: indicators
+                .map(|indicator| IndicatorBody::new(indicator, catalogue))
+                .collect(),
+        }
+    }
 }
 
 impl From<&Form> for FormSummary {
@@ -204,6 +286,7 @@ impl From<&Form> for FormSummary {
                 Calendar::Civil => CalendarBody::Civil,
                 Calendar::Decree09 => CalendarBody::Decree09,
             },
+            opens_days: form.opens_days,
             due: DueBody::new(form),
             reporting_levels: form
                 .reporting_levels
@@ -212,6 +295,30 @@ impl From<&Form> for FormSummary {
                 .map(LevelBody::from)
                 .collect(),
             reporting_units: form.reporting_units.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<&Expectation> for ExpectationBody {
+    fn from(rule: &Expectation) -> Self {
+        Self {
+            indicators: rule.indicators.iter().map(ToString::to_string).collect(),
+            levels: rule.levels.iter().copied().map(LevelBody::from).collect(),
+            units: rule.units.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<&FormCheck> for CheckBody {
+    fn from(check: &FormCheck) -> Self {
+        Self {
+            rule: check.rule.to_string(),
+            severity: match check.severity {
+                Severity::Warning => SeverityBody::Warning,
+                Severity::Error => SeverityBody::Error,
+            },
+            text_vi: check.texts.vi.clone(),
+            text_en: check.texts.en.clone(),
         }
     }
 }

@@ -124,7 +124,7 @@ fn read_level(query: &mut Query, name: &'static str) -> Option<Level> {
 
 /// List units
 ///
-/// Lists the units of a day, ordered by code.
+/// Lists the units of a day, each before those below it, and otherwise in the catalogue's order.
 #[utoipa::path(
     tag = "catalogue",
     params(
@@ -159,7 +159,7 @@ pub(crate) async fn list_units(request: HttpRequest, store: Authorized) -> Resul
     })
 }
 
-/// The units that a query selects, ordered by code.
+/// The units that a query selects, in the catalogue's order.
 fn matching_places<'t>(
     tree: &'t Tree,
     day: NaiveDate,
@@ -177,7 +177,10 @@ fn matching_places<'t>(
             };
             place.ok_or_else(missing)?.children().collect()
         }
-        None => tree.places().collect(),
+        None => {
+            let roots = tree.places().filter(|place| place.parent().is_none());
+            roots.flat_map(Place::at_or_below).collect()
+        }
     };
     places.retain(|place| query.code.as_ref().is_none_or(|code| place.code() == code));
     places.retain(|place| query.level.is_none_or(|level| place.unit().level == level));
@@ -187,7 +190,6 @@ fn matching_places<'t>(
             [vi, en].iter().any(|name| search_form(name).contains(&wanted))
         });
     }
-    places.sort_by_key(|place| place.code());
     Ok(places)
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tonghop_domain::{CategoryCode, FieldErrorKind, Names, ValueType};
 use utoipa::ToSchema;
 
-use crate::problem::text::{Localized, localized};
+use crate::problem::text::{Localized, localized, shortened, vietnamese_day};
 
 macro_rules! codes {
     ($($name:ident $word:tt)*) => {
@@ -54,6 +54,7 @@ codes! {
     RepeatedCell "repeated-cell"
     BreakdownNotNumeric "breakdown-not-numeric"
     BreakdownSum "breakdown-sum"
+    CheckFailed "check-failed"
     UnknownRole "unknown-role"
     InvalidDateTime "invalid-date-time"
     ExpiryInPast "expiry-in-past"
@@ -99,6 +100,7 @@ pub(crate) fn code(kind: &FieldErrorKind) -> FieldErrorCode {
         FieldErrorKind::RepeatedCell => FieldErrorCode::RepeatedCell,
         FieldErrorKind::BreakdownNotNumeric => FieldErrorCode::BreakdownNotNumeric,
         FieldErrorKind::BreakdownSum { .. } => FieldErrorCode::BreakdownSum,
+        FieldErrorKind::CheckFailed { .. } => FieldErrorCode::CheckFailed,
         FieldErrorKind::UnknownRole => FieldErrorCode::UnknownRole,
         FieldErrorKind::InvalidDateTime => FieldErrorCode::InvalidDateTime,
         FieldErrorKind::ExpiryInPast => FieldErrorCode::ExpiryInPast,
@@ -119,7 +121,7 @@ pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
         FieldErrorKind::UnknownForm => fixed(UNKNOWN_FORM),
         FieldErrorKind::InvalidPeriod => fixed(INVALID_PERIOD),
         FieldErrorKind::PeriodNotExpected => fixed(PERIOD_NOT_EXPECTED),
-        FieldErrorKind::PeriodNotBegun(first_day) => period_not_begun(*first_day),
+        FieldErrorKind::PeriodNotBegun(opens_on) => period_not_begun(*opens_on),
         FieldErrorKind::UnknownUnit => fixed(UNKNOWN_UNIT),
         FieldErrorKind::UnitDoesNotReport => fixed(UNIT_DOES_NOT_REPORT),
         FieldErrorKind::UnknownIndicator => fixed(UNKNOWN_INDICATOR),
@@ -143,6 +145,7 @@ pub(crate) fn detail(kind: &FieldErrorKind) -> Localized {
             sum,
             value,
         } => breakdown_sum(dimensions, *sum, *value),
+        FieldErrorKind::CheckFailed { rule, texts } => check_failed(rule, texts),
         FieldErrorKind::UnknownRole => fixed(UNKNOWN_ROLE),
         FieldErrorKind::UnknownUnitCode => fixed(UNKNOWN_UNIT_CODE),
         FieldErrorKind::InvalidDateTime => fixed(INVALID_DATE_TIME),
@@ -306,12 +309,12 @@ fn type_names(expected: ValueType) -> Fixed {
     }
 }
 
-fn period_not_begun(first_day: NaiveDate) -> Localized {
+fn period_not_begun(opens_on: NaiveDate) -> Localized {
     localized(
-        format!("The period begins on {first_day}. Report it from that day on, or correct the period."),
+        format!("The period can be reported from {opens_on} on. Report it then, or correct the period."),
         format!(
-            "Kỳ báo cáo này bắt đầu từ ngày {}. Hãy gửi báo cáo từ ngày đó, hoặc sửa kỳ báo cáo.",
-            first_day.format("%-d/%-m/%Y")
+            "Kỳ báo cáo này bắt đầu tiếp nhận báo cáo từ ngày {}. Hãy gửi báo cáo từ ngày đó, hoặc sửa kỳ báo cáo.",
+            vietnamese_day(opens_on)
         ),
     )
 }
@@ -379,13 +382,12 @@ fn breakdown_sum(dimensions: &[Names], sum: i64, value: i64) -> Localized {
     )
 }
 
-/// The beginning of a name that the caller chose. It may be as long as the body, but its beginning identifies it.
-fn shortened(name: &str) -> String {
-    const MAX_CHARS: usize = 60;
-    match name.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
+fn check_failed(rule: &str, texts: &Names) -> Localized {
+    let [en, vi] = [&texts.en, &texts.vi].map(|text| text.trim_end_matches('.'));
+    localized(
+        format!("{en}. The form requires {rule}."),
+        format!("{vi}. Biểu mẫu yêu cầu {rule}."),
+    )
 }
 
 #[cfg(test)]
@@ -435,6 +437,13 @@ pub(crate) mod tests {
                 dimensions: vec![names],
                 sum: 1,
                 value: 2,
+            },
+            CheckFailed {
+                rule: "HT.YT <= HT.NG".into(),
+                texts: Names {
+                    vi: "Số người được hỗ trợ y tế lớn hơn số nạn nhân được hỗ trợ".into(),
+                    en: "More persons are supported with medical care than are supported at all".into(),
+                },
             },
             UnknownRole,
             UnknownUnitCode,

@@ -11,14 +11,14 @@ pub(crate) mod text;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use tonghop_access::{KeyRefusal, Resource};
 use tonghop_domain::{FieldError, UnitCode};
 
 use crate::problem::detail::{invalid_query, key_detail, share_detail, too_many_keys};
 use crate::problem::kind::ProblemKind;
 use crate::problem::parameter_error::{ParameterError, ParameterErrorKind};
-use crate::problem::text::{Localized, localized};
+use crate::problem::text::{Localized, localized, vietnamese_day};
 
 /// The reason why a request failed. It is rendered where the request's language and id are known, in
 /// [`crate::middleware::response`] or, for a line of a batch, in [`crate::submissions::batch`].
@@ -306,13 +306,6 @@ impl Missing {
     }
 }
 
-/// A day as administrative texts write it: months 1 and 2 with a zero, which nobody can turn into 11 or 12 then (Decree
-/// 30/2020/NĐ-CP, annex I, part II, section I, number 4).
-fn vietnamese_day(day: NaiveDate) -> String {
-    let month = if day.month() < 3 { "%m" } else { "%-m" };
-    day.format(&format!("%d/{month}/%Y")).to_string()
-}
-
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.kind().slug())
@@ -357,15 +350,6 @@ mod tests {
             add(field_error::code(&kind).as_str(), &field_error::detail(&kind));
         }
         insta::assert_snapshot!("texts", texts);
-    }
-
-    #[test]
-    fn a_vietnamese_day_has_a_zero_where_another_digit_would_make_another_month() {
-        let day = |month, day| vietnamese_day(NaiveDate::from_ymd_opt(2021, month, day).unwrap());
-        assert_eq!(day(1, 5), "05/01/2021");
-        assert_eq!(day(2, 28), "28/02/2021");
-        assert_eq!(day(7, 9), "09/7/2021");
-        assert_eq!(day(10, 31), "31/10/2021");
     }
 
     #[test]

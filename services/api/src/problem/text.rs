@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderMap};
+use chrono::{Datelike, NaiveDate};
 
 use crate::request::quality::weighted;
 
@@ -81,6 +82,22 @@ pub(crate) fn localized(en: impl Into<Cow<'static, str>>, vi: impl Into<Cow<'sta
     }
 }
 
+/// A day as administrative texts write it: months 1 and 2 with a zero, which nobody can turn into 11 or 12 then (Decree
+/// 30/2020/NĐ-CP, annex I, part II, section I, number 4).
+pub(crate) fn vietnamese_day(day: NaiveDate) -> String {
+    let month = if day.month() < 3 { "%m" } else { "%-m" };
+    day.format(&format!("%d/{month}/%Y")).to_string()
+}
+
+/// The beginning of a name that the caller chose. It may be as long as the body, but its beginning identifies it.
+pub(crate) fn shortened(name: &str) -> String {
+    const MAX_CHARS: usize = 60;
+    match name.char_indices().nth(MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::HeaderValue;
@@ -103,5 +120,14 @@ mod tests {
         assert_eq!(preferred("vi;q=0"), Language::En);
         assert_eq!(preferred(";;,q=,;q=x"), Language::En);
         assert_eq!(Language::preferred(&HeaderMap::new()), Language::En);
+    }
+
+    #[test]
+    fn a_vietnamese_day_has_a_zero_where_another_digit_would_make_another_month() {
+        let day = |month, day| vietnamese_day(NaiveDate::from_ymd_opt(2021, month, day).unwrap());
+        assert_eq!(day(1, 5), "05/01/2021");
+        assert_eq!(day(2, 28), "28/02/2021");
+        assert_eq!(day(7, 9), "09/7/2021");
+        assert_eq!(day(10, 31), "31/10/2021");
     }
 }

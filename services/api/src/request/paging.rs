@@ -219,15 +219,30 @@ impl CodePage {
         all: impl IntoIterator<Item = T>,
         code: impl Fn(&T) -> String,
     ) -> Result<Entries<T>, Problem> {
-        let mut entries: Vec<T> = all.into_iter().collect();
+        let entries: Vec<T> = all.into_iter().collect();
+        let by_code = entries.is_sorted_by_key(&code);
+        self.of_ordered(entries, code, |code| by_code.then(|| code.to_owned()))
+    }
+
+    /// The page of a list that is in the order of a key, which is known of entries that are no longer in the list, too.
+    ///
+    /// # Errors
+    /// The last entry of the previous page is no longer in the list, and its key is not known.
+    pub(crate) fn of_ordered<T, K: Ord>(
+        &self,
+        all: Vec<T>,
+        code: impl Fn(&T) -> String,
+        key: impl Fn(&str) -> Option<K>,
+    ) -> Result<Entries<T>, Problem> {
+        let mut entries = all;
         if let Some(after) = &self.after {
             let last = entries.iter().position(|entry| code(entry) == *after);
-            let begin = match last {
-                Some(last) => last + 1,
-                None if entries.is_sorted_by_key(&code) => {
-                    entries.partition_point(|entry| code(entry) < *after)
+            let begin = match (last, key(after)) {
+                (Some(last), _) => last + 1,
+                (None, Some(after)) => {
+                    entries.partition_point(|entry| key(&code(entry)).is_some_and(|key| key < after))
                 }
-                None => return Err(list_has_changed()),
+                (None, None) => return Err(list_has_changed()),
             };
             entries.drain(..begin);
         }
@@ -351,5 +366,10 @@ mod tests {
         assert_eq!(codes(&["a", "c", "d"]).unwrap(), ["c", "d"]);
         assert!(codes(&["d", "a", "c"]).is_err());
         assert_eq!(codes(&["d", "b", "c"]).unwrap(), ["c"]);
+
+        let official = |code: &str| "dbac".find(code);
+        let in_order = |all: Vec<&'static str>| page.of_ordered(all, ToString::to_string, official);
+        assert_eq!(in_order(vec!["d", "a", "c"]).unwrap().entries, ["a", "c"]);
+        assert_eq!(in_order(vec!["d"]).unwrap().entries, Vec::<&str>::new());
     }
 }

@@ -3,11 +3,14 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tonghop_access::{AuthorizedStore, WantedParts};
-use tonghop_domain::{Catalogue, Revision, Status, SubmissionKey, UnitCode};
+use tonghop_domain::{
+    Catalogue, FieldError, FieldErrorKind, Revision, Severity, Status, SubmissionKey, UnitCode,
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::problem::Problem;
+use crate::problem::json_pointer::json_pointer;
 use crate::problem::text::Language;
 use crate::request::fields::{Fields, ListEntry};
 use crate::request::names::name_in;
@@ -51,6 +54,7 @@ pub(crate) struct NewSubmission {
     "id": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11", "form": "ngay-30-7", "period": "2021-07", "unit": "866",
     "revision": 1, "status": "accepted", "received_at": "2021-08-02T01:15:30.123456Z", "aggregated_at": null,
     "figures": [{"indicator": "TT.PT", "value": 63}, {"indicator": "TT.PANO", "state": "done_no_number"}],
+    "warnings": [],
     "links": {
         "self": "/v1/submissions/019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11",
         "revisions": "/v1/submissions/019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11/revisions",
@@ -80,6 +84,8 @@ pub(crate) struct SubmissionBody {
     figures: Vec<FigureBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<String>,
+    /// What is unusual about the figures, by the checks of the form. The report counts nevertheless.
+    warnings: Vec<WarningBody>,
     /// True in the response to a dry run: nothing was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dry_run: Option<bool>,
@@ -88,6 +94,35 @@ pub(crate) struct SubmissionBody {
 
 impl ListEntry for SubmissionBody {
     const ELSEWHERE: &[&str] = &["dry_run"];
+}
+
+/// A check of the form that the figures of a report fail.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Warning)]
+pub(crate) struct WarningBody {
+    /// The first figure of the report that the check names, as a JSON Pointer (RFC 6901).
+    pointer: String,
+    /// What should hold.
+    #[schema(example = "HT.YT <= HT.NG")]
+    rule: String,
+    /// The explanation in Vietnamese.
+    text_vi: String,
+    /// The explanation in English.
+    text_en: String,
+}
+
+impl WarningBody {
+    fn of(found: FieldError) -> Option<Self> {
+        let FieldErrorKind::CheckFailed { rule, texts } = found.kind else {
+            return None;
+        };
+        Some(Self {
+            pointer: json_pointer(&found.path),
+            rule,
+            text_vi: texts.vi,
+            text_en: texts.en,
+        })
+    }
 }
 
 /// Whether a report counts.
@@ -130,6 +165,10 @@ impl SubmissionBody {
         catalogue: &Catalogue,
     ) -> Result<Self, Problem> {
         let (unit, province) = codes(&revision.key, catalogue)?;
+        let scope = catalogue.scope(revision.key.form.as_str(), revision.key.period);
+        let failed = scope
+            .filter(|_| revision.status == Status::Accepted)
+            .map(|scope| scope.form.failed_checks(Severity::Warning, &revision.content));
         let (form, period) = (&revision.key.form, revision.key.period);
         let itself = path_of(revision);
         Ok(Self {
@@ -144,6 +183,7 @@ impl SubmissionBody {
             aggregated_at,
             figures: revision.content.figures.iter().map(FigureBody::from).collect(),
             note: revision.content.note.clone(),
+            warnings: failed.into_iter().flatten().filter_map(WarningBody::of).collect(),
             dry_run: None,
             links: SubmissionLinks {
                 revisions: format!("{itself}/revisions"),
@@ -186,7 +226,7 @@ impl SubmissionBody {
 
 /// The parts of revisions that entries with these fields show.
 pub(crate) fn wanted_parts(fields: &Fields) -> WantedParts {
-    match fields.include_any(&["figures", "note"]) {
+    match fields.include_any(&["figures", "note", "warnings"]) {
         true => WantedParts::All,
         false => WantedParts::WithoutContent,
     }

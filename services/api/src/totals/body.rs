@@ -23,10 +23,10 @@ use tonghop_access::TotalRef;
     },
     "freshness": {"as_of": "2021-08-05T02:00:00.5Z", "pending": 0},
     "totals": [
-        {"indicator": "TT.PT", "value": 756, "reporting": 12, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 2},
-        {"indicator": "TT.PANO", "value": null, "reporting": 0, "done_no_number": 5, "not_done": 1, "not_applicable": 0, "not_reported": 8},
+        {"indicator": "TT.PT", "value": 756, "expected": 13, "reporting": 12, "done_no_number": 0, "not_done": 1, "not_applicable": 0, "not_reported": 0},
+        {"indicator": "TT.PANO", "value": null, "expected": 13, "reporting": 0, "done_no_number": 12, "not_done": 1, "not_applicable": 0, "not_reported": 0},
         {"indicator": "CS.SO", "value": 3, "breakdowns": [{"by": {"facility_type": "cua_khau"}, "value": 2}, {"by": {"facility_type": "trung_tam"}, "value": 1}],
-         "reporting": 3, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 11}
+         "expected": 14, "reporting": 14, "done_no_number": 0, "not_done": 0, "not_applicable": 0, "not_reported": 0}
     ],
     "ratios": [{"indicator": "HT.TYLE", "value": null}]
 }))]
@@ -55,11 +55,11 @@ pub(crate) struct CompletenessBody {
     expected: u32,
     /// Units that reported.
     reported: u32,
-    /// The codes of units that did not report; at most 200.
+    /// The codes of units that did not report, in the catalogue's order; at most 200.
     missing: Vec<String>,
     /// The number of units that did not report.
     missing_count: u32,
-    /// The codes of units that reported after the deadline; at most 200.
+    /// The codes of units that reported after the deadline, in the catalogue's order; at most 200.
     late: Vec<String>,
     /// The number of units that reported after the deadline.
     late_count: u32,
@@ -77,7 +77,7 @@ pub(crate) struct FreshnessBody {
     pending: i64,
 }
 
-/// The row of one indicator in a total. The five counts add up to `expected`.
+/// The row of one indicator in a total. The five counts from `reporting` to `not_reported` add up to `expected`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TotalRow)]
 pub(crate) struct TotalRowBody {
@@ -99,6 +99,8 @@ pub(crate) struct TotalRowBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     breakdowns: Vec<CellBody>,
+    /// Units at or below that are expected to report the indicator, and further units that reported it.
+    pub(crate) expected: u32,
     /// Units that reported a value, items or a text.
     pub(crate) reporting: u32,
     /// Units that carried the activity out without counting.
@@ -107,7 +109,7 @@ pub(crate) struct TotalRowBody {
     pub(crate) not_done: u32,
     /// Units to which the indicator does not apply.
     pub(crate) not_applicable: u32,
-    /// Units that did not report the indicator.
+    /// Units that are expected to report the indicator and did not.
     pub(crate) not_reported: u32,
 }
 
@@ -157,7 +159,7 @@ impl TotalsBody {
                 .filter(|(indicator, _)| is_wanted(&indicator.code))
                 .map(|(indicator, line)| TotalRowBody {
                     name: name_of(&indicator.code),
-                    ..TotalRowBody::new(indicator, line, completeness.expected)
+                    ..TotalRowBody::new(indicator, line)
                 })
                 .collect(),
             ratios: read
@@ -211,7 +213,7 @@ impl CompletenessBody {
 }
 
 impl TotalRowBody {
-    fn new(indicator: &tonghop_domain::Indicator, line: &TotalRow, expected: u32) -> Self {
+    fn new(indicator: &tonghop_domain::Indicator, line: &TotalRow) -> Self {
         let is_list = indicator.kind == Kind::List;
         Self {
             indicator: indicator.code.to_string(),
@@ -224,11 +226,12 @@ impl TotalRowBody {
                 .iter()
                 .map(|(key, value)| CellBody::new(key, *value))
                 .collect(),
+            expected: line.counts.expected,
             reporting: line.counts.reporting,
             done_no_number: line.counts.done_no_number,
             not_done: line.counts.not_done,
             not_applicable: line.counts.not_applicable,
-            not_reported: line.counts.not_reported(expected),
+            not_reported: line.counts.not_reported(),
         }
     }
 }

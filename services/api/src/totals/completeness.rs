@@ -26,9 +26,10 @@ use crate::request::total_ref::TotalQuery;
     "expected": 14, "reported": 1, "missing_count": 13, "late_count": 0, "due_at": "2021-08-05T16:59:59Z",
     "units": [
         {"unit": "866", "name_vi": "Thành phố Cao Lãnh", "name_en": "Cao Lanh City", "status": "reported",
-         "first_reported_at": "2021-08-02T01:15:30Z", "last_reported_at": "2021-08-03T07:00:00Z",
+         "indicators_expected": 56, "indicators_answered": 56, "first_reported_at": "2021-08-02T01:15:30Z", "last_reported_at": "2021-08-03T07:00:00Z",
          "submission": "019a1f6e-7d10-7c31-9f4f-0f6a3b0f8f11", "revision": 2, "late": false},
-        {"unit": "867", "name_vi": "Thành phố Sa Đéc", "name_en": "Sa Dec City", "status": "missing", "late": false}
+        {"unit": "867", "name_vi": "Thành phố Sa Đéc", "name_en": "Sa Dec City", "status": "missing",
+         "indicators_expected": 56, "indicators_answered": 0, "late": false}
     ],
     "next_cursor": "63383637"
 }))]
@@ -62,6 +63,10 @@ pub(crate) struct UnitCompletenessBody {
     name_vi: String,
     name_en: String,
     status: UnitReportStatus,
+    /// The number of indicators that the unit is expected to report.
+    indicators_expected: u32,
+    /// Those of them that it answered with a value, items, a text or a state; 0 for an empty report.
+    indicators_answered: u32,
     /// The time of the first revision since the last withdrawal.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_reported_at: Option<DateTime<Utc>>,
@@ -93,8 +98,8 @@ pub(crate) enum UnitReportStatus {
 
 /// List the completeness of units
 ///
-/// Lists every unit at or below that reports the form, ordered by code: whether it reported, when first and last, and
-/// whether late.
+/// Lists every unit at or below that reports the form, in the catalogue's order: whether it reported, when first and
+/// last, whether late, and how many of its expected indicators it has answered.
 #[utoipa::path(
     tag = "totals",
     params(TotalQuery, FieldsQuery<UnitCompletenessBody>, PageQuery, IfNoneMatchHeader),
@@ -153,6 +158,8 @@ impl UnitCompletenessBody {
                 ReportStatus::Late => UnitReportStatus::Late,
                 ReportStatus::OnTime => UnitReportStatus::Reported,
             },
+            indicators_expected: completeness.indicators.expected,
+            indicators_answered: completeness.indicators.answered,
             first_reported_at: report.map(|report| report.first_received_at),
             last_reported_at: report.map(|report| report.last_received_at),
             submission: report.map(|report| report.submission.0),

@@ -16,7 +16,7 @@ use crate::request::caller::Authorized;
 use crate::request::fields::{Entry, Fields, FieldsQuery, ListEntry};
 use crate::request::media_type::{JSON, accepted};
 use crate::request::names::{NamesQuery, name_in};
-use crate::request::paging::{CodePage, PageQuery, page_response};
+use crate::request::paging::{CodePage, Entries, PageQuery, page_response};
 use crate::request::parameters::query_parameters;
 use crate::request::preconditions::IfNoneMatchHeader;
 use crate::request::query::Query;
@@ -93,9 +93,10 @@ query_parameters! {
 
 /// List the contributions to a number
 ///
-/// Lists the contribution of the unit itself first, if it reports the form, and then those of the units directly below
-/// it, ordered by code. The values add up to the total. A unit without `submission` that has units below it has
-/// contributions of its own.
+/// Lists the contribution of the unit itself first, and then those of the units directly below it, in the catalogue's
+/// order. It lists units that are expected to report the indicator, that reported it, or that have such units below
+/// them. The values add up to the total. A unit without `submission` that has units below it has contributions of its
+/// own.
 #[utoipa::path(
     tag = "totals",
     params(
@@ -129,7 +130,7 @@ pub(crate) async fn list_contributions(
     let indicator = indicator.ok_or_else(unknown)?;
     let all = store.contributions(&total, &code).await?;
     let value = sum_of_contributions(&code, all.iter().map(|part| part.value)).map_err(StoreError::from)?;
-    let page = page.of(all, |part| part.unit.to_string())?;
+    let page = page_of(all, &page, &total)?;
     let contributions = fields.of_all(bodies(page.entries, &indicator.kind, &total, names));
     page_response(&request, page.next_cursor, |next_cursor| ContributionList {
         indicator: code.to_string(),
@@ -138,6 +139,20 @@ pub(crate) async fn list_contributions(
         contributions,
         next_cursor,
     })
+}
+
+/// A page of the contributions to a total. A unit that is not expected to report the indicator leaves the list when it
+/// withdraws its report, so the pages follow the order of the units.
+fn page_of(
+    all: Vec<Contribution>,
+    page: &CodePage,
+    total: &TotalRef,
+) -> Result<Entries<Contribution>, Problem> {
+    let order = |code: &str| {
+        let place = total.scope.tree.get(code)?;
+        Some((place.code() != &total.unit, place.order()))
+    };
+    page.of_ordered(all, |part| part.unit.to_string(), order)
 }
 
 /// The bodies of contributions to an indicator of this kind, with the names of units if they are wanted.

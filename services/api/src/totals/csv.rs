@@ -6,7 +6,7 @@ use chrono::SecondsFormat;
 use tonghop_access::TotalRef;
 use tonghop_domain::is_formula;
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "form",
     "period",
     "unit",
@@ -23,7 +23,8 @@ const COLUMNS: [&str; 19] = [
     "not_applicable",
     "not_reported",
     "expected",
-    "reported",
+    "form_expected",
+    "form_reported",
     "pending",
     "as_of",
 ];
@@ -44,13 +45,13 @@ pub(crate) fn render(about: &TotalRef, body: &TotalsBody) -> Result<Vec<u8>, csv
     table.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// The columns that differ from row to row: breakdown, value, items, items_truncated and the five counts.
-type OwnColumns = [String; 9];
+/// The columns that differ from row to row: breakdown, value, items, items_truncated, the five counts and `expected`.
+type OwnColumns = [String; 10];
 
-fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) -> [String; 19] {
+fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) -> [String; 20] {
     let form = &about.scope.form;
     let names = form.indicator(indicator).map(|indicator| &indicator.names);
-    let (expected, reported, pending, as_of) = body.state();
+    let (form_expected, form_reported, pending, as_of) = body.state();
     let [
         breakdown,
         value,
@@ -61,6 +62,7 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) ->
         not_done,
         not_applicable,
         not_reported,
+        expected,
     ] = own;
     [
         form.code.to_string(),
@@ -78,8 +80,9 @@ fn row(about: &TotalRef, body: &TotalsBody, indicator: &str, own: OwnColumns) ->
         not_done,
         not_applicable,
         not_reported,
-        expected.to_string(),
-        reported.to_string(),
+        expected,
+        form_expected.to_string(),
+        form_reported.to_string(),
         pending.to_string(),
         as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
     ]
@@ -98,6 +101,7 @@ fn total_columns(line: &TotalRowBody) -> OwnColumns {
         line.not_done.to_string(),
         line.not_applicable.to_string(),
         line.not_reported.to_string(),
+        line.expected.to_string(),
     ]
 }
 

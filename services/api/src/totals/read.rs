@@ -69,9 +69,9 @@ pub(crate) async fn get_total(request: HttpRequest, store: Authorized) -> Result
 ///
 /// Returns one row per indicator and per cell, with the columns `form`, `period`, `unit`, `indicator`, `name_vi`,
 /// `name_en`, `breakdown` (such as `age=16_17;sex=nu`), `value`, `items` (one per line), `items_truncated`,
-/// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected`, `reported`, `pending`,
-/// `as_of`. The counts are empty in the rows of cells and of ratios. A text that a spreadsheet would read
-/// as a formula begins with an apostrophe.
+/// `reporting`, `done_no_number`, `not_done`, `not_applicable`, `not_reported`, `expected` (the sum of these five),
+/// `form_expected` and `form_reported` (units of the form), `pending`, `as_of`. `expected` and the five counts are empty
+/// in the rows of cells and of ratios. A text that a spreadsheet would read as a formula begins with an apostrophe.
 #[utoipa::path(
     tag = "totals",
     params(
