@@ -504,10 +504,10 @@ fn a_failed_check_rejects_or_warns() {
         one("/figures/1", kind.clone())
     );
     assert!(check(report(2), &strict, now()).is_ok());
-    let other = check(report(9_999), &strict, now()).unwrap_err();
+    let other = check(report(-9), &strict, now()).unwrap_err();
     assert_eq!(
         placed(other),
-        one("/figures/0/value", AboveMaximum(1_000)),
+        one("/figures/0/value", BelowMinimum(-5)),
         "no check of wrong figures"
     );
 
