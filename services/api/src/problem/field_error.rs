@@ -442,7 +442,7 @@ pub(crate) mod tests {
                 rule: "HT.YT <= HT.NG".into(),
                 texts: Names {
                     vi: "Số người được hỗ trợ y tế lớn hơn số nạn nhân được hỗ trợ".into(),
-                    en: "More persons are supported with medical care than are supported at all".into(),
+                    en: "More persons received medical care than received any support".into(),
                 },
             },
             UnknownRole,

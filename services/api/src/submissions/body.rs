@@ -100,7 +100,8 @@ impl ListEntry for SubmissionBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Warning)]
 pub(crate) struct WarningBody {
-    /// The first figure of the report that the check names, as a JSON Pointer (RFC 6901).
+    /// The figure of the first indicator in `rule` that the report contains, as a JSON Pointer (RFC 6901); `/figures` if it
+    /// contains none.
     pointer: String,
     /// What should hold.
     #[schema(example = "HT.YT <= HT.NG")]

@@ -65,7 +65,7 @@ pub(crate) struct UnitCompletenessBody {
     status: UnitReportStatus,
     /// The number of indicators that the unit is expected to report.
     indicators_expected: u32,
-    /// Those of them that it answered with a value, items, a text or a state; 0 for an empty report.
+    /// Those of them that it answered with a value, items, a text or a state.
     indicators_answered: u32,
     /// The time of the first revision since the last withdrawal.
     #[serde(skip_serializing_if = "Option::is_none")]
