@@ -510,6 +510,21 @@ fn a_failed_check_rejects_or_warns() {
         one("/figures/0/value", BelowMinimum(-5)),
         "no check of wrong figures"
     );
+    let mut parts = parts();
+    parts.forms[0].checks = vec![FormCheck {
+        rule: "STOCK answered".parse().unwrap(),
+        severity: Severity::Error,
+        texts: texts.clone(),
+    }];
+    let strict = parts.checked().unwrap();
+    let missing = check(draft(Vec::new()), &strict, now()).unwrap_err();
+    assert!(matches!(placed(missing)[..], [(_, CheckFailed { .. })]));
+    let wrong = check(report(-9), &strict, now()).unwrap_err();
+    assert_eq!(
+        placed(wrong),
+        one("/figures/0/value", BelowMinimum(-5)),
+        "a wrong figure is an answer"
+    );
 
     let lenient = with(Severity::Warning);
     let submission = check(report(1), &lenient, now()).unwrap();
